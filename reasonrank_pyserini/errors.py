@@ -1,0 +1,95 @@
+"""Everything this package raises on purpose.
+
+ReasonRankError                 one line: what was asked, what exists, what to type next
+├── InputError                  bad input of the user's: files, names, options (exit 2)
+│   ├── FileFormatError         a line of a file, as path:line
+│   ├── UnknownNameError        a name that is not there, with the nearest match
+│   └── MissingPackageError     an optional package that has to be installed first
+├── OutputError                 a file that cannot be written: full disk, broken device
+├── VerdictError                a judge's order that is no permutation of its window
+├── PromptTooLongError          a window that does not fit the model's context
+├── EngineError                 a model call that failed for good
+│   └── EngineDiedError         the engine itself is gone; no further call can succeed
+├── JournalError                a journal that cannot be written or read
+│   └── ReplayMissError         a replayed run asked for a completion that was never recorded
+├── TooManyFailuresError        more FAILED answers than --max-failed allows
+└── ClosedError                 a Reranker used after close()
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class ReasonRankError(Exception):
+    """Base class: the message is one line for the user."""
+
+
+class InputError(ReasonRankError):
+    """Something the user gave cannot be used."""
+
+
+class FileFormatError(InputError):
+    """A line of a file cannot be read; the message starts with `path:line:` (`path:` for the whole file)."""
+
+    def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
+        self.path, self.line, self.problem = str(path), line, problem
+        where = f"{path}:{line}" if line is not None else str(path)
+        super().__init__(f"{where}: {problem}")
+
+
+class UnknownNameError(InputError):
+    """A name that does not exist; says the nearest match and what exists."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.name, self.known = name, tuple(sorted(known))
+        close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        nearest = f"did you mean {close[0]!r}? " if close else ""
+        shown = ", ".join(self.known[:12]) + (", ..." if len(self.known) > 12 else "")
+        super().__init__(f"unknown {kind} {name!r}: {nearest}known: {shown or 'none'}{hint and f' ({hint})'}")
+
+
+class MissingPackageError(InputError):
+    """A package that this request needs is not installed; says what to type."""
+
+    def __init__(self, package: str, purpose: str, install: str) -> None:
+        self.package = package
+        super().__init__(f"{purpose} needs the package {package!r}, which is not installed: {install}")
+
+
+class OutputError(ReasonRankError):
+    """A file could not be written; whatever stood at its path before is still there."""
+
+
+class VerdictError(ReasonRankError):
+    """A judge returned something that is no permutation of the window it was shown."""
+
+
+class PromptTooLongError(ReasonRankError):
+    """The window, however shortened, does not fit the model's context beside the answer."""
+
+
+class EngineError(ReasonRankError):
+    """A model call failed for good, after any retries."""
+
+
+class EngineDiedError(EngineError):
+    """The engine is gone (process died, server unreachable): no further call can succeed."""
+
+
+class JournalError(ReasonRankError):
+    """The journal cannot be written or read."""
+
+
+class ReplayMissError(JournalError):
+    """A replayed run asked for a completion that was never recorded."""
+
+
+class TooManyFailuresError(ReasonRankError):
+    """More answers could not be read than `--max-failed` allows."""
+
+
+class ClosedError(ReasonRankError):
+    """The Reranker has been closed."""

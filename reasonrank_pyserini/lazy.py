@@ -1,0 +1,48 @@
+"""The only way to a heavy package or to an adapter: imported when used, by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from .errors import InputError, MissingPackageError, UnknownNameError
+
+INSTALL = {
+    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use --engine transformers)",
+    "faiss": "pip install 'reasonrank-pyserini[dense]'",
+    "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
+}
+
+
+def require(module: str, purpose: str) -> ModuleType:
+    """The imported module; MissingPackageError with the command to type when it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        root = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != root:
+            raise
+        raise MissingPackageError(root, purpose, INSTALL.get(root, f"pip install {root}")) from error
+
+
+def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
+    """The object behind a name of `table` (values `module:attribute`) or behind a `module:attribute` of the user's.
+
+    Raises UnknownNameError for a name that is neither, InputError for a reference that does not import.
+    """
+    reference = table.get(name, name)
+    module, colon, attribute = reference.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module.split("."), attribute]):
+        raise UnknownNameError(kind, name, table, "or give your own as module:attribute")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if name in table or (error.name or "") != module:
+            raise
+        raise InputError(f"{kind} {name!r}: there is no module {module!r} on the Python path") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise InputError(f"{kind} {name!r}: module {module!r} has no {attribute!r}") from error

@@ -1,0 +1,180 @@
+"""The records that travel between modules: frozen, slotted, ids are strings."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+TEXT_FIELDS = ("text", "segment", "contents", "body", "passage")
+"""Where a record keeps its text, first found wins (upstream: `rank_listwise_os_llm.convert_doc_to_prompt_content`)."""
+
+AnswerForm = Literal["tagged", "bare"]
+"""`tagged`: `<think>..</think> <answer>[2] > [1]</answer>`; `bare`: `[2] > [1]` alone."""
+
+Window = tuple[int, ...]
+"""Candidates to judge together: indices into the query's candidate list, best-so-far first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A topic: what is searched for."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A passage with its text as given; nothing is normalised here."""
+
+    id: str
+    text: str
+    title: str = ""
+
+    @classmethod
+    def from_record(cls, id: str, record: Mapping[str, Any]) -> Document:
+        """The document of a JSON record: text from the first of `TEXT_FIELDS` that is there, `title` if any."""
+        text = next((record[name] for name in TEXT_FIELDS if record.get(name) is not None), "")
+        return cls(str(id), str(text), str(record.get("title") or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredDocument:
+    """One line of a run: a docid and its score."""
+
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document as the first stage gave it: `rank` counts from 1, 0 means unknown."""
+
+    document: Document
+    score: float = 0.0
+    rank: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.document.id
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine takes at once: requests in flight and, where it matters, their tokens together."""
+
+    requests: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request's input: token ids where the tokenizer is known, the same as text, and as chat messages."""
+
+    token_ids: tuple[int, ...] | None = None
+    text: str = ""
+    messages: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a completion is drawn; every field is always sent, so no server default can slip in.
+
+    `top_k` 0 means off. `max_tokens` is the whole budget of new tokens; `reasoning_tokens` the part
+    of it meant for reasoning (None: no such split). `answer` is the form the parser expects.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    max_tokens: int = 3172
+    reasoning_tokens: int | None = None
+    answer: AnswerForm = "tagged"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine gave back. `finish_reason` is `stop` or `length`; `cached`: from a journal;
+    `forced`: the answer was asked for in a second request; `seconds`: wall time of the call."""
+
+    text: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: str = "stop"
+    seconds: float = 0.0
+    cached: bool = False
+    forced: bool = False
+
+
+class ParseStatus(StrEnum):
+    """How well an answer could be read."""
+
+    CLEAN = "CLEAN"
+    """A complete answer that names every passage exactly once."""
+    REPAIRED = "REPAIRED"
+    """Identifiers missing, duplicated, odd or out of range, or the answer was not closed."""
+    SALVAGED = "SALVAGED"
+    """Read by the authors' digits rule (compat only)."""
+    FAILED = "FAILED"
+    """No answer: the order is the window's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A permutation of range(n), best first, and how it was obtained."""
+
+    order: tuple[int, ...]
+    status: ParseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's order of one window, relative to that window, best first.
+
+    `scores` only from pointwise judges, one per passage in window order; `error` names the failure
+    when a failed call was kept (`on_error="keep"`); `notes` counts what had to be done to the prompt
+    (passages shrunk, control strings neutralised, ...).
+    """
+
+    order: tuple[int, ...]
+    status: ParseStatus = ParseStatus.CLEAN
+    scores: tuple[float, ...] | None = None
+    completion: Completion | None = None
+    error: str | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+Flow = Generator[list[Window], list[Verdict], tuple[int, ...]]
+"""A strategy at work on one query: yields windows that may run in parallel, is sent their verdicts in
+the same order, returns the final order of all candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One judged window: the docids shown, the same after judging, and the verdict."""
+
+    window: tuple[str, ...]
+    order: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A query's candidates in their final order, best first, and the steps that led there."""
+
+    query: Query
+    candidates: tuple[Candidate, ...]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(candidate.id for candidate in self.candidates)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The failures that were kept, one line each; empty when every window was judged."""
+        return tuple(step.verdict.error for step in self.steps if step.verdict.error is not None)

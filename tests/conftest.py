@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import tiny
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real runs, qrels, collections and golden files; tests that need it skip without."""
+    folder = Path(os.environ.get("REASONRANK_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no shared data at {folder} (set REASONRANK_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random-weight Qwen2 and its tokenizer."""
+    return tiny.build_model(tmp_path_factory.mktemp("tiny-qwen2"))
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small byte-level BPE tokenizer that has a chat template."""
+    return tiny.build_tokenizer(tmp_path_factory.mktemp("tiny-tokenizer"))

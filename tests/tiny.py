@@ -1,0 +1,67 @@
+"""Small random-weight models of real architectures: they show that the machinery works, nothing about quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
+    "+ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+CORPUS = (
+    "Rank the passages based on their relevance to the search query, in descending order.",
+    "You are RankLLM, an intelligent assistant that can rank passages based on their relevance to the query.",
+    "<think> reasoning process here </think> <answer> [2] > [1] > [3] </answer>",
+    "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 [1] > [2] > [3]",
+)
+
+
+def build_tokenizer(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) -> Path:
+    """A byte-level BPE tokenizer with chat control tokens, written to `folder`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=chat_template,
+    )
+    fast.save_pretrained(folder)
+    return folder
+
+
+def build_model(folder: Path, *, context: int = 16384, seed: int = 7) -> Path:
+    """A two-layer Qwen2 with random weights and the tokenizer above, written to `folder`."""
+    import torch
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    build_tokenizer(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,  # heads of 32: vLLM's CPU attention takes no smaller ones
+        num_key_value_heads=1,
+        max_position_embeddings=context,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+        torch_dtype="float32",
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder
