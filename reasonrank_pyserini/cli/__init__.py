@@ -1,0 +1,102 @@
+"""The `reasonrank` command: one module per subcommand, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+
+import click
+
+from .. import __version__
+from ..errors import InputError, ReasonRankError, UnknownNameError
+
+COMMANDS = {
+    "datasets": "list test collections",
+    "env": "show versions, Java, GPU and caches, paste-ready",
+    "retrieve": "run a first stage and write a TREC run",
+    "rerank": "rerank a run with a reasoning listwise model",
+    "evaluate": "score a run with ir-measures",
+    "show": "show one query before and after reranking",
+}
+
+
+class Commands(click.Group):
+    """Finds `reasonrank_pyserini.cli.NAME:command` only when NAME is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            raise UnknownNameError("command", cmd_name, COMMANDS)
+        command: click.Command = importlib.import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+class VariadicCommand(click.Command):
+    """A command whose repeatable options also take several values at once: `-m nDCG@10 AP` is `-m nDCG@10 -m AP`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        many = {name for p in self.params if isinstance(p, click.Option) and p.multiple for name in p.opts}
+        spread: list[str] = []
+        current = None
+        for position, word in enumerate(args):
+            if word.startswith("-") and word != "-":
+                current = word if word in many else None
+            elif current is not None and args[position - 1] != current:
+                spread.append(current)
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="reasonrank")
+def group() -> None:
+    """Reasoning listwise reranking for any TREC run.
+
+    \b
+    Example:
+      reasonrank rerank --run bm25.trec --corpus corpus.jsonl --topics topics.tsv \\
+          --model liuwenhan/reasonrank-7B -o out/
+    """
+
+
+def _terminate(number: int, frame: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does: what is finished stays on disk."""
+    raise SystemExit(128 + number)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits 0 when all was done, 2 on bad input, 130 on Ctrl-C, 1 on other failures."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = group.main(arguments, prog_name="reasonrank", standalone_mode=False)
+    except click.exceptions.Abort:
+        status = _say("interrupted", 130)
+    except KeyboardInterrupt:
+        status = _say("interrupted", 130)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "reasonrank"
+        status = _say(f"{' '.join(error.format_message().split())} (see {where} --help)", 2)
+    except click.ClickException as error:
+        status = _say(" ".join(error.format_message().split()), 2)
+    except InputError as error:
+        status = _say(str(error), 2)
+    except ReasonRankError as error:
+        status = _say(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(message: str, status: int) -> int:
+    click.echo(f"reasonrank: {' '.join(message.splitlines())}", err=True)
+    return status

@@ -1,0 +1,167 @@
+"""`reasonrank evaluate`: score a run, alone or against a baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ..comparison import Comparison, compare
+from ..runfile import read_qrels_report, read_run_report
+from ..scoring import Scores, score
+from . import VariadicCommand
+
+MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
+
+
+@click.command(cls=VariadicCommand)
+@click.option("--run", "run_path", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
+@click.option("--dataset", metavar="ID", help="Take the judgements of this test collection.")
+@click.option("--qrels", "qrels_path", metavar="FILE", help="Take the judgements of this qrels file.")
+@click.option(
+    "--qrels-kind",
+    type=click.Choice(["plain", "fixed"]),
+    default="plain",
+    show_default=True,
+    help="Which judgements of the collection.",
+)
+@click.option("-m", "--measure", "measures", multiple=True, metavar="NAME ...", help="ir_measures names.")
+@click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
+@click.option("--seed", default=0, show_default=True, help="For the resampling of --baseline.")
+@click.option("--per-query", is_flag=True, help="Show every query.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    run_path: str,
+    dataset: str | None,
+    qrels_path: str | None,
+    qrels_kind: str,
+    measures: tuple[str, ...],
+    baseline: str | None,
+    seed: int,
+    per_query: bool,
+    as_json: bool,
+) -> None:
+    """Score a run with ir-measures, by its scores as trec_eval does, over all judged queries.
+
+    With --baseline: difference of the means, bootstrap 95% interval, p values of the paired t-test and of
+    the randomisation test, queries won, tied and lost.
+
+    \b
+    Example:
+      reasonrank evaluate --run out/run.trec --qrels qrels.txt -m nDCG@10 R@100 \\
+          --baseline bm25.trec
+    """
+    if seed < 0:
+        raise click.UsageError("--seed must be 0 or more")
+    qrels = _judgements(dataset, qrels_path, qrels_kind)
+    names = measures or MEASURES
+    scores = _scored(run_path, qrels, names)
+    first = _scored(baseline, qrels, names) if baseline is not None else None
+    compared = compare(scores, first, seed=seed) if first is not None else {}
+    if as_json:
+        report = _report(run_path, dataset or qrels_path, scores, per_query)
+        if first is not None:
+            report["baseline"] = _report(baseline, None, first, per_query)
+            report["comparison"] = {name: asdict(one) for name, one in compared.items()}
+        click.echo(json.dumps(report, indent=1))
+        return
+    click.echo(f"run    {run_path}")
+    click.echo(f"qrels  {dataset or qrels_path}{f' ({qrels_kind})' if dataset else ''}, {_count(scores)}")
+    if baseline is not None:
+        click.echo(f"base   {baseline}")
+    if per_query:
+        click.echo("\n" + _table(_query_rows(scores)))
+    click.echo("\n" + _table(_comparison_rows(compared) if compared else _mean_rows(scores)))
+
+
+def _judgements(dataset: str | None, path: str | None, kind: str) -> Mapping[str, Mapping[str, int]]:
+    if (dataset is None) == (path is None):
+        raise click.UsageError("give either --dataset ID or --qrels FILE")
+    if dataset is not None:
+        from ..datasets import load_dataset
+
+        return load_dataset(dataset).qrels(kind)
+    if kind != "plain":
+        raise click.UsageError("--qrels-kind chooses among a collection's judgements: use it with --dataset")
+    assert path is not None
+    report = read_qrels_report(path)
+    _say(report.notes)
+    return report.qrels
+
+
+def _scored(path: str, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> Scores:
+    report = read_run_report(path)
+    scores = score(qrels, report.run, measures)
+    _say((*report.notes, *(f"{path}: {note}" for note in scores.notes)))
+    return scores
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _report(run: str | None, qrels: str | None, scores: Scores, per_query: bool) -> dict[str, Any]:
+    report: dict[str, Any] = {"run": run}
+    if qrels is not None:
+        report["qrels"] = qrels
+    report |= {"queries": len(scores.per_query), "measures": scores.means, "missing": len(scores.missing)}
+    if per_query:
+        report["per_query"] = scores.per_query
+    return report
+
+
+def _count(scores: Scores) -> str:
+    count = len(scores.per_query)
+    return f"{count} {'query' if count == 1 else 'queries'}"
+
+
+def _mean_rows(scores: Scores) -> list[list[str]]:
+    return [["measure", "mean"], *([name, f"{value:.4f}"] for name, value in scores.means.items())]
+
+
+def _query_rows(scores: Scores) -> list[list[str]]:
+    rows = [["query", *scores.means]]
+    rows += [
+        [query, *(f"{found[name]:.4f}" for name in scores.means)] for query, found in scores.per_query.items()
+    ]
+    return rows
+
+
+def _comparison_rows(compared: Mapping[str, Comparison]) -> list[list[str]]:
+    rows = [["measure", "run", "base", "diff", "95% interval", "p(t)", "p(rand)", "win/tie/loss"]]
+    rows += [
+        [
+            name,
+            f"{one.mean:.4f}",
+            f"{one.baseline:.4f}",
+            f"{one.difference:+.4f}",
+            f"{one.low:+.4f}..{one.high:+.4f}",
+            _probability(one.p_t),
+            _probability(one.p_randomisation),
+            f"{one.wins}/{one.ties}/{one.losses}",
+        ]
+        for name, one in compared.items()
+    ]
+    return rows
+
+
+def _probability(value: float | None) -> str:
+    return "-" if value is None else "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,113 @@
+"""The Dataset seam: queries, qrels, documents by id, excluded ids."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import InputError, UnknownNameError
+from ..lazy import resolve
+from ..types import Document, Query
+
+SOURCES = {
+    "ir_datasets": "reasonrank_pyserini.datasets.irds:load",
+    "beir": "reasonrank_pyserini.datasets.local:BeirDataset",
+    "catalogue": "reasonrank_pyserini.datasets.catalogue:list_datasets",
+    "description": "reasonrank_pyserini.datasets.catalogue:describe",
+}
+"""Where test collections come from, and what is known of them without reading them."""
+
+TOKENS_BY_FAMILY = {
+    "bright/": 512,
+    "r2med/": 512,
+    "beir/": 100,
+    "nano-beir/": 100,
+    "msmarco-passage/trec-dl": 100,
+    "msmarco-passage-v2/trec-dl": 100,
+}
+"""How long the published evaluations show passages, by the beginning of a collection's id."""
+
+
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+class Docstore(Protocol):
+    """Documents by id, in bulk; texts are read when asked for and not kept."""
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist, by id; ids without a document are left out."""
+        ...
+
+    def __iter__(self) -> Iterator[Document]:
+        """Every document, in corpus order."""
+        ...
+
+
+class Dataset(Protocol):
+    """A test collection."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def documents(self) -> Docstore: ...
+
+    @property
+    def passage_tokens(self) -> int | None:
+        """How long passages are shown (512 BRIGHT and R2MED, 100 TREC and BEIR); None: the profile's."""
+        ...
+
+    def queries(self, variant: str | None = None) -> Sequence[Query]: ...
+
+    def variants(self) -> tuple[str, ...]: ...
+
+    def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]: ...
+
+    def excluded(self, query_id: str) -> frozenset[str]: ...
+
+
+def load_dataset(name: str | Path) -> Dataset:
+    """The test collection of that name; nothing is read or downloaded before it is asked for.
+
+    A name is an ir_datasets id (`bright/biology`, `beir/scifact/test`), a BEIR folder's path, or
+    `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of the same name:
+    write `./beir/scifact` for the folder. Raises UnknownNameError for anything else.
+    """
+    text = str(name)
+    if isinstance(name, Path) or text in (".", "..") or text.startswith(("/", "./", "../", "~")):
+        return _folder(text)
+    if _REFERENCE.fullmatch(text):
+        return _own(text)
+    try:
+        dataset: Dataset = resolve("dataset source", "ir_datasets", SOURCES)(text)
+    except UnknownNameError:
+        if not os.path.isdir(text):
+            raise
+        return _folder(text)
+    return dataset
+
+
+def passage_tokens(name: str) -> int | None:
+    """How many tokens of a passage the published evaluations show on that collection; None: not known."""
+    return next((tokens for start, tokens in TOKENS_BY_FAMILY.items() if name.startswith(start)), None)
+
+
+def _folder(path: str) -> Dataset:
+    folder = os.path.expanduser(path)
+    if not os.path.isdir(folder):
+        raise InputError(f"dataset {path}: there is no such folder (a BEIR folder holds corpus.jsonl)")
+    dataset: Dataset = resolve("dataset source", "beir", SOURCES)(folder)
+    return dataset
+
+
+def _own(reference: str) -> Dataset:
+    found = resolve("dataset", reference, {})
+    if isinstance(found, type) or not hasattr(found, "queries"):
+        found = found() if callable(found) else None
+    if not hasattr(found, "queries"):
+        raise InputError(f"dataset {reference!r} is neither a Dataset nor a function that returns one")
+    dataset: Dataset = found
+    return dataset

@@ -1,0 +1,215 @@
+"""Test collections of ir_datasets, under their own ids; BRIGHT with rewritten queries and exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+from filelock import FileLock
+
+from ..caches import cache_root, fingerprint
+from ..errors import InputError, UnknownNameError
+from ..types import TEXT_FIELDS, Document, Query
+from . import Dataset, passage_tokens
+from .irds_errors import ir_datasets, reading
+
+BRIGHT_VARIANTS = {
+    "reasoning": ("queries", "reasoning"),
+    "gpt4_reason": ("gpt4_reason/queries", "query"),
+    "claude_3_opus_reason": ("claude-3-opus_reason/queries", "query"),
+    "gemini_1_0_reason": ("Gemini-1.0_reason/queries", "query"),
+    "grit_reason": ("grit_reason/queries", "query"),
+    "llama3_70b_reason": ("llama3-70b_reason/queries", "query"),
+}
+"""BRIGHT's query variants: file and field. ir_datasets gives field `reasoning` of the last five, which
+repeats the human note; the models' rewrites are in `query`."""
+
+EXCLUDED_RELEVANCE = -100
+NOT_GIVEN = "N/A"
+QUERY_TEXT_FIELDS = ("text", "query", "title")
+
+
+def load(name: str) -> Dataset:
+    """The collection with that ir_datasets id; UnknownNameError when there is none."""
+    package = ir_datasets()
+    try:
+        with reading(name, "collection", missing_key_is_ours=True):
+            handler = package.load(name)
+    except KeyError as error:
+        hint = "list them: reasonrank datasets"
+        raise UnknownNameError("dataset", name, package.registry, hint) from error
+    return BrightDataset(name, handler) if name.startswith("bright/") else IrDataset(name, handler)
+
+
+class IrDataset:
+    """A Dataset over an ir_datasets handler; files are fetched by ir_datasets on first need."""
+
+    def __init__(self, name: str, handler: Any) -> None:
+        self._name, self._handler = name, handler
+
+    @property
+    def id(self) -> str:
+        return self._name
+
+    @property
+    def passage_tokens(self) -> int | None:
+        return passage_tokens(self._name)
+
+    @cached_property
+    def documents(self) -> IrDocuments:
+        self._need("docs", "documents")
+        return IrDocuments(self._name, self._handler)
+
+    def queries(self, variant: str | None = None) -> Sequence[Query]:
+        self._need("queries", "queries")
+        if variant is not None and variant not in self.variants():
+            raise UnknownNameError(f"query variant of {self._name}", variant, self.variants())
+        with reading(self._name, "queries"):
+            return [Query(str(q.query_id), query_text(q, variant)) for q in self._handler.queries_iter()]
+
+    def variants(self) -> tuple[str, ...]:
+        self._need("queries", "queries")
+        fields: Mapping[str, Any] = self._handler.queries_cls().__annotations__
+        return tuple(name for name, kind in fields.items() if name != "query_id" and kind in (str, "str"))
+
+    def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
+        """Relevance by query and docid; of several judgements of one document the highest counts."""
+        if kind != "plain":
+            raise UnknownNameError(f"qrels kind of {self._name}", kind, ["plain"])
+        qrels: dict[str, dict[str, int]] = {}
+        for query_id, doc_id, relevance in self._judgements:
+            judged = qrels.setdefault(query_id, {})
+            judged[doc_id] = max(relevance, judged.get(doc_id, relevance))
+        return qrels
+
+    def excluded(self, query_id: str) -> frozenset[str]:
+        return frozenset()
+
+    @cached_property
+    def _judgements(self) -> list[tuple[str, str, int]]:
+        self._need("qrels", "qrels")
+        with reading(self._name, "qrels"):
+            return [(str(j.query_id), str(j.doc_id), int(j.relevance)) for j in self._qrels_iter()]
+
+    def _qrels_iter(self) -> Iterator[Any]:
+        records: Iterator[Any] = self._handler.qrels_iter()
+        return records
+
+    def _need(self, part: str, noun: str) -> None:
+        if not self._handler.has(part):
+            children = [id for id in ir_datasets().registry if id.startswith(f"{self._name}/")]
+            more = f": try one of {', '.join(children[:8])}" if children else ""
+            raise InputError(f"dataset {self._name!r} has no {noun}{more}")
+
+
+class BrightDataset(IrDataset):
+    """A task of BRIGHT; its rows of relevance -100 are the excluded documents, not judgements."""
+
+    def queries(self, variant: str | None = None) -> Sequence[Query]:
+        if variant is not None and variant not in BRIGHT_VARIANTS:
+            raise UnknownNameError(f"query variant of {self._name}", variant, BRIGHT_VARIANTS)
+        file, field = BRIGHT_VARIANTS[variant] if variant else ("queries", "query")
+        return [Query(str(row["id"]), str(row[field] or "")) for row in self._rows(file)]
+
+    def variants(self) -> tuple[str, ...]:
+        return tuple(BRIGHT_VARIANTS)
+
+    def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
+        judged = super().qrels(kind)
+        return {
+            query: {
+                id: grade for id, grade in grades.items() if grade != EXCLUDED_RELEVANCE and id != NOT_GIVEN
+            }
+            for query, grades in judged.items()
+        }
+
+    def excluded(self, query_id: str) -> frozenset[str]:
+        return self._exclusions.get(query_id, frozenset())
+
+    @cached_property
+    def _exclusions(self) -> dict[str, frozenset[str]]:
+        excluded: dict[str, set[str]] = {}
+        for query_id, doc_id, relevance in self._judgements:
+            if relevance == EXCLUDED_RELEVANCE:
+                excluded.setdefault(query_id, set()).add(doc_id)
+        return {query: frozenset(ids) for query, ids in excluded.items()}
+
+    def _qrels_iter(self) -> Iterator[Any]:
+        """From the qrels handler: the collection's own `qrels_iter` gives the long tasks the short gold ids."""
+        records: Iterator[Any] = self._handler.qrels_handler().qrels_iter()
+        return records
+
+    def _rows(self, file: str) -> list[dict[str, Any]]:
+        from ir_datasets.datasets.bright import parquet_iter
+
+        util = ir_datasets().util
+        task = self._name.removeprefix("bright/").removesuffix("-long")
+        with reading(self._name, "queries"):
+            downloads = util.DownloadConfig.context("bright", util.home_path() / "bright")
+            download = downloads[f"{task}/{file}"]
+            return list(parquet_iter(download.path()))
+
+
+class IrDocuments:
+    """The Docstore of an ir_datasets collection; ir_datasets builds its lookup files on first need."""
+
+    def __init__(self, name: str, handler: Any) -> None:
+        self._name, self._handler = name, handler
+        self._lock = Lock()
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist, by id, in the order asked for."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return {}
+        with self._lock, reading(self._name, "documents"):
+            found = {record.doc_id: document_of(record) for record in self._store.get_many_iter(wanted)}
+        return {id: found[id] for id in wanted if id in found}
+
+    def __iter__(self) -> Iterator[Document]:
+        with reading(self._name, "documents"):
+            records = iter(self._handler.docs_iter())
+        while True:
+            with reading(self._name, "documents"):
+                record = next(records, None)
+                document = None if record is None else document_of(record)
+            if document is None:
+                return
+            yield document
+
+    @cached_property
+    def _store(self) -> Any:
+        """The lookup files, built under a lock between processes."""
+        store = self._handler.docs_store()
+        if hasattr(store, "built") and hasattr(store, "build") and not store.built():
+            locks = cache_root() / "locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            with FileLock(locks / f"{fingerprint({'docstore': str(store.path)})[:32]}.lock"):
+                store = self._handler.docs_store()
+                store.build()
+        return store
+
+
+def document_of(record: Any) -> Document:
+    """An ir_datasets document as ours: its text field and title, else what ir_datasets shows as its text."""
+    fields = {name: value for name, value in record._asdict().items() if isinstance(value, str)}
+    if not any(name in fields for name in TEXT_FIELDS):
+        return Document(str(record.doc_id), _default_text(record, fields))
+    return Document.from_record(record.doc_id, fields)
+
+
+def query_text(record: Any, variant: str | None = None) -> str:
+    """The text of a query record: the field `variant`, or what ir_datasets shows as its text."""
+    if variant is not None:
+        return str(getattr(record, variant) or "")
+    fields = {name: value for name, value in record._asdict().items() if isinstance(value, str)}
+    main = next((fields[name] for name in QUERY_TEXT_FIELDS if name in fields), None)
+    return _default_text(record, fields) if main is None or hasattr(record, "default_text") else main
+
+
+def _default_text(record: Any, fields: Mapping[str, str]) -> str:
+    if hasattr(record, "default_text"):
+        return str(record.default_text())
+    return "\n".join(value for name, value in fields.items() if name not in ("doc_id", "query_id"))

@@ -1,0 +1,21 @@
+"""TREC run and qrels files: read strictly, written whole or not at all."""
+
+from __future__ import annotations
+
+from .atomic import atomic_open
+from .lines import numbered_lines
+from .qrels import QrelsReport, read_qrels, read_qrels_report
+from .trec import RunReport, read_run, read_run_report, write_run, write_scored_run
+
+__all__ = [
+    "QrelsReport",
+    "RunReport",
+    "atomic_open",
+    "numbered_lines",
+    "read_qrels",
+    "read_qrels_report",
+    "read_run",
+    "read_run_report",
+    "write_run",
+    "write_scored_run",
+]

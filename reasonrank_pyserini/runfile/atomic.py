@@ -1,0 +1,130 @@
+"""Text files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TextIO, cast
+
+from ..errors import InputError, OutputError
+
+_DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | Path) -> Iterator[TextIO]:
+    """A text stream (UTF-8, newlines as written) whose file appears at `path` only when the block succeeds.
+
+    The text goes to a file beside `path` that replaces it at the end; after an error the old file, or none,
+    is there. A name that ends in `.gz` is compressed, equal text to equal bytes. `-` is standard output; it
+    and whatever else is no regular file (a pipe, `/dev/stdout`) is written directly. The folder must exist.
+    Raises InputError for a path that cannot be used, OutputError when writing fails (disk full).
+    """
+    if "\0" in str(path):
+        raise InputError(f"cannot write {str(path)!r}: a file name cannot hold NUL")
+    with _output_errors("standard output" if str(path) == "-" else path):
+        if str(path) == "-":
+            with _text(sys.stdout.buffer) as stream:
+                yield stream
+        elif _is_device(Path(path)):
+            with _open(Path(path), os.O_WRONLY | os.O_APPEND, path) as device, _text(device) as stream:
+                yield stream
+        else:
+            with _replacing(Path(os.path.realpath(path)), path) as stream:
+                yield stream
+
+
+def _is_device(path: Path) -> bool:
+    """Whether the path is there but no file that another could replace; a descriptor of ours never is."""
+    descriptor = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    try:
+        return path.exists() and (descriptor or not path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _replacing(target: Path, path: str | Path) -> Iterator[TextIO]:
+    part = target.parent / f".{target.name[:40]}.part-{secrets.token_hex(6)}"
+    binary = _open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, path)
+    try:
+        with binary:
+            with _text(binary, compressed=str(path).endswith(".gz")) as stream:
+                yield stream
+            binary.flush()
+            if target.exists():
+                os.fchmod(binary.fileno(), target.stat().st_mode & 0o7777)
+            os.fsync(binary.fileno())
+        _replace(part, target, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _open(file: Path, flags: int, path: str | Path) -> IO[bytes]:
+    """The opened file, or InputError in the words of `path`, which is what the user gave."""
+    try:
+        return open(os.open(file, flags | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
+    except FileNotFoundError:
+        raise InputError(f"cannot write {path}: there is no folder {file.parent}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give the name of a file to write") from None
+    except OSError as error:
+        if error.errno in _DEVICE_ERRORS:
+            raise
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _text(binary: IO[bytes], *, compressed: bool = False) -> Iterator[TextIO]:
+    """A text stream over a binary one, flushed at the end; the binary one stays open."""
+    with contextlib.ExitStack() as stack:
+        if compressed:  # no name and no time inside: equal text, equal bytes
+            packed = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=binary, mtime=0)
+            binary = cast(IO[bytes], stack.enter_context(packed))
+        stream = io.TextIOWrapper(binary, encoding="utf-8", newline="\n")
+        try:
+            yield stream
+            stream.flush()
+        finally:
+            with contextlib.suppress(OSError):  # what could not be flushed is being raised already
+                stream.detach()
+
+
+@contextlib.contextmanager
+def _output_errors(path: str | Path) -> Iterator[None]:
+    """Full disks and broken devices as OutputError, characters that UTF-8 cannot hold as InputError."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"cannot write {path}: {error.object[error.start : error.end]!r} is no text"
+        ) from error
+    except OSError as error:
+        if error.errno not in _DEVICE_ERRORS:
+            raise
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _replace(part: Path, target: Path, path: str | Path) -> None:
+    try:
+        os.replace(part, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable, where folders can be synced (not every file system lets them)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,167 @@
+"""Scores of runs by ir_measures, on records in memory."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import InputError, UnknownNameError
+from .runfile.decreasing import float32
+from .types import ScoredDocument
+
+if TYPE_CHECKING:
+    from ir_measures import Measure
+
+Qrels = Mapping[str, Mapping[str, int]]
+Run = Mapping[str, Sequence[ScoredDocument] | Sequence[str]]
+
+_LONGEST_NAME = 100
+_LARGEST_CUTOFF = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Means over the judged queries and the values behind them, by measure name as ir_measures writes it.
+
+    `missing`: judged queries for which the run holds nothing (they count 0); `unjudged`: queries of the run
+    without judgements (they do not count).
+    """
+
+    means: dict[str, float]
+    per_query: dict[str, dict[str, float]]
+    missing: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, one line each."""
+        found = []
+        if self.missing:
+            found.append(f"{_queries(self.missing)} with judgements not in the run, counted as 0")
+        if self.unjudged:
+            found.append(f"{_queries(self.unjudged)} of the run without judgements, ignored")
+        return tuple(found)
+
+
+def score(qrels: Qrels, run: Run, measures: Iterable[str | Measure]) -> Scores:
+    """The measures' means over all queries of `qrels`, and their values per query.
+
+    `run` holds scored documents, ordered by score as trec_eval does (float32, equal scores by docid
+    descending), or docids in their order; a document named twice counts where it is first. Raises
+    UnknownNameError for a measure that does not exist, InputError for one that cannot be computed.
+    """
+    if not any(qrels.values()):
+        raise InputError("there are no judgements to score with")
+    parsed = list(dict.fromkeys(map(parse_measure, measures)))
+    if not parsed:
+        raise InputError("no measure was asked for; for example nDCG@10")
+    queries = {query: str(number) for number, query in enumerate(qrels, 1)}
+    means, values = _calculate(parsed, *_anonymous(qrels, run, queries))
+    per_query = {query: values.get(name, {}) for query, name in queries.items()}
+    return Scores(
+        means,
+        {query: {str(one): found.get(str(one), 0.0) for one in parsed} for query, found in per_query.items()},
+        tuple(query for query in qrels if not run.get(query)),
+        tuple(query for query in run if query not in qrels),
+    )
+
+
+def parse_measure(name: str | Measure) -> Measure:
+    """The ir_measures object of a name such as `nDCG@10`, `AP(rel=2)` or trec_eval's `ndcg_cut_10`."""
+    import ir_measures
+
+    if not isinstance(name, str):
+        return _checked(name)
+    if len(name) <= _LONGEST_NAME:
+        try:
+            return _checked(ir_measures.parse_measure(_spelled(name)))
+        except (NameError, ValueError, AssertionError, KeyError, TypeError, SyntaxError):
+            # not one of ir_measures' own names; trec_eval's are tried next
+            if len(found := _trec_measures(name)) == 1:
+                return _checked(found[0])
+    examples = ("nDCG@10", "AP", "P@30", "R@100", "RR@10", "ERR@20", "AP(rel=2)", "RBP(p=0.8)", "Judged@10")
+    raise UnknownNameError("measure", name[:_LONGEST_NAME], examples, "any name of ir_measures or trec_eval")
+
+
+def _spelled(name: str) -> str:
+    """The name with the capitals of ir_measures: `ndcg@10` is nDCG@10."""
+    import ir_measures
+
+    end = next((place for place, char in enumerate(name) if char in "@("), len(name))
+    known: dict[str, str] = {one.lower(): one for one in ir_measures.measures.registry}
+    return known.get(name[:end].lower(), name[:end]) + name[end:]
+
+
+def _trec_measures(name: str) -> Sequence[Measure]:
+    import ir_measures
+
+    try:
+        found: Sequence[Measure] = ir_measures.parse_trec_measure(name)
+    except ValueError:
+        return ()
+    return found
+
+
+def _checked(measure: Measure) -> Measure:
+    """The measure, if it has all it needs and something installed can compute it."""
+    import ir_measures
+
+    try:
+        measure.validate_params()
+        able = ir_measures.DefaultPipeline.supports(measure)
+    except (AssertionError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    cutoff = measure.params.get("cutoff", 1)
+    if not able or not isinstance(cutoff, int) or not 1 <= cutoff <= _LARGEST_CUTOFF:
+        raise ValueError(f"{measure} cannot be computed")
+    return measure
+
+
+def _anonymous(
+    qrels: Qrels, run: Run, queries: Mapping[str, str]
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
+    """Both with plain ids instead of the user's (some providers write text files, where blanks would break),
+    the run with strictly decreasing scores in trec_eval's order."""
+    grades: dict[str, dict[str, int]] = {}
+    scores: dict[str, dict[str, float]] = {}
+    for query, name in queries.items():
+        judged = qrels[query]
+        ranked = _ranked(run.get(query, ()))
+        names = {one: f"d{number}" for number, one in enumerate(dict.fromkeys([*ranked, *judged]))}
+        grades[name] = {names[one]: grade for one, grade in judged.items()}
+        if ranked:
+            scores[name] = {names[one]: float(len(ranked) - at) for at, one in enumerate(ranked)}
+    return grades, scores
+
+
+def _ranked(documents: Sequence[ScoredDocument | str]) -> list[str]:
+    scored: dict[str, float] = {}
+    for place, one in enumerate(documents):
+        if isinstance(one, str):
+            scored.setdefault(one, float(-place))
+        else:
+            scored.setdefault(one.id, float32(one.score))
+    return sorted(scored, key=lambda one: (scored[one], one), reverse=True)
+
+
+def _calculate(
+    measures: Sequence[Measure], qrels: dict[str, dict[str, int]], run: dict[str, dict[str, float]]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    import ir_measures
+
+    try:
+        found = ir_measures.calc(measures, qrels, run)
+    except (ValueError, RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as error:
+        asked = " ".join(map(str, measures))
+        raise InputError(f"ir_measures cannot compute {asked}: {' '.join(str(error).split())}") from error
+    per_query: dict[str, dict[str, float]] = {}
+    for value in found.per_query:
+        per_query.setdefault(value.query_id, {})[str(value.measure)] = float(value.value)
+    return {str(one): float(found.aggregated[one]) for one in measures}, per_query
+
+
+def _queries(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return f"{len(ids)} {'query' if len(ids) == 1 else 'queries'} ({shown})"

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reasonrank_pyserini import load_dataset
+from reasonrank_pyserini.datasets import Dataset, passage_tokens
+from reasonrank_pyserini.datasets.local import BeirDataset, LocalDataset
+from reasonrank_pyserini.errors import FileFormatError, InputError, UnknownNameError
+from reasonrank_pyserini.types import Document, Query
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    """A BEIR folder whose docids hold spaces."""
+    folder = tmp_path / "mini"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text(
+        '{"_id": "a b.txt", "title": "T", "text": "one"}\n{"_id": "c", "title": "", "text": "two"}\n'
+    )
+    (folder / "queries.jsonl").write_text(
+        '{"_id": "1", "text": "why?", "metadata": {}}\n{"_id": "2", "text": "train only", "metadata": {}}\n'
+    )
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta b.txt\t2\n1\tc\t0\n")
+    return folder
+
+
+def test_beir_folder(beir: Path) -> None:
+    dataset = load_dataset(beir)
+    assert dataset.id == "folder/mini/test"
+    assert dataset.queries() == [Query("1", "why?")]
+    assert dataset.qrels() == {"1": {"a b.txt": 2, "c": 0}}
+    assert dataset.documents.get_many(["a b.txt", "x"]) == {"a b.txt": Document("a b.txt", "one", "T")}
+    assert [document.id for document in dataset.documents] == ["a b.txt", "c"]
+    assert (dataset.excluded("1"), dataset.passage_tokens, dataset.variants()) == (
+        frozenset(),
+        100,
+        ("text",),
+    )
+
+
+def test_beir_folder_without_judgements_or_with_bad_ones(beir: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown split of .*mini 'dev': .*known: test"):
+        BeirDataset(beir, "dev").qrels()
+    assert [query.id for query in BeirDataset(beir, "dev").queries()] == ["1", "2"]
+    for content, problem in {
+        "1\tc\t1\n1 c 1\n": ":2: expected query<TAB>docid<TAB>relevance, found 1 columns",
+        "1\tc\t1\n1\tc\tmany\n": ":2: relevance 'many' is not an integer",
+        "1\tc\t1.5\n": ":1: relevance '1.5' is not an integer",
+        "query-id\tcorpus-id\tscore\n": ": holds no judgements",
+    }.items():
+        (beir / "qrels" / "test.tsv").write_text(content)
+        with pytest.raises(FileFormatError, match=problem):
+            load_dataset(beir).qrels()
+
+
+def test_a_folder_by_its_path_only_where_it_could_be_an_id(
+    beir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(beir.parent)
+    assert load_dataset("./mini").id == load_dataset("mini").id == "folder/mini/test"
+    beir.rename("vaswani")
+    assert load_dataset("vaswani").id == "vaswani"
+    assert load_dataset("./vaswani").id == "folder/vaswani/test"
+    with pytest.raises(InputError, match="there is no such folder"):
+        load_dataset("./mini")
+    (beir.parent / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no corpus\.jsonl"):
+        load_dataset("./empty")
+
+
+def test_local_files(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"id": "a b", "contents": "one"}\n')
+    (tmp_path / "t.jsonl").write_text(
+        '{"id": "1", "query": "why?", "rewritten": "how come?", "ids": ["a"]}\n'
+    )
+    (tmp_path / "q.txt").write_text("1 0 a b 1\n")
+    (tmp_path / "x.txt").write_text("1 a c\n")
+    names = {"corpus": "c.jsonl", "topics": "t.jsonl", "qrels": "q.txt", "excluded": "x.txt"}
+    dataset: Dataset = LocalDataset(**{part: tmp_path / name for part, name in names.items()})  # type: ignore[arg-type]
+    assert dataset.queries() == [Query("1", "why?")]
+    assert dataset.variants() == ("query", "rewritten")
+    assert dataset.queries("rewritten") == [Query("1", "how come?")]
+    assert dataset.qrels() == {"1": {"a b": 1}}
+    assert dataset.documents.get_many(["a b"]) == {"a b": Document("a b", "one")}
+    assert (dataset.excluded("1"), dataset.excluded("2")) == (frozenset({"a c"}), frozenset())
+    assert dataset.passage_tokens is None
+    with pytest.raises(UnknownNameError, match="did you mean 'rewritten'"):
+        dataset.queries("rewriten")
+    with pytest.raises(UnknownNameError, match="unknown qrels kind of local 'fixed'"):
+        dataset.qrels("fixed")
+    with pytest.raises(InputError, match="qrels needed, but none given: add --qrels FILE"):
+        LocalDataset(topics=tmp_path / "t.jsonl").qrels()
+
+
+def test_own_datasets_by_module_and_attribute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_collection.py").write_text(
+        "from reasonrank_pyserini.datasets.local import LocalDataset\n"
+        "def make(): return LocalDataset(id='mine')\n"
+        "ready = make()\n"
+        "number = 1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_dataset("my_collection:make").id == load_dataset("my_collection:ready").id == "mine"
+    with pytest.raises(InputError, match="has no 'other'"):
+        load_dataset("my_collection:other")
+    with pytest.raises(InputError, match="'my_collection:number' is neither a Dataset nor a function"):
+        load_dataset("my_collection:number")
+
+
+def test_unknown_ids_name_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError, match="unknown dataset 'bright/biologie': did you mean 'bright/biology'"
+    ):
+        load_dataset("bright/biologie")
+    for name in ("", ":", "a:", "..a:b", "x" * 5000, "a\0b"):
+        with pytest.raises(UnknownNameError, match="list them: reasonrank datasets"):
+            load_dataset(name)
+    with pytest.raises(InputError, match="no such folder"):
+        load_dataset("~no-such-user/folder")
+
+
+def test_passage_lengths_of_the_published_evaluations() -> None:
+    lengths = {
+        "bright/pony": 512,
+        "r2med/Biology": 512,
+        "beir/scifact/test": 100,
+        "msmarco-passage/trec-dl-2019/judged": 100,
+        "msmarco-passage/dev": None,
+        "antique": None,
+    }
+    assert {name: passage_tokens(name) for name in lengths} == lengths
+
+
+def register(folder: Path, docs: str, queries: str, qrels: str | None) -> str:
+    """The id of a new ir_datasets collection made of these files."""
+    import ir_datasets
+
+    files = {"docs_tsv": docs, "queries_tsv": queries, "qrels_trec": qrels}
+    paths: dict[str, Any] = {}
+    for kind, content in files.items():
+        if content is not None:
+            paths[kind] = folder / kind
+            paths[kind].write_text(content)
+    name = f"reasonrank-test-{uuid.uuid4()}"
+    ir_datasets.registry.register(name, ir_datasets.create_dataset(**paths))
+    return name
+
+
+def test_ir_datasets_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REASONRANK_CACHE", str(tmp_path / "cache"))
+    name = register(tmp_path, "a b\tone\nc\ttwo\n", "1\twhy?\nq 2\thow?\n", "1 0 c 1\n1 0 c 3\n1 0 d -2\n")
+    dataset = load_dataset(name)
+    assert dataset.id == name
+    assert dataset.queries() == dataset.queries("text") == [Query("1", "why?"), Query("q 2", "how?")]
+    assert dataset.variants() == ("text",)
+    assert dataset.qrels() == {"1": {"c": 3, "d": -2}}
+    assert dataset.excluded("1") == frozenset()
+    one, two = Document("a b", "one"), Document("c", "two")
+    assert list(dataset.documents) == [one, two]
+    assert dataset.documents.get_many(["c", "nowhere", "a b", "c"]) == {"c": two, "a b": one}
+    assert list(dataset.documents.get_many(["c", "a b"])) == ["c", "a b"]
+    assert dataset.documents.get_many([]) == {}
+    with pytest.raises(UnknownNameError, match="unknown query variant of"):
+        dataset.queries("title")
+
+
+def test_ir_datasets_collection_without_a_part_or_with_a_broken_one(tmp_path: Path) -> None:
+    dataset = load_dataset(register(tmp_path, "a\tone\n", "1\twhy?\n", None))
+    with pytest.raises(InputError, match=r"dataset 'reasonrank-test-\S+' has no qrels"):
+        dataset.qrels()
+    with pytest.raises(InputError, match=r"'beir' has no queries: try one of beir/"):
+        load_dataset("beir").queries()
+    broken = load_dataset(register(tmp_path, "a\tone\n", "1\twhy?\n", "1 0 d e 1\n"))
+    with pytest.raises(
+        InputError, match="the qrels could not be loaded: RuntimeError: expected 4 columns, got 5"
+    ):
+        broken.qrels()
+    (tmp_path / "queries_tsv").unlink()
+    with pytest.raises(InputError, match=r"place it at .*queries_tsv"):
+        broken.queries()
+
+
+BRIGHT = """
+import json, sys
+from pathlib import Path
+import pyarrow as pa, pyarrow.parquet as pq
+
+home = Path(sys.argv[1])
+(home / "bright").mkdir(parents=True)
+def table(name, rows): pq.write_table(pa.Table.from_pylist(rows), home / "bright" / f"biology.{name}.parquet")
+base = {"id": "0", "query": "original", "reasoning": "human note", "gold_answer": "42"}
+example = {"gold_ids": ["a b.txt", "c", "c", "N/A"], "gold_ids_long": ["N/A"], "excluded_ids": ["x y", "N/A"]}
+table("queries", [{**base, **example}])
+table("gpt4_reason.queries", [{**base, "query": "rewritten by GPT-4", **example}])
+table("docs", [{"id": "a b.txt", "content": "one"}, {"id": "c", "content": "two"}])
+
+from reasonrank_pyserini import load_dataset
+assert "ir_datasets" not in sys.modules
+dataset = load_dataset("bright/biology")
+long = load_dataset("bright/biology-long")
+failed = None
+try:
+    dataset.queries("grit_reason")
+except Exception as error:
+    failed = [type(error).__name__, str(error)]
+print(json.dumps({
+    "queries": [[q.id, q.text] for q in dataset.queries()],
+    "gpt4": [[q.id, q.text] for q in dataset.queries("gpt4_reason")],
+    "note": [[q.id, q.text] for q in long.queries("reasoning")],
+    "variants": dataset.variants(),
+    "qrels": dataset.qrels(), "long": long.qrels(),
+    "excluded": sorted(dataset.excluded("0")), "other": sorted(dataset.excluded("1")),
+    "documents": {d.id: d.text for d in dataset.documents.get_many(["c", "a b.txt", "z"]).values()},
+    "tokens": dataset.passage_tokens, "failed": failed,
+}))
+"""
+
+
+def run(*command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The finished process; every connection it might try goes to a closed port."""
+    nowhere = "http://127.0.0.1:9"
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    variables = {
+        **os.environ,
+        **dict.fromkeys(names, nowhere),
+        "IR_DATASETS_HOME": str(folder / "ir_datasets"),
+        "IR_DATASETS_DL_TRIES": "1",
+        "REASONRANK_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        **environment,
+    }
+    return subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        env=variables,
+        cwd=folder,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_bright_from_its_own_files(tmp_path: Path) -> None:
+    done = run("-c", BRIGHT, str(tmp_path / "ir_datasets"), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    kind, message = found.pop("failed")
+    assert found == {
+        "queries": [["0", "original"]],
+        "gpt4": [["0", "rewritten by GPT-4"]],
+        "note": [["0", "human note"]],
+        "variants": [
+            "reasoning",
+            "gpt4_reason",
+            "claude_3_opus_reason",
+            "gemini_1_0_reason",
+            "grit_reason",
+            "llama3_70b_reason",
+        ],
+        "qrels": {"0": {"a b.txt": 1, "c": 1}},
+        "long": {"0": {}},
+        "excluded": ["x y"],
+        "other": [],
+        "documents": {"c": "two", "a b.txt": "one"},
+        "tokens": 512,
+    }
+    assert kind == "InputError"
+    assert "dataset bright/biology: the queries could not be loaded" in message
+    assert "download https://huggingface.co/datasets/xlangai/BRIGHT/" in message
+    assert f"save it as {tmp_path}/ir_datasets/bright/biology.grit_reason.queries.parquet" in message
+    assert len(message.splitlines()) == 1
+
+
+LEETCODE = """
+import json, sys
+from pathlib import Path
+import pyarrow as pa, pyarrow.parquet as pq
+from reasonrank_pyserini import load_dataset
+from reasonrank_pyserini.inputs import read_excluded, read_topics
+from reasonrank_pyserini.runfile import read_qrels
+
+home, shared = Path(sys.argv[1]), Path(sys.argv[2])
+(home / "bright").mkdir(parents=True)
+rows = [json.loads(line) for line in (shared / "topics" / "leetcode.original.jsonl").read_bytes().split(b"\\n") if line]
+pq.write_table(pa.Table.from_pylist(rows), home / "bright" / "leetcode.queries.parquet")
+dataset = load_dataset("bright/leetcode")
+assert dataset.queries() == read_topics(shared / "topics" / "leetcode.original.jsonl")
+assert dataset.qrels() == read_qrels(shared / "qrels" / "leetcode.txt")
+excluded = read_excluded(shared / "excluded" / "leetcode.txt")
+assert {query.id: dataset.excluded(query.id) for query in dataset.queries()} == excluded
+print(len(excluded))
+"""
+
+
+def test_leetcode_of_bright_equals_its_flat_files(tmp_path: Path, shared: Path) -> None:
+    done = run(
+        "-c", LEETCODE, str(tmp_path / "ir_datasets"), str(shared.resolve() / "bright"), folder=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "142\n"), done.stderr
+
+
+COMMAND = "from reasonrank_pyserini.cli import main; main()"
+
+
+def test_command_lists_and_describes(tmp_path: Path) -> None:
+    listed = run("-c", COMMAND, "datasets", "bright/*", folder=tmp_path)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    head, *rows = listed.stdout.splitlines()
+    assert head.split() == ["id", "documents", "queries", "judgements", "benchmark"]
+    assert [row.split()[0] for row in rows][:3] == ["bright/aops", "bright/biology", "bright/biology-long"]
+    assert len(rows) == 12 + 8
+    assert {row.split()[-1] for row in rows} == {"BRIGHT"}
+    records = json.loads(run("-c", COMMAND, "datasets", "LEETCODE", "--json", folder=tmp_path).stdout)
+    assert [record["id"] for record in records] == ["bright/leetcode"]
+    assert (records[0]["queries"], records[0]["judgements"]) == (142, 262)
+    described = run("-c", COMMAND, "datasets", "bright/biology", folder=tmp_path)
+    assert described.returncode == 0
+    assert "57,359" in described.stdout
+    assert "gpt4_reason" in described.stdout
+    assert "BRIGHT" in described.stdout
+    assert "@inproceedings" in described.stdout
+
+
+def test_command_on_an_unknown_name(tmp_path: Path) -> None:
+    done = run("-c", COMMAND, "datasets", "bright/biologie", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "reasonrank: no test collection matches 'bright/biologie': did you mean 'bright/bio"
+    )
+    assert len(done.stderr.splitlines()) == 1
