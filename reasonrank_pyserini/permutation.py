@@ -1,0 +1,195 @@
+"""Answers read as permutations: whatever a model wrote, in time linear in its length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from unicodedata import decimal
+
+from .types import AnswerForm, Parsed, ParseStatus
+
+_TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE | re.ASCII)
+_REASONED_ANSWER = re.compile(r"</think>\s*+<answer>")
+_BRACKETED = re.compile(r"\[\s*+([^\W_]++)\s*+\]")
+_OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
+_MOST_DIGITS = 4300
+"""Python's default limit of int(): a longer number voids an answer for the authors' parser."""
+
+
+def parse(text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = False) -> Parsed:
+    """The order of `n` passages, 0-based, that a model's text asks for, and how well it could be read.
+
+    Numbers beyond the window and repetitions are dropped; passages not named follow in window order.
+    `tagged` reads the last complete `<answer>..</answer>` outside reasoning, else an unclosed one (REPAIRED);
+    reasoning is `<think>..</think>`, or everything before the first `</think>` when none was opened, and is
+    never read. `bare` reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where
+    words stand beside `[3]`-like identifiers only those count. FAILED, the window's own order: no answer,
+    unfinished reasoning, or no identifier of this window. An empty window is CLEAN.
+
+    `compat` is the authors' parser (`rank_listwise_os_llm.process_answer`, `receive_permutation`): without an
+    answer every digit of the text counts (SALVAGED); one number that `int` refuses voids the whole answer.
+    """
+    if n < 0:
+        raise ValueError(f"a window holds 0 or more passages, not {n}")
+    if answer not in ("tagged", "bare"):
+        raise ValueError(f"answer is 'tagged' or 'bare', not {answer!r}")
+    if n == 0:
+        return Parsed((), ParseStatus.CLEAN)
+    return _parse_as_authors(text, n, answer) if compat else _parse(text, n, answer)
+
+
+def _parse(text: str, n: int, answer: AnswerForm) -> Parsed:
+    scan = _Scan(text)
+    if scan.complete is not None:
+        return _permutation(_identifiers(scan.complete), n)
+    if scan.reasoning:
+        return _permutation((), n)
+    if scan.unclosed is not None and (answer == "bare" or scan.is_answer(scan.unclosed)):
+        span = text[slice(*scan.unclosed)]
+        return _permutation(_identifiers(_without_cut_end(span, n)), n, status=ParseStatus.REPAIRED)
+    if answer == "bare":
+        return _permutation(_identifiers(_without_cut_end(scan.outside(), None)), n)
+    return _permutation((), n)
+
+
+class _Scan:
+    """One pass over the tags of a text.
+
+    `complete`: inside the last `<answer>..</answer>` outside reasoning. `unclosed`: the span after the last
+    `<answer>` outside reasoning that was never closed. `reasoning`: the text ends inside `<think>`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.complete: str | None = None
+        self.unclosed: tuple[int, int] | None = None
+        self.reasoning = self.reasoned = False
+        self._kept: list[str] = []
+        self._outside_from = 0
+        opened: int | None = None
+        for tag in _TAG.finditer(text):
+            closing, name = bool(tag[1]), tag[2].lower()
+            if name == "think":
+                if self._think(closing, tag, opened):
+                    opened = None
+            elif self.reasoning:
+                continue
+            elif not closing:
+                opened = tag.end()
+            elif opened is not None:
+                self.complete, self.unclosed, opened = text[opened : tag.start()], None, None
+        if opened is not None:
+            self.unclosed = (opened, len(text))
+
+    def _think(self, closing: bool, tag: re.Match[str], opened: int | None) -> bool:
+        """Enter or leave reasoning; True when an answer that stood open ends here."""
+        if not closing and not self.reasoning:
+            self.reasoning = True
+            self._kept.append(self.text[self._outside_from : tag.start()])
+            if opened is not None:
+                self.unclosed = (opened, tag.start())
+            return True
+        if closing and self.reasoning:
+            self.reasoning, self.reasoned, self._outside_from = False, True, tag.end()
+            return True
+        if closing and not self.reasoned and not self._kept:  # the chat template opened the reasoning
+            self.reasoned, self._outside_from = True, tag.end()
+            self.complete = self.unclosed = None
+            return True
+        return False
+
+    def outside(self) -> str:
+        """The text without its reasoning (which must be finished)."""
+        return " ".join([*self._kept, self.text[self._outside_from :]])
+
+    def is_answer(self, span: tuple[int, int]) -> bool:
+        """Whether an unclosed `<answer>` is one, not a mention in reasoning that the chat template opened."""
+        start, end = span
+        opens_text = not self.text[: start - len("<answer>")].strip()
+        return self.reasoned or opens_text or not any(map(str.isalpha, self.text[start:end]))
+
+
+def _identifiers(text: str) -> list[str | None]:
+    """The digit runs of an answer in order; None for what cannot be an identifier."""
+    bracketed = [found for found in _BRACKETED.findall(text) if found.isdigit()]
+    numbers = _digit_runs(text)
+    if bracketed and len(bracketed) < len(numbers) and any(map(str.isalpha, text)):
+        return [*map(_decimal, bracketed), None]
+    return list(map(_decimal, numbers))
+
+
+def _decimal(run: str) -> str | None:
+    return run if run.isdecimal() else None
+
+
+def _digit_runs(text: str) -> list[str]:
+    return ["".join(run) for is_digit, run in groupby(text, str.isdigit) if is_digit]
+
+
+def _without_cut_end(text: str, n: int | None) -> str:
+    """The text without a last number that may have lost its end: in an open bracket among closed ones or, in
+    an answer known to be unclosed (`n` given), a bare one that larger identifiers begin with."""
+    text = text.rstrip()
+    if (cut := _OPEN_BRACKET.search(text)) and _BRACKETED.search(text):
+        return text[: cut.start()]
+    stem = text.rstrip("0123456789")
+    tail = text[len(stem) :]
+    cut_short = n is not None and 0 < len(tail) < len(str(n)) and 0 < int(tail) * 10 <= n
+    return stem if cut_short else text
+
+
+def _permutation(numbers: Iterable[str | None], n: int, status: ParseStatus = ParseStatus.CLEAN) -> Parsed:
+    """The permutation that 1-based identifiers begin; REPAIRED unless they name each passage exactly once."""
+    asked = [_index(number, n) if number is not None else -1 for number in numbers]
+    order = list(dict.fromkeys(index for index in asked if 0 <= index < n))
+    if not order:
+        return Parsed(tuple(range(n)), ParseStatus.FAILED)
+    if len(order) < n or len(asked) > n:
+        status = ParseStatus.REPAIRED
+    return Parsed(_completed(order, n), status)
+
+
+def _index(number: str, n: int) -> int:
+    """The 0-based index that a decimal number names; some index beyond the window for a larger one."""
+    if len(number) <= 18:
+        return int(number) - 1
+    value = 0
+    for digit in number:  # int() is quadratic and may refuse so many
+        value = min(10 * value + decimal(digit), n + 1)
+    return value - 1
+
+
+def _completed(order: Sequence[int], n: int) -> tuple[int, ...]:
+    named = frozenset(order)
+    return (*order, *(index for index in range(n) if index not in named))
+
+
+def _parse_as_authors(text: str, n: int, answer: AnswerForm) -> Parsed:
+    response, status = (text, ParseStatus.CLEAN) if answer == "bare" else _authors_answer(text)
+    numbers = _digit_runs(response)
+    if not all(run.isdecimal() and len(run) <= _MOST_DIGITS for run in numbers):
+        return Parsed(tuple(range(n)), ParseStatus.FAILED)
+    found = _permutation(numbers, n, status)
+    if found.status is ParseStatus.REPAIRED and status is ParseStatus.SALVAGED:
+        return Parsed(found.order, status)
+    return found
+
+
+def _authors_answer(text: str) -> tuple[str, ParseStatus]:
+    """What the authors read: `<think>.*?</think>\\s*<answer>(.*?)</answer>` on the lower-cased text, else all
+    after the last `<answer>`, else everything.
+
+    Looking for the parts one after the other finds what that pattern finds, without its quadratic retries:
+    if the leftmost `<think>` has no match, no later one has.
+    """
+    lowered = text.lower()
+    thinking = lowered.find("<think>")
+    if thinking >= 0 and (opened := _REASONED_ANSWER.search(lowered, thinking + len("<think>"))):
+        closed = lowered.find("</answer>", opened.end())
+        if closed >= 0:
+            return lowered[opened.end() : closed], ParseStatus.CLEAN
+    _, tag, after = text.rpartition("<answer>")
+    if not tag:
+        return text, ParseStatus.SALVAGED
+    return after, ParseStatus.CLEAN if "</answer>" in after.lower() else ParseStatus.REPAIRED

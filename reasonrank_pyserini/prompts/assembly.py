@@ -1,0 +1,191 @@
+"""Whole prompts from a query and cut passages: the plain way, from cached pieces, or as messages alone."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from .cache import BoundedCache
+from .codec import Codec
+from .styles import PromptStyle
+from .template import ChatTemplate
+from .texts import Span, estimated_tokens, filled, fixed, fixed_spans, joined
+
+_NEXT = "[1] a"
+_LABEL = "[1] "
+_LONGEST = 900_000
+"""ftfy breaks lines of a million characters, counted from the label, whose own length is not the same for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A whole prompt; `ids` None where no tokenizer is known, then `tokens` is an estimate."""
+
+    text: str
+    ids: tuple[int, ...] | None
+    messages: tuple[Mapping[str, str], ...]
+    tokens: int
+    neutralised: int
+
+
+class Assembly(Protocol):
+    """Makes a prompt of a query and passages that are already cut."""
+
+    def draft(self, query: str, passages: Sequence[str]) -> Draft: ...
+
+
+def user_spans(style: PromptStyle, query: str, passages: Sequence[str]) -> list[Span]:
+    """The user message, before the whole prompt's ftfy pass."""
+    spans, num = _header(style, query, len(passages)), str(len(passages))
+    for number, text in enumerate(passages, 1):
+        spans += filled(style.passage, {"text": text}, i=str(number))
+    return spans + filled(style.footer, {"query": query}, num=num)
+
+
+def _header(style: PromptStyle, query: str, num: int) -> list[Span]:
+    return filled(style.header, {"query": query}, num=str(num))
+
+
+class MessagesOnly:
+    """Messages for a server whose tokenizer is not known; control strings in them stay what they are."""
+
+    def __init__(self, style: PromptStyle) -> None:
+        self._style = style
+
+    def draft(self, query: str, passages: Sequence[str]) -> Draft:
+        """A system and a user message, each fixed by ftfy."""
+        system, user = fixed(self._style.system), fixed(joined(user_spans(self._style, query, passages)))
+        messages = ({"role": "system", "content": system}, {"role": "user", "content": user})
+        return Draft("", None, messages, estimated_tokens(system) + estimated_tokens(user), 0)
+
+
+class PlainAssembly:
+    """Each prompt from scratch: template, ftfy over all, one tokenisation. Works with any template."""
+
+    def __init__(self, style: PromptStyle, template: ChatTemplate, codec: Codec) -> None:
+        self._style, self._template, self._codec = style, template, codec
+
+    def draft(self, query: str, passages: Sequence[str]) -> Draft:
+        """The prompt; what every other way has to equal."""
+        user = user_spans(self._style, query, passages)
+        content = joined(user)
+        frame = self._template.frame(content)
+        whole = self._template.rewritten(user) if frame is None else _framed(user, frame)
+        spans, _ = fixed_spans(whole)
+        encoded = self._codec.encode(spans)
+        ids = self._codec.surrounded(encoded.ids)
+        text = joined(spans)
+        messages = self._template.messages(_user_part(text, content, frame))
+        return Draft(text, ids, messages, len(ids), encoded.neutralised)
+
+
+def _framed(user: Sequence[Span], frame: tuple[str, ...]) -> list[Span]:
+    spans = [Span(frame[0], True)]
+    for part in frame[1:]:
+        spans += (*user, Span(part, True))
+    return spans
+
+
+def _user_part(text: str, content: str, frame: tuple[str, ...] | None) -> str:
+    """The user message as it is in the fixed prompt, so that the same template gives the same prompt again."""
+    if frame is None or len(frame) > 2 or not (text.startswith(frame[0]) and text.endswith(frame[1])):
+        return fixed(content)
+    return text[len(frame[0]) : len(text) - len(frame[1])]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some lines of a prompt: their fixed text, their ids there, and whether entities are decoded after them.
+
+    `ids` None: a token reaches over the piece's border, so a prompt that holds it is made the plain way.
+    """
+
+    text: str
+    ids: array[int] | None
+    neutralised: int
+    unescape: bool
+    size: int
+
+
+class PieceAssembly:
+    """Prompts put together from cached pieces, equal to the plain way's, which it falls back to.
+
+    A prompt is cut at line starts before `[i]`, and between `]` and the space. ftfy sees the same lines
+    as in the whole prompt; the tokenizer sees each piece between its real neighbours' first characters.
+    """
+
+    def __init__(self, style: PromptStyle, template: ChatTemplate, codec: Codec, cache: BoundedCache) -> None:
+        self._style, self._template, self._codec, self._cache = style, template, codec, cache
+        self._plain = PlainAssembly(style, template, codec)
+        self._footer_start = style.footer.partition("{")[0][:16]
+
+    @staticmethod
+    def allows(style: PromptStyle) -> bool:
+        """Whether a style's texts are made so that pieces can be told apart."""
+        return (
+            style.passage == "[{i}] {text}\n"
+            and style.header.endswith("\n")
+            and style.footer[:1].isascii()
+            and style.footer[:1].isalpha()
+        )
+
+    def draft(self, query: str, passages: Sequence[str]) -> Draft:
+        """The prompt, of which only new pieces are normalised and tokenised."""
+        content = joined(user_spans(self._style, query, passages))
+        frame = self._template.frame(content)
+        pieces = self._pieces(query, passages, *frame) if passages and frame and len(frame) == 2 else None
+        if pieces is None:
+            return self._plain.draft(query, passages)
+        ids: list[int] = []
+        for piece in pieces:
+            ids.extend(piece.ids or ())
+        text = "".join(piece.text for piece in pieces)
+        whole = self._codec.surrounded(ids)
+        messages = self._template.messages(_user_part(text, content, frame))
+        return Draft(text, whole, messages, len(whole), sum(piece.neutralised for piece in pieces))
+
+    def _pieces(self, query: str, passages: Sequence[str], before: str, after: str) -> list[Piece] | None:
+        num, cached = len(passages), self._cache.get
+        pieces = [cached(("head", before, query, num), partial(self._head, query, num, before))]
+        for number, text in enumerate(passages, 1):
+            unescape, last = pieces[-1].unescape, number == num
+            pieces.append(cached(("label", number), partial(self._label, number)))
+            pieces.append(cached(("body", text, unescape, last), partial(self._body, text, unescape, last)))
+        unescape = pieces[-1].unescape
+        tail = ("tail", after, query, num, unescape)
+        pieces.append(cached(tail, partial(self._tail, query, num, after, unescape)))
+        return None if any(piece.ids is None for piece in pieces) else pieces
+
+    def _head(self, query: str, num: int, before: str) -> Piece:
+        spans = [Span(before, True), *_header(self._style, query, num)]
+        lines, unescape = fixed_spans(spans)
+        return self._piece("", lines, _NEXT, unescape)
+
+    def _label(self, number: int) -> Piece:
+        return self._piece("", [Span(f"[{number}]", True)], " a", True)
+
+    def _body(self, text: str, unescape: bool, last: bool) -> Piece:
+        spans = [Span(_LABEL, True), Span(text, False), Span("\n", True)]
+        lines, after = fixed_spans(spans, unescape)
+        if len(text) > _LONGEST or not (lines[0].trusted and lines[0].text.startswith(_LABEL)):
+            return Piece("", None, 0, after, 500)
+        body = [Span(lines[0].text[len(_LABEL) - 1 :], True), *lines[1:]]
+        return self._piece(_LABEL[:-1], body, self._footer_start if last else _NEXT, after)
+
+    def _tail(self, query: str, num: int, after: str, unescape: bool) -> Piece:
+        spans = [*filled(self._style.footer, {"query": query}, num=str(num)), Span(after, True)]
+        lines, state = fixed_spans(spans, unescape)
+        if not joined(lines).startswith(self._footer_start):
+            return Piece("", None, 0, state, 500)
+        return self._piece("", lines, "", state)
+
+    def _piece(self, left: str, spans: Sequence[Span], right: str, unescape: bool) -> Piece:
+        text = joined(spans)
+        encoded = self._codec.encode_between(left, spans, right)
+        if encoded is None:
+            return Piece(text, None, 0, unescape, 4 * len(text) + 500)
+        size = 4 * len(encoded.ids) + 4 * len(text) + 500
+        return Piece(text, encoded.ids, encoded.neutralised, unescape, size)

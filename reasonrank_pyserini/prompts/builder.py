@@ -1,0 +1,232 @@
+"""PromptBuilder: prompts that fit the model, made once and reused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..errors import InputError, PromptTooLongError
+from ..types import Document, Prompt
+from .assembly import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
+from .cache import BoundedCache
+from .codec import Codec
+from .passages import Cutter, Passage, TokenCutter, WordCutter
+from .styles import PromptStyle, get_style
+from .template import ChatTemplate
+from .texts import query_text
+
+_PROBE = (
+    "a b [1] &lt;b&gt;\ud800 é",
+    ("One [2].\n\n", "<i>two</i> &amp; 12\n 3", "", "x  \n\t&lt;y&gt; ，“q”"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPrompt:
+    """A prompt and what was done to make it fit.
+
+    `tokens` is its length (an estimate where no tokenizer is known); `shrunk_passages` counts passages
+    cut shorter than asked; `neutralised` counts control strings of the query's and the passages' that
+    were spelled as plain text, as often as they occur in the prompt.
+    """
+
+    prompt: Prompt
+    tokens: int
+    shrunk_passages: int = 0
+    query_shortened: bool = False
+    neutralised: int = 0
+
+
+class PromptBuilder:
+    """Builds the prompts of one style for one tokenizer; may be used from several threads at once.
+
+    With a tokenizer (transformers, fast, with a chat template) ids, text and messages are given, and no
+    text of a query or a passage can become a control id. Pieces are cached up to `cache_bytes`; where
+    tokenizer, template or style do not allow pieces (`piecewise` False), each prompt is made from scratch.
+
+    `tokenizer` None is for chat servers whose tokenizer is not known: messages only, passages cut by
+    words (3 words for 4 tokens, at most 6 characters a token), lengths estimated. Messages are tokenised
+    by the server: control strings in them cannot be neutralised here.
+    """
+
+    def __init__(
+        self,
+        style: PromptStyle | str,
+        tokenizer: Any,
+        *,
+        passage_tokens: int | None = None,
+        query_tokens: int | None = None,
+        context: int | None = None,
+        cache_bytes: int = 64 << 20,
+    ) -> None:
+        """Raises InputError for a tokenizer that is not fast or has no (working) chat template.
+
+        `passage_tokens`: each passage's limit, the style's own by default. `context`: the model's, prompt
+        and answer together; None for no check. `query_tokens`: the query's limit where the whole does not
+        fit otherwise, a quarter of `context` by default.
+        """
+        self.style = get_style(style) if isinstance(style, str) else style
+        self.passage_tokens = self.style.passage_tokens if passage_tokens is None else passage_tokens
+        if self.passage_tokens < 1:
+            raise InputError(f"passage_tokens must be at least 1, not {self.passage_tokens}")
+        self.context = context
+        self.query_tokens = query_tokens if query_tokens is not None else max(1, (context or 0) // 4)
+        self._cutter, self._assembly = self._ways(tokenizer, BoundedCache(cache_bytes))
+
+    def _ways(self, tokenizer: Any, cache: BoundedCache) -> tuple[Cutter, Assembly]:
+        if tokenizer is None:
+            return WordCutter(), MessagesOnly(self.style)
+        template = ChatTemplate(tokenizer, self.style.system)
+        codec = _codec(tokenizer, *_fingerprint(tokenizer)[1:])
+        cutter = TokenCutter(codec, cache, self.passage_tokens)
+        plain = PlainAssembly(self.style, template, codec)
+        if codec.separable and PieceAssembly.allows(self.style):
+            pieces = PieceAssembly(self.style, template, codec, cache)
+            if pieces.draft(*_PROBE) == plain.draft(*_PROBE):
+                return cutter, pieces
+        return cutter, plain
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether prompts are put together from cached pieces."""
+        return isinstance(self._assembly, PieceAssembly)
+
+    def build(self, query: str, documents: Sequence[Document], *, answer_tokens: int) -> BuiltPrompt:
+        """The prompt of one window, shortened only when it and `answer_tokens` do not fit `context`.
+
+        Then a query longer than `query_tokens` is cut to that, then all passages are cut to the largest
+        common limit that fits. Raises PromptTooLongError when that is not enough.
+        """
+        text = query_text(query)
+        limit, passages = self.passage_tokens, self._passages(documents, self.passage_tokens)
+        draft, shortened = self._draft(text, passages), False
+        if self._excess(draft, answer_tokens) > 0:
+            shorter = self._cutter.query(text, self.query_tokens)
+            shortened = shorter != text
+            text = shorter
+            draft = self._draft(text, passages) if shortened else draft
+        if self._excess(draft, answer_tokens) > 0:
+
+            def attempt(limit: int) -> Draft:
+                return self._draft(text, self._passages(documents, limit))
+
+            guess = _even_limit([passage.tokens for passage in passages], self._excess(draft, answer_tokens))
+            limit, draft = self._largest(attempt, guess, answer_tokens)
+        return BuiltPrompt(
+            prompt=Prompt(draft.ids, draft.text, draft.messages),
+            tokens=draft.tokens,
+            shrunk_passages=sum(passage.tokens > limit for passage in passages),
+            query_shortened=shortened,
+            neutralised=draft.neutralised,
+        )
+
+    def _largest(self, attempt: Callable[[int], Draft], guess: int, answer_tokens: int) -> tuple[int, Draft]:
+        """The largest limit whose prompt fits, with that prompt; `passage_tokens` is known not to."""
+        drafts: dict[int, Draft] = {}
+
+        def fits(limit: int) -> bool:
+            if limit not in drafts:
+                drafts[limit] = attempt(limit)
+            return self._excess(drafts[limit], answer_tokens) <= 0
+
+        low, high, step = 0, self.passage_tokens, 1
+        at = min(max(1, guess), high - 1)
+        while high - low > 1:
+            if fits(at):
+                low, at = at, min(at + step, high - 1) if high == self.passage_tokens else (at + high) // 2
+            else:
+                high, at = at, max(at - step, low + 1) if low == 0 else (low + at) // 2
+            step *= 2
+        if low == 0:
+            tokens = drafts[1].tokens if 1 in drafts else attempt(1).tokens
+            raise PromptTooLongError(
+                f"the window needs {tokens} tokens with one token a passage and {answer_tokens} for the answer, "
+                f"but the context is {self.context}: use a smaller window (--window), a smaller answer "
+                "(--reasoning-tokens) or a model with a longer context"
+            )
+        return low, drafts[low]
+
+    def _excess(self, draft: Draft, answer_tokens: int) -> int:
+        """By how many tokens prompt and answer are longer than the context."""
+        return 0 if self.context is None else draft.tokens + answer_tokens - self.context
+
+    def _passages(self, documents: Sequence[Document], limit: int) -> list[Passage]:
+        return [self._cutter.passage(document, limit) for document in documents]
+
+    def _draft(self, query: str, passages: Sequence[Passage]) -> Draft:
+        return self._assembly.draft(query, [passage.text for passage in passages])
+
+
+def _even_limit(lengths: Sequence[int], excess: int) -> int:
+    """The largest limit under which lengths cut to it lose at least `excess` together."""
+    ascending, left = sorted(lengths), sum(lengths) - excess
+    for number, length in enumerate(ascending):
+        share = left // (len(ascending) - number)
+        if length > share:
+            return max(0, share)
+        left -= length
+    return ascending[-1] if ascending else 0
+
+
+def render(
+    style: PromptStyle | str,
+    tokenizer: Any,
+    query: str,
+    documents: Sequence[Document],
+    *,
+    passage_tokens: int | None = None,
+) -> str:
+    """The prompt's text, exactly as the authors' code makes it; control strings in texts stay in it."""
+    return _built(style, tokenizer, query, documents, passage_tokens).prompt.text
+
+
+def encode(
+    style: PromptStyle | str,
+    tokenizer: Any,
+    query: str,
+    documents: Sequence[Document],
+    *,
+    passage_tokens: int | None = None,
+) -> list[int]:
+    """The ids of `render`'s text as the tokenizer gives them, but for added tokens' strings in query and passages.
+
+    Each of those spans has the ids of its own string as plain text; all other ids are unchanged.
+    """
+    return list(_built(style, tokenizer, query, documents, passage_tokens).prompt.token_ids or ())
+
+
+def _built(
+    style: PromptStyle | str,
+    tokenizer: Any,
+    query: str,
+    documents: Sequence[Document],
+    passage_tokens: int | None,
+) -> BuiltPrompt:
+    if tokenizer is None:
+        raise InputError(
+            "a prompt's text and ids need the model's tokenizer; messages alone: PromptBuilder.build"
+        )
+    chosen = get_style(style) if isinstance(style, str) else style
+    builder = _builder(chosen, tokenizer, passage_tokens, _fingerprint(tokenizer))
+    return builder.build(query, documents, answer_tokens=0)
+
+
+def _fingerprint(tokenizer: Any) -> tuple[str, bool, tuple[tuple[str, int], ...]]:
+    """What may change on a tokenizer object after it was first seen: chat template, splitting, added tokens."""
+    added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
+    splits = bool(getattr(tokenizer, "split_special_tokens", False))
+    return str(getattr(tokenizer, "chat_template", None)), splits, tuple(sorted(added.items()))
+
+
+@lru_cache(maxsize=8)
+def _builder(
+    style: PromptStyle, tokenizer: Any, passage_tokens: int | None, _: tuple[Any, ...]
+) -> PromptBuilder:
+    return PromptBuilder(style, tokenizer, passage_tokens=passage_tokens, cache_bytes=16 << 20)
+
+
+@lru_cache(maxsize=4)
+def _codec(tokenizer: Any, *_: Any) -> Codec:
+    return Codec(tokenizer)

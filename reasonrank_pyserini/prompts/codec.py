@@ -1,0 +1,187 @@
+"""Text to token ids, with no control id ever made from text that we were given."""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import Lock
+from typing import Any
+
+from ..errors import InputError
+from .splitting import splits_locally
+from .texts import Span, joined
+
+_EDGE = re.compile(r"(?<=\S)(?= \S)|(?<=[^\W_])(?=[.,;:!?、。，！？])")
+_CONTEXT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of some spans; `neutralised` counts the added tokens' strings that were made plain text."""
+
+    ids: array[int]
+    neutralised: int = 0
+
+
+class Codec:
+    """A fast tokenizer's encoding and cutting, from private copies that are never changed.
+
+    So it can be used from several threads at once, whatever else is done with the tokenizer meanwhile.
+    `separable`: pieces of a text may be encoded apart if `encode_between` agrees. That holds for
+    byte-level BPE whose splitting never looks back and looks ahead only for white space.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Raises InputError unless the tokenizer is a transformers fast tokenizer."""
+        from tokenizers import Tokenizer, processors
+
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise InputError(
+                f"{type(tokenizer).__name__} is not a fast tokenizer: "
+                "use one that has a tokenizer.json (transformers' AutoTokenizer loads it)"
+            )
+        self._lock = Lock()
+        self._without_added: Any = None
+        self._tokenizer = Tokenizer.from_str(backend.to_str())
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)  # adds nothing, unlike most
+        self._tokenizer.encode_special_tokens = bool(getattr(tokenizer, "split_special_tokens", False))
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._control = frozenset(id for id, token in added.items() if self._is_control(id, token))
+        self._before, self._after = self._surroundings(tokenizer)
+        strings = [token.content for token in added.values()]
+        self._skips = not any(" " in string or len(string) >= _CONTEXT for string in strings)
+        self.separable = splits_locally(self._tokenizer) and not any(
+            edge in string for string in strings for edge in ("\n", "] ")
+        )
+
+    def _is_control(self, id: int, token: Any) -> bool:
+        """Whether an added token is more than a piece of text that the model has with or without it."""
+        known = self._tokenizer.model.token_to_id(token.content) == id
+        return bool(token.special or not known or self._plain.encode(token.content).ids != [id])
+
+    @property
+    def _plain(self) -> Any:
+        """The tokenizer without its added tokens; made when the first control string is met."""
+        from tokenizers import Tokenizer
+
+        with self._lock:
+            if self._without_added is None:
+                content = json.loads(self._tokenizer.to_str())
+                self._without_added = Tokenizer.from_str(json.dumps({**content, "added_tokens": []}))
+            return self._without_added
+
+    def _surroundings(self, tokenizer: Any) -> tuple[list[int], list[int]]:
+        """The ids that calling the tokenizer puts before and after every text (usually none)."""
+        probe = "[1] a <b>\n\n 12 is\n"
+        whole, bare = list(tokenizer(probe)["input_ids"]), self._tokenizer.encode(probe).ids
+        for start in range(len(whole) - len(bare) + 1):
+            if whole[start : start + len(bare)] == bare:
+                return whole[:start], whole[start + len(bare) :]
+        raise InputError(
+            f"{type(tokenizer).__name__} gives other ids than its own tokenizer.json: it cannot be used here"
+        )
+
+    def surrounded(self, ids: Iterable[int]) -> tuple[int, ...]:
+        """The ids with what the tokenizer puts around every text (a beginning-of-text id, say)."""
+        return (*self._before, *ids, *self._after)
+
+    def encode(self, spans: Sequence[Span]) -> Encoded:
+        """The ids of the joined spans, as one text."""
+        text = joined(spans)
+        encoding = self._tokenizer.encode(text)
+        return self._neutral(encoding.ids, encoding, text, spans, 0)
+
+    def encode_between(self, left: str, spans: Sequence[Span], right: str) -> Encoded | None:
+        """The ids that the spans have inside a text where `left` and `right` are their neighbours.
+
+        None when a token reaches over one of the borders. The neighbours need not be complete: a few
+        characters on the right settle what the splitting looks ahead for.
+        """
+        middle = joined(spans)
+        text = f"{left}{middle}{right}"
+        encoding = self._tokenizer.encode(text)
+        first = _token_at(encoding, len(left), len(text))
+        last = _token_at(encoding, len(left) + len(middle), len(text))
+        if first is None or last is None:
+            return None
+        around = [Span(left, True), *spans, Span(right, True)]
+        return self._neutral(encoding.ids[first:last], encoding, text, around, first)
+
+    def _neutral(
+        self, ids: list[int], encoding: Any, text: str, spans: Sequence[Span], first: int
+    ) -> Encoded:
+        """The ids, where every control id that is not from trusted text alone is spelled as plain text."""
+        if self._control.isdisjoint(ids):
+            return Encoded(array("I", ids))
+        out: list[int] = []
+        count, offsets = 0, encoding.offsets
+        ends = list(accumulate(len(span.text) for span in spans))
+        for number, id in enumerate(ids, first):
+            if id not in self._control or _all_trusted(spans, ends, *offsets[number]):
+                out.append(id)
+            else:
+                start, end = offsets[number]
+                out += self._plain_ids(text[start:end])
+                count += 1
+        return Encoded(array("I", out), count)
+
+    def _plain_ids(self, text: str) -> list[int]:
+        ids = list(self._plain.encode(text).ids)
+        if len(text) > 1 and not self._control.isdisjoint(ids):
+            return [id for character in text for id in self._plain_ids(character)]
+        return ids
+
+    def first_tokens(self, text: str, limit: int, normalise: Callable[[str], str]) -> list[str]:
+        """The first `limit` tokens of the normalised text, control tokens included, as the authors cut.
+
+        Of a huge text only as many lines are read as settle them, where the tokenizer allows to know;
+        `normalise` has to work on lines so that it gives the beginning of its whole result for them.
+        """
+        size = 16 * limit + 4096
+        while self.separable and self._skips and size < len(text):
+            start = normalise(text[: text.find("\n", size + 4096) + 1 or len(text)])
+            tokens = self._settled_tokens(start, size)
+            if len(tokens) >= limit:
+                return tokens[:limit]
+            size *= 8
+        return self._tokens(normalise(text))[:limit]
+
+    def _tokens(self, text: str) -> list[str]:
+        return list(self._tokenizer.encode(text).tokens)
+
+    def _settled_tokens(self, text: str, size: int) -> list[str]:
+        """The tokens of the text's first `size` characters or so, up to the end of a word."""
+        found = _EDGE.search(text, size)
+        if found is None or found.start() + _CONTEXT > len(text):
+            return []
+        encoding = self._tokenizer.encode(text[: found.start() + _CONTEXT])
+        last = _token_at(encoding, found.start(), len(text))
+        return [] if last is None else list(encoding.tokens[:last])
+
+    def joined_tokens(self, tokens: Sequence[str]) -> str:
+        """The text of tokens that `first_tokens` gave; broken characters become U+FFFD."""
+        decoder = self._tokenizer.decoder
+        return str(decoder.decode(list(tokens))) if decoder is not None else " ".join(tokens)
+
+
+def _token_at(encoding: Any, position: int, length: int) -> int | None:
+    """The number of the token that starts exactly at a character, None when none does."""
+    if position == length:
+        return len(encoding.ids)
+    number = encoding.char_to_token(position)
+    if number is None or encoding.offsets[number][0] != position:
+        return None
+    return int(number)
+
+
+def _all_trusted(spans: Sequence[Span], ends: Sequence[int], start: int, end: int) -> bool:
+    first, last = bisect_right(ends, start), bisect_right(ends, max(start, end - 1))
+    return all(span.trusted or not span.text for span in spans[first : last + 1])

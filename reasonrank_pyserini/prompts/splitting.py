@@ -1,0 +1,47 @@
+"""Which tokenizers let pieces of a text be encoded apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD"}
+_LOOKS_AROUND = re.compile(r"\(\?<|\\[AbBGzZK]|(?<!\\)[$^]|\(\?=|\(\?!(?!\\S\))")
+
+
+def splits_locally(tokenizer: Any) -> bool:
+    """Whether a `tokenizers.Tokenizer` is byte-level BPE that splits words looking ahead for white space only.
+
+    Then where one word ends does not depend on anything before it, nor on more than what follows next.
+    """
+    model = tokenizer.model
+    plain_bpe = type(model).__name__ == "BPE" and not any(
+        getattr(model, option, None)
+        for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
+    )
+    steps = _steps(tokenizer.pre_tokenizer, "pretokenizers")
+    return (
+        plain_bpe
+        and all(step["type"] in _NORMALIZERS for step in _steps(tokenizer.normalizer, "normalizers"))
+        and any(step["type"] == "ByteLevel" for step in steps)
+        and all(_is_local(step) for step in steps)
+    )
+
+
+def _steps(component: Any, key: str) -> list[dict[str, Any]]:
+    return [] if component is None else _flat(json.loads(component.__getstate__()), key)
+
+
+def _flat(step: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    return [inner for part in step[key] for inner in _flat(part, key)] if key in step else [step]
+
+
+def _is_local(step: dict[str, Any]) -> bool:
+    if step["type"] == "ByteLevel":
+        return not step["add_prefix_space"]
+    if step["type"] == "Split":
+        pattern = step["pattern"].get("Regex", "^").replace("[^", "[")
+        kept = step["behavior"] == "Isolated" or (step["behavior"] == "Removed" and step["invert"])
+        return kept and _LOOKS_AROUND.search(pattern) is None
+    return bool(step["type"] == "Digits")
