@@ -1,0 +1,122 @@
+"""Plan: a model, an engine and settings put together, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .engines import Engine, EngineConfig, load_engine
+from .engines.gate import Gated
+from .errors import InputError, UnknownNameError
+from .journal import Journal, Recorded
+from .judge import LLMJudge
+from .models import load_tokenizer, model_context
+from .profiles import Profile, find_profile
+from .prompts import PromptBuilder, get_style
+from .reranker import Reranker
+from .scheduler import Observer, OnError
+from .settings import QUERY_ROOM, Settings
+
+APIS = ("completions", "chat")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run: `profile` and whether it was made for this model (`known`), settings, engine, context."""
+
+    engine: str
+    config: EngineConfig
+    profile: Profile
+    known: bool
+    settings: Settings
+    context: int
+
+    @classmethod
+    def make(
+        cls,
+        model: str,
+        engine: str,
+        *,
+        revision: str | None = None,
+        tokenizer: str | None = None,
+        profile: str | Path | None = None,
+        base_urls: tuple[str, ...] = (),
+        api: str = "completions",
+        engine_args: Mapping[str, Any] | None = None,
+        dataset_passage_tokens: int | None = None,
+        query_tokens: int = QUERY_ROOM,
+        flags: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Nothing heavy is loaded; InputError for names and values that cannot work.
+
+        `query_tokens` is the room for a query's two appearances. `context` becomes the real need, at most
+        what the model has; the `max_model_len` engine argument decides when given.
+        """
+        if api not in APIS:
+            raise UnknownNameError("api", api, APIS)
+        if api == "chat" and engine in ("vllm", "transformers"):
+            raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
+        found, known = find_profile(model, profile)
+        settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+        args = dict(engine_args or {})
+        limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
+        context = min(settings.context_needed(query_tokens), limit)
+        if "max_model_len" in args:
+            context = int(args["max_model_len"])
+        if settings.sampling.max_tokens >= context:
+            raise InputError(
+                f"the answer alone may take {settings.sampling.max_tokens} tokens, "
+                f"the context of {model} is {context}: lower --reasoning-tokens"
+            )
+        config = EngineConfig(
+            model, revision, tokenizer, context, base_urls, "chat" if api == "chat" else "completions", args
+        )
+        return cls(engine, config, found, known, settings, context)
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        """Token ids are sent unless a chat API tokenizes on the other side."""
+        return self.config.api != "chat" or self.config.tokenizer is not None
+
+    def tokenizer(self) -> Any | None:
+        """The model's tokenizer (or the one asked for); None where none is needed."""
+        if not self.needs_tokenizer:
+            return None
+        local = self.config.tokenizer
+        return load_tokenizer(local or self.config.model, None if local else self.config.revision)
+
+    def builder(self, tokenizer: Any | None) -> PromptBuilder:
+        """Prompts in the model's style, within its context."""
+        return PromptBuilder(
+            get_style(self.settings.style),
+            tokenizer,
+            passage_tokens=self.settings.passage_tokens,
+            context=self.context,
+        )
+
+    def reranker(
+        self,
+        *,
+        builder: PromptBuilder | None = None,
+        journal: str | Path | None = None,
+        on_error: OnError = "raise",
+        observe: Observer | None = None,
+    ) -> Reranker:
+        """A running Reranker: the engine is started here."""
+        builder = builder or self.builder(self.tokenizer())
+        engine: Engine = Gated(load_engine(self.engine, self.config))
+        if journal is not None:
+            engine = Recorded(engine, Journal(journal))
+        judge = LLMJudge(
+            builder, engine, self.settings.sampling, seed=self.settings.seed, compat=self.settings.compat
+        )
+        return Reranker(
+            judge,
+            engine=engine,
+            strategy=self.settings.strategy,
+            depth=self.settings.depth,
+            on_error=on_error,
+            observe=observe,
+        )

@@ -1,0 +1,103 @@
+"""What may be given as candidates, turned into Candidate records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .datasets import Docstore
+from .errors import InputError
+from .types import Candidate, Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Textless:
+    """A hit of a first stage that stores no text."""
+
+    id: str
+    score: float
+    rank: int
+
+
+def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tuple[Candidate, ...]:
+    """Candidates in the given order, the first of each docid kept.
+
+    Accepts Candidates, Documents, Pyserini hits, RankLLM candidates ({"docid", "score", "doc"}), records
+    ({"id" or "docid", "text"/"contents"/...}), (docid, text) pairs and plain texts (docid is then the
+    position from 1). `documents` gives the text of hits that carry none. InputError for anything else.
+    """
+    found: dict[str, Candidate | _Textless] = {}
+    for position, item in enumerate(items, 1):
+        candidate = _one(item, position)
+        found.setdefault(candidate.id, candidate)
+    lacking = [c.id for c in found.values() if isinstance(c, _Textless)]
+    texts = documents.get_many(lacking) if lacking and documents is not None else {}
+    missing = [id for id in lacking if id not in texts]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(found)} candidates have no text, e.g. {missing[0]!r}: "
+            "give documents= (a docstore such as load_dataset(...).documents)"
+        )
+    return tuple(
+        Candidate(texts[c.id], c.score, c.rank) if isinstance(c, _Textless) else c for c in found.values()
+    )
+
+
+def _one(item: Any, position: int) -> Candidate | _Textless:
+    if isinstance(item, Candidate):
+        return item if item.rank else Candidate(item.document, item.score, position)
+    if isinstance(item, Document):
+        return Candidate(item, rank=position)
+    if isinstance(item, str):
+        return Candidate(Document(str(position), item), rank=position)
+    if isinstance(item, Mapping):
+        return _from_mapping(item, position)
+    if isinstance(item, tuple) and len(item) == 2 and all(isinstance(part, str) for part in item):
+        return Candidate(Document(item[0], item[1]), rank=position)
+    if hasattr(item, "docid") and hasattr(item, "score"):
+        return _from_hit(item, position)
+    raise InputError(
+        f"candidate {position} is a {type(item).__name__}: give Candidates, Documents, Pyserini hits, "
+        "RankLLM candidates, {'id', 'text'} records, (docid, text) pairs or texts"
+    )
+
+
+def _from_mapping(item: Mapping[str, Any], position: int) -> Candidate:
+    id = next((item[name] for name in ("docid", "id", "_id") if item.get(name) is not None), None)
+    if id is None:
+        has = ", ".join(map(str, item)) or "nothing"
+        raise InputError(f"candidate {position} has no 'docid' or 'id': it has {has}")
+    record = item.get("doc", item)
+    record = record if isinstance(record, Mapping) else {"text": record}
+    return Candidate(Document.from_record(str(id), record), float(item.get("score") or 0.0), position)
+
+
+def _from_hit(hit: Any, position: int) -> Candidate | _Textless:
+    raw = _raw(hit)
+    if raw is None:
+        return _Textless(str(hit.docid), float(hit.score), position)
+    return Candidate(document_of_raw(str(hit.docid), raw), float(hit.score), position)
+
+
+def _raw(hit: Any) -> str | None:
+    """The stored text of a Pyserini hit: `raw`, or the Lucene document's `raw` or `contents`; None for dense hits."""
+    raw = getattr(hit, "raw", None)
+    if raw is None:
+        stored = getattr(hit, "lucene_document", None)
+        raw = stored and (stored.get("raw") or stored.get("contents"))
+    raw = raw() if callable(raw) else raw
+    return None if raw is None else str(raw)
+
+
+def document_of_raw(id: str, raw: str) -> Document:
+    """The document behind an index's stored text: a JSON record's fields, else the text as it is."""
+    if raw.lstrip().startswith("{"):
+        try:
+            record = json.loads(raw)
+        except ValueError:
+            return Document(id, raw)
+        if isinstance(record, dict):
+            return Document.from_record(id, record)
+    return Document(id, raw)

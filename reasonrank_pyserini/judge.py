@@ -1,0 +1,97 @@
+"""The Judge seam: puts the passages of one window in order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from . import permutation
+from .engines import Engine
+from .types import Document, Query, Sampling, Verdict
+
+if TYPE_CHECKING:
+    from .prompts import PromptBuilder
+
+
+class Judge(Protocol):
+    """Orders the documents of one window; the verdict's order is relative to `documents`, best first.
+
+    `window` is the number of the window within its query, from 0: seeds derive from it.
+    """
+
+    async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict: ...
+
+
+def window_seed(seed: int, query_id: str, window: int) -> int:
+    """The seed of one window, below 2**31: the same whatever the order of work and however often it resumes."""
+    digest = hashlib.sha256(f"{seed}\0{query_id}\0{window}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+class LLMJudge:
+    """Asks a language model: prompt, completion, parsed permutation.
+
+    Prompts are built in worker threads, so the event loop and the engine never wait for a tokenizer.
+    """
+
+    def __init__(
+        self,
+        builder: PromptBuilder,
+        engine: Engine,
+        sampling: Sampling,
+        *,
+        seed: int = 0,
+        compat: bool = False,
+    ) -> None:
+        self.builder, self.engine, self.sampling = builder, engine, sampling
+        self.seed, self.compat = seed, compat
+
+    async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+        built = await asyncio.to_thread(
+            self.builder.build, query.text, documents, answer_tokens=self.sampling.max_tokens
+        )
+        sampling = replace(self.sampling, seed=window_seed(self.seed, query.id, window))
+        completion = await self.engine.complete(built.prompt, sampling)
+        if built.prompt.text.rstrip().endswith("<think>"):  # the chat template opened the reasoning
+            completion = replace(completion, text=f"<think>{completion.text}")
+        parsed = permutation.parse(
+            completion.text, len(documents), answer=sampling.answer, compat=self.compat
+        )
+        notes = {
+            "shrunk_passages": built.shrunk_passages,
+            "shortened_queries": int(built.query_shortened),
+            "neutralised": built.neutralised,
+            "forced": int(completion.forced),
+            "truncated": int(completion.finish_reason == "length"),
+        }
+        return Verdict(
+            parsed.order,
+            parsed.status,
+            completion=completion,
+            notes={name: count for name, count in notes.items() if count},
+        )
+
+
+class OracleJudge:
+    """The Judge seam's fake and the upper bound of any reranker: orders by relevance grade.
+
+    Ties keep the window's order. `noise` is the standard deviation of a normal error on each grade,
+    drawn from (seed, query, document): the same document is misjudged the same way in every window.
+    """
+
+    def __init__(self, qrels: Mapping[str, Mapping[str, int]], noise: float = 0.0, seed: int = 0) -> None:
+        self.qrels, self.noise, self.seed = qrels, noise, seed
+
+    async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+        grades = self.qrels.get(query.id, {})
+        values = [grades.get(d.id, 0) + self._error(query.id, d.id) for d in documents]
+        return Verdict(tuple(sorted(range(len(documents)), key=lambda i: -values[i])))
+
+    def _error(self, query_id: str, document_id: str) -> float:
+        if not self.noise:
+            return 0.0
+        return random.Random(f"{self.seed}\0{query_id}\0{document_id}").gauss(0.0, self.noise)

@@ -1,0 +1,232 @@
+"""Reranker: the library's front, synchronous outside, one event loop in one background thread inside."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import scheduler
+from .candidates import as_candidates
+from .datasets import Docstore
+from .engines import Engine
+from .errors import ClosedError
+from .judge import Judge
+from .scheduler import Observer, OnError
+from .strategies import RankingStrategy, SlidingWindow
+from .types import Candidate, Query, Ranking
+
+T = TypeVar("T")
+
+
+class Reranker:
+    """Reranks candidates with a judge. A context manager; safe to share between threads.
+
+    The engine, if any, is started by the constructor and stopped by `close()`; calls after that raise
+    ClosedError, calls under way are cancelled. Works inside a running event loop (notebooks, servers):
+    nothing runs in the caller's loop. `observe` is called in the background thread for every window.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        engine: Engine | None = None,
+        strategy: RankingStrategy | None = None,
+        depth: int = 100,
+        on_error: OnError = "raise",
+        observe: Observer | None = None,
+    ) -> None:
+        self.judge, self.engine, self.depth = judge, engine, depth
+        self.strategy = strategy or SlidingWindow()
+        self.on_error, self.observe = on_error, observe
+        self._closed = False
+        self._closing = threading.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="reasonrank", daemon=True)
+        self._thread.start()
+        if engine is not None:
+            try:
+                self._call(engine.__aenter__())
+            except BaseException:
+                self._stop()
+                raise
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str,
+        *,
+        engine: str = "vllm",
+        revision: str | None = None,
+        tokenizer: str | None = None,
+        profile: str | None = None,
+        base_url: str | Sequence[str] = (),
+        api: str = "completions",
+        engine_args: Mapping[str, Any] | None = None,
+        journal: str | Path | None = None,
+        on_error: OnError = "raise",
+        observe: Observer | None = None,
+        **settings: Any,
+    ) -> Reranker:
+        """A Reranker for a model of the hub or a local folder, with the settings of its profile.
+
+        `engine`: vllm, transformers, openai (a server at `base_url`) or module:attribute. `settings`
+        overrides the profile: window, step, passes, depth, passage_tokens, reasoning_tokens, temperature,
+        top_p, top_k, min_p, seed, compat, style. `journal`: a folder that keeps every completion, so that
+        the same work is never paid for twice. With vLLM, scripts need `if __name__ == "__main__":`.
+        """
+        from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
+
+        urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
+        plan = Plan.make(
+            model, engine, revision=revision, tokenizer=tokenizer, profile=profile, base_urls=urls, api=api,
+            engine_args=engine_args or {}, flags=settings,
+        )  # fmt: skip
+        return plan.reranker(journal=journal, on_error=on_error, observe=observe)
+
+    def rerank(
+        self, query: Query | str, candidates: Iterable[Any], *, documents: Docstore | None = None
+    ) -> Ranking:
+        """The candidates in their final order; what may be given is listed at `candidates.as_candidates`.
+
+        Ctrl-C while waiting cancels this call alone.
+        """
+        return _wait(self.submit(query, candidates, documents=documents))
+
+    def submit(
+        self, query: Query | str, candidates: Iterable[Any], *, documents: Docstore | None = None
+    ) -> concurrent.futures.Future[Ranking]:
+        """`rerank` without waiting: a future; cancelling it cancels this query's model calls alone."""
+        return self._submit(self._one((_as_query(query), as_candidates(candidates, documents))))
+
+    def rerank_many(
+        self, requests: Iterable[tuple[Query | str, Iterable[Any]]], *, documents: Docstore | None = None
+    ) -> Iterator[Ranking]:
+        """Rankings as they finish, in no fixed order; `requests` is read as there is room, so it may be endless.
+
+        Closing the iterator, or Ctrl-C, cancels what is under way. The first failure is raised.
+        """
+        prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
+        results = _Pulled(scheduler.stream(prepared, self._one, self._active()))
+        try:
+            while (ranking := _wait(self._submit(results.next()))) is not None:
+                yield ranking
+        finally:
+            if not self._closed:
+                _wait(self._submit(results.close()))
+
+    def _active(self) -> int:
+        """Queries under way: enough that prompts are ready when the engine has room."""
+        if self.engine is None:
+            return 32
+        requests = self.engine.limits.requests
+        return requests + max(2, requests // 4)
+
+    async def _one(self, request: tuple[Query, tuple[Candidate, ...]]) -> Ranking:
+        return await scheduler.rerank_query(
+            request[0], request[1], self.strategy, self.judge,
+            depth=self.depth, on_error=self.on_error, observe=self.observe,
+        )  # fmt: skip
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        with self._closing:
+            if self._closed:
+                work.close()
+                raise ClosedError(
+                    "this Reranker is closed: make a new one, or keep work inside its `with` block"
+                )
+            if threading.current_thread() is self._thread:
+                work.close()
+                raise ClosedError("a Reranker cannot wait for itself: do not call it from an observer")
+            return asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
+
+    async def _tracked(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            return await work
+        finally:
+            self._running.discard(task)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return _wait(self._submit(work))
+
+    def close(self) -> None:
+        """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        finally:
+            self._stop()
+
+    async def _shut(self) -> None:
+        """Stop the engine once the cancelled calls have let go of it."""
+        await _cancelled(self._running)
+        if self.engine is not None:
+            await self.engine.__aexit__(None, None, None)
+
+    def _stop(self) -> None:
+        self._closed = True
+        asyncio.run_coroutine_threadsafe(_drained(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _as_query(query: Query | str) -> Query:
+    return query if isinstance(query, Query) else Query("0", query)
+
+
+def _wait(future: concurrent.futures.Future[T]) -> T:
+    """The future's result; when waiting is interrupted the work is cancelled."""
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise ClosedError("the reranking was cancelled") from None
+    except BaseException:
+        future.cancel()
+        raise
+
+
+class _Pulled:
+    """An async generator pulled from another thread; closing waits for a pull that was cancelled."""
+
+    def __init__(self, results: AsyncGenerator[Ranking, None]) -> None:
+        self._results, self._turn = results, asyncio.Lock()
+
+    async def next(self) -> Ranking | None:
+        async with self._turn:
+            return await anext(self._results, None)
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._results.aclose()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    chosen = list(tasks)
+    for task in chosen:
+        task.cancel()
+    await asyncio.gather(*chosen, return_exceptions=True)
+
+
+async def _drained() -> None:
+    await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})

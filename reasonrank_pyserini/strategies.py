@@ -1,0 +1,130 @@
+"""Which passages are judged together, and in what order: pure flows that know no engine and no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .errors import InputError, VerdictError
+from .types import Flow, Verdict, Window
+
+
+@runtime_checkable
+class RankingStrategy(Protocol):
+    """A way from a first order to a final one by judging windows; stateless, one object serves every query.
+
+    `rank(n)` is the flow for `n` candidates. Its cost, known beforehand: `calls(n)` windows to judge,
+    `depth(n)` rounds that must wait for one another, `passages(n)` passages shown in all of them together.
+    A strategy that cannot know gives its upper bound.
+    """
+
+    def rank(self, n: int) -> Flow: ...
+
+    def calls(self, n: int) -> int: ...
+
+    def depth(self, n: int) -> int: ...
+
+    def passages(self, n: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """Windows of `size` candidates from the end of the list to its top, `step` apart, `passes` times.
+
+    Only the ranks `start` to `end` (0-based, end exclusive, None: to the last) are touched. Every pass covers
+    the whole range; no window holds fewer than two candidates.
+
+    `compat` is the authors' geometry (`Reranker.rerank_batch`, `run_rank_llm.py`): pass p begins at rank
+    `start + p * step`; a range that is `step` shorter than the window is not judged at all; gaps between
+    windows (`step > size`) and windows of one are run as asked.
+    """
+
+    size: int = 20
+    step: int = 10
+    passes: int = 1
+    start: int = 0
+    end: int | None = None
+    compat: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("size", 1 if self.compat else 2), ("step", 1), ("passes", 1)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"sliding window: {name} is {getattr(self, name)}, it must be {least} or more"
+                )
+        if self.compat:
+            return
+        if self.step > self.size:
+            raise InputError(
+                f"sliding window: step {self.step} is larger than the window of {self.size} and would leave "
+                f"passages out; use a step of at most {self.size}"
+            )
+        if self.start < 0:
+            raise InputError(f"sliding window: start is {self.start}, it must be 0 or more")
+        if self.end is not None and self.end <= self.start:
+            raise InputError(f"sliding window: end {self.end} must be larger than start {self.start}")
+
+    def windows(self, n: int) -> Iterator[tuple[int, int]]:
+        """The [begin, end) rank ranges that are judged for `n` candidates, in order."""
+        if n < 0:
+            raise ValueError(f"a list holds 0 or more candidates, not {n}")
+        for number in range(self.passes):
+            yield from self._authors_pass(n, number) if self.compat else self._pass(n)
+
+    def rank(self, n: int) -> Flow:
+        """The flow for `n` candidates: one window at a time, each in the order that the ones before left."""
+        order = list(range(n))
+        for begin, end in self.windows(n):
+            window = tuple(order[begin:end])
+            order[begin:end] = judged(window, (yield [window]))
+        return tuple(order)
+
+    def calls(self, n: int) -> int:
+        """How many windows are judged for `n` candidates."""
+        return sum(1 for _ in self.windows(n))
+
+    def depth(self, n: int) -> int:
+        """How many rounds wait for one another: every window depends on the one before."""
+        return self.calls(n)
+
+    def passages(self, n: int) -> int:
+        """How many passages all windows together show."""
+        return sum(end - begin for begin, end in self.windows(n))
+
+    def _pass(self, n: int) -> Iterator[tuple[int, int]]:
+        end = n if self.end is None else min(self.end, n)
+        if end - self.start < 2:
+            return
+        while end - self.size > self.start:
+            yield end - self.size, end
+            end -= self.step
+        yield self.start, max(end, self.start + 2)  # a last one left alone meets its neighbour
+
+    def _authors_pass(self, n: int, number: int) -> Iterator[tuple[int, int]]:
+        top = max(self.start + number * self.step, 0)
+        end = n if self.end is None else min(self.end, n)
+        begin = end - min(self.size, n)
+        while end > top and begin + self.step != top:
+            begin = max(begin, top)
+            yield begin, end
+            end -= self.step
+            begin -= self.step
+
+
+def judged(window: Window, verdicts: Sequence[Verdict]) -> Window:
+    """The window in the order of its only verdict; VerdictError when that is no permutation of it."""
+    if len(verdicts) != 1:
+        raise VerdictError(f"one window was to be judged, {len(verdicts)} verdicts came back")
+    order = verdicts[0].order
+    if sorted(order) != list(range(len(window))):
+        raise VerdictError(
+            f"a verdict must hold each of 0..{len(window) - 1} once for a window of {len(window)} passages, "
+            f"not {_short(order)}"
+        )
+    return tuple(window[place] for place in order)
+
+
+def _short(order: Sequence[int]) -> str:
+    shown = ", ".join(map(str, order[:20]))
+    return f"({shown}{', ...' if len(order) > 20 else ''})"

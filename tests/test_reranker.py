@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from reasonrank_pyserini import Document, Query, Reranker
+from reasonrank_pyserini.errors import ClosedError, EngineError
+from reasonrank_pyserini.judge import OracleJudge
+from reasonrank_pyserini.types import Verdict
+
+DOCUMENTS = [Document(f"d{i}", f"text {i}") for i in range(30)]
+BEST = OracleJudge({"a": {"d29": 1}, "b": {"d5": 1}})
+
+
+class Slow:
+    """Takes `seconds` a window; `started` is set by the first one; `cancelled` counts those cut short."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.started, self.cancelled = seconds, threading.Event(), 0
+
+    async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+        self.started.set()
+        try:
+            await asyncio.sleep(0 if query.id == "quick" else self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return Verdict(tuple(range(len(documents))))
+
+
+def test_one_reranker_is_used_again_and_again() -> None:
+    with Reranker(BEST) as reranker:
+        assert [reranker.rerank(Query("a", "x"), DOCUMENTS).ids[0] for _ in range(3)] == ["d29"] * 3
+
+
+def test_two_threads_share_a_reranker() -> None:
+    found: dict[str, str] = {}
+    with Reranker(BEST) as reranker:
+
+        def work(query: str) -> None:
+            found[query] = reranker.rerank(Query(query, "x"), DOCUMENTS).ids[0]
+
+        threads = [threading.Thread(target=work, args=(query,)) for query in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == {"a": "d29", "b": "d5"}
+
+
+def test_it_works_inside_a_running_loop() -> None:
+    async def notebook(reranker: Reranker) -> str:
+        return reranker.rerank(Query("b", "x"), DOCUMENTS).ids[0]
+
+    with Reranker(BEST) as reranker:
+        assert asyncio.run(notebook(reranker)) == "d5"
+
+
+def test_rerank_many_streams_from_an_endless_input() -> None:
+    requests = ((Query(str(i), "x"), DOCUMENTS[:5]) for i in itertools.count())
+    with Reranker(BEST) as reranker:
+        rankings = reranker.rerank_many(requests)
+        first = [next(rankings) for _ in range(100)]
+        rankings.close()  # type: ignore[attr-defined]
+        assert len({ranking.query.id for ranking in first}) == 100
+        assert reranker.rerank(Query("b", "x"), DOCUMENTS).ids[0] == "d5"
+
+
+def test_cancelling_one_leaves_the_others_alone() -> None:
+    judge = Slow(0.5)
+    with Reranker(judge) as reranker:
+        doomed = reranker.submit(Query("slow", "x"), DOCUMENTS)
+        other = reranker.submit(Query("slow", "x"), DOCUMENTS[:10])
+        judge.started.wait(5)
+        doomed.cancel()
+        assert len(other.result(10).ids) == 10
+        assert reranker.rerank(Query("quick", "x"), DOCUMENTS).ids == tuple(d.id for d in DOCUMENTS)
+    assert judge.cancelled == 1
+
+
+def test_after_close_every_call_says_so() -> None:
+    reranker = Reranker(BEST)
+    reranker.close()
+    reranker.close()
+    with pytest.raises(ClosedError, match="closed"):
+        reranker.rerank(Query("a", "x"), DOCUMENTS)
+    with pytest.raises(ClosedError, match="closed"):
+        next(reranker.rerank_many([(Query("a", "x"), DOCUMENTS)]))
+
+
+def test_close_ends_what_is_under_way_and_the_thread() -> None:
+    judge, reranker = Slow(60), None
+    reranker = Reranker(judge)
+    future = reranker.submit(Query("slow", "x"), DOCUMENTS)
+    judge.started.wait(5)
+    begin = time.monotonic()
+    reranker.close()
+    assert time.monotonic() - begin < 5
+    assert future.cancelled()
+    assert "reasonrank" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_waiting_from_its_own_thread_is_refused_not_a_deadlock() -> None:
+    def observe(query: Query, step: object) -> None:
+        reranker.rerank("again", DOCUMENTS)
+
+    with Reranker(BEST, observe=observe) as reranker, pytest.raises(ClosedError, match="observer"):
+        reranker.rerank(Query("a", "x"), DOCUMENTS)
+
+
+def test_an_engine_that_does_not_start_leaves_no_thread() -> None:
+    class Broken:
+        async def __aenter__(self) -> None:
+            raise EngineError("no memory")
+
+    with pytest.raises(EngineError, match="no memory"):
+        Reranker(BEST, engine=Broken())  # type: ignore[arg-type]
+    assert "reasonrank" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_first_failure_of_many_is_raised_and_the_reranker_lives_on() -> None:
+    class Failing(Slow):
+        async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+            if query.id == "bad":
+                raise EngineError("boom")
+            return await super().judge(query, documents, window)
+
+    judge = Failing(30)
+    with Reranker(judge) as reranker:
+        with pytest.raises(EngineError, match="boom"):
+            list(reranker.rerank_many([(Query("slow", "x"), DOCUMENTS), (Query("bad", "x"), DOCUMENTS)]))
+        assert judge.cancelled == 1
+        assert reranker.rerank(Query("quick", "x"), DOCUMENTS).ids[0] == "d0"
