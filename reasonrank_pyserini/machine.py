@@ -1,0 +1,116 @@
+"""Facts about this machine that decide whether a model fits: memory, graphics cards, disk."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A graphics card as nvidia-smi shows it; bytes, and the compute capability such as (8, 0)."""
+
+    name: str
+    memory: int
+    free: int
+    capability: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What is there, in bytes, None where unknown; `memory` respects a container's limit.
+
+    `unified`: an Apple chip, whose graphics part works in main memory.
+    """
+
+    memory: int | None
+    memory_free: int | None
+    disk_free: int | None
+    gpus: tuple[Gpu, ...] = ()
+    offline: bool = False
+    unified: bool = False
+
+
+def machine_facts(disk: Path, *, offline: bool = False) -> MachineFacts:
+    """The facts of this machine; `disk` is a folder, there yet or not, on the disk that matters."""
+    unified = sys.platform == "darwin" and platform.machine() == "arm64"
+    return MachineFacts(
+        memory_total(), memory_available(), disk_free(disk), graphics_cards(), offline, unified
+    )
+
+
+def memory_total() -> int | None:
+    """Bytes of main memory, at most what a container allows."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    limit = _number("/sys/fs/cgroup/memory.max")
+    return physical if limit is None else min(physical, limit)
+
+
+def memory_available() -> int | None:
+    """Bytes of main memory that can be had without swapping; all of it where the system does not tell."""
+    total = memory_total()
+    free = total
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
+    if free is not None and limit is not None and used is not None:
+        free = min(free, max(0, limit - used))
+    return free
+
+
+def disk_free(folder: Path) -> int | None:
+    """Bytes that can be written at a folder, which need not be there yet."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return shutil.disk_usage(place).free
+    return None
+
+
+def graphics_cards() -> tuple[Gpu, ...]:
+    """NVIDIA cards that CUDA programs would see, asked of nvidia-smi; empty without it."""
+    fields = "index,uuid,name,memory.total,memory.free,compute_cap"
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse_cards(shown, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def parse_cards(shown: str, visible: str | None = None) -> tuple[Gpu, ...]:
+    """The cards in nvidia-smi's CSV (index, uuid, name, MiB, MiB, capability) that `visible` leaves."""
+    cards: list[Gpu] = []
+    wanted = None if visible is None else [part.strip() for part in visible.split(",") if part.strip()]
+    for line in shown.splitlines():
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 6 or not (parts[3].isdigit() and parts[4].isdigit()):
+            continue
+        if wanted is not None and not any(
+            parts[0] == w or (len(w) > 3 and parts[1].startswith(w)) for w in wanted
+        ):
+            continue
+        major, _, minor = parts[5].partition(".")
+        capability = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+        cards.append(Gpu(parts[2], int(parts[3]) << 20, int(parts[4]) << 20, capability))
+    return tuple(cards)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _number(path: str) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None
