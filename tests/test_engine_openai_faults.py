@@ -1,0 +1,282 @@
+"""The openai engine against a server that misbehaves, and against many requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import http_server as srv
+import pytest
+from openai_kit import CHAT, IDS, SAMPLING, ask, config, failure, no_key, server
+
+from reasonrank_pyserini.engines import load_engine
+from reasonrank_pyserini.errors import EngineDiedError
+from reasonrank_pyserini.types import Completion
+
+__all__ = ["no_key", "server"]  # fixtures
+
+# Faults that pass
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        srv.status(500),
+        srv.status(502, headers={"Content-Type": "text/html"}),
+        srv.status(503),
+        srv.status(429),
+        srv.status(408),
+        srv.reply({"error": {"message": "worker lost", "code": 500}}),
+        srv.reply({"object": "error", "message": "worker lost", "code": 503}),
+        srv.events({"error": {"message": "worker lost"}}),
+        srv.close(),
+        srv.cut(),
+        srv.cut(clean=True),
+        srv.events("[DONE]"),
+        srv.events({"choices": []}, "[DONE]"),
+        srv.events('{"choices": [{"ind'),
+        srv.garbage(b"<html>busy</html>", "text/html"),
+        srv.garbage(b'{"choices": [{"text": "abc"'),
+        srv.garbage(b"[1, 2]"),
+        srv.garbage(b"null"),
+        srv.garbage(b""),
+        srv.answer("half", finish="abort"),
+    ],
+)
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_a_passing_fault_costs_one_more_request(server: srv.Server, fault: srv.Behaviour, api: str) -> None:
+    server.script(fault)
+    assert ask(config(server.url, api=api)).text.endswith("</answer>")
+    assert len(server.requests) == 1 + 1
+
+
+def test_retries_are_counted_by_kind(server: srv.Server) -> None:
+    server.script(srv.status(500), srv.status(429), srv.cut(clean=True))
+
+    async def run() -> dict[str, Any]:
+        async with load_engine("openai", config(server.url)) as engine:
+            await engine.complete(CHAT, SAMPLING)
+            details: dict[str, Any] = engine.details  # type: ignore[attr-defined]
+            return details
+
+    assert asyncio.run(run())["retries"] == {"HTTP 500": 1, "HTTP 429": 1, "broken answer": 1}
+
+
+def test_retry_after_is_honoured(server: srv.Server) -> None:
+    server.script(
+        srv.status(429, headers={"Retry-After": "1"}), srv.status(503, headers={"retry-after-ms": "300"})
+    )
+    ask(config(server.url))
+    first, second, third = (request.at for request in server.requests)
+    assert 1.0 <= second - first < 3.0
+    assert 0.3 <= third - second < 2.0
+
+
+def test_silence_is_told_from_slowness(server: srv.Server) -> None:
+    server.script(srv.trickle("[1] > [2]", 0.1))
+    assert ask(config(server.url, inactivity_timeout=0.4)).text == "[1] > [2]"
+    server.script(srv.hang(), srv.hang(after="<think> h"))
+    started = time.monotonic()
+    assert ask(config(server.url, inactivity_timeout=0.4)).text.endswith("</answer>")
+    assert 2 * 0.4 <= time.monotonic() - started < 5
+    assert len(server.requests) == 1 + 3
+    assert server.gone == 2
+
+
+def test_waiting_in_the_queue_of_a_busy_server_is_not_silence(server: srv.Server) -> None:
+    server.script(srv.trickle("x" * 20, 0.05), srv.hang(4))
+
+    async def run() -> int:
+        async with load_engine("openai", config(server.url, inactivity_timeout=0.3)) as engine:
+            busy = asyncio.create_task(engine.complete(CHAT, SAMPLING))
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            waiting = asyncio.create_task(engine.complete(CHAT, SAMPLING))
+            await busy
+            seen = len(server.requests)
+            await waiting
+            return seen
+
+    assert asyncio.run(run()) == 2
+
+
+# Faults that stay
+
+
+def test_attempts_are_bounded(server: srv.Server) -> None:
+    server.always = srv.status(500, "out of\nmemory")
+    message = failure(config(server.url, attempts=4))
+    assert "HTTP 500: out of memory" in message
+    assert "4 attempts" in message
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (srv.status(400, "prompt is empty"), ["HTTP 400", "prompt is empty"]),
+        (
+            srv.status(400, "This model's maximum context length is 4096 tokens, max_tokens not allowed"),
+            ["maximum context length is 4096", "--passage-tokens"],
+        ),
+        (
+            srv.status(400, "Unrecognized request argument supplied: top_k"),
+            ["top_k", "--engine-arg send_extra=false"],
+        ),
+        (srv.status(422, "min_p: Extra inputs are not permitted"), ["min_p", "send_extra=false"]),
+        (
+            srv.reply({"detail": [{"loc": ["body", "min_p"], "msg": "Extra inputs are not permitted"}]}, 422),
+            ["HTTP 422: body.min_p: Extra inputs", "send_extra=false"],
+        ),
+        (srv.status(400, "unsupported parameter: 'seed'"), ["--engine-arg omit=seed"]),
+        (
+            srv.status(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
+            ["max_tokens_field=max_completion_tokens"],
+        ),
+        (srv.status(401, "bad key"), ["HTTP 401", "OPENAI_API_KEY", "is not set"]),
+        (srv.status(403, "no"), ["HTTP 403", "OPENAI_API_KEY"]),
+        (srv.status(429, "pay first", code="insufficient_quota"), ["no quota left", "OPENAI_API_KEY"]),
+        (srv.status(429, headers={"Retry-After": "86400"}), ["86400 s", "max_wait"]),
+        (srv.reply({"error": {"message": "bad request", "code": 400}}), ["HTTP 400", "bad request"]),
+        (srv.answer("half", finish="content_filter"), ["content filter"]),
+    ],
+)
+def test_a_lasting_fault_is_told_at_once(server: srv.Server, fault: srv.Behaviour, words: list[str]) -> None:
+    server.always = fault
+    message = failure(config(server.url))
+    assert [word for word in words if word not in message] == []
+    assert len(server.requests) == 1
+
+
+def test_an_unknown_model_lists_what_the_server_has(server: srv.Server) -> None:
+    server.models = ("reasonrank-7B", "qwen3")
+    server.always = srv.status(404, "The model `reasonrank-7b` does not exist.")
+    with pytest.raises(EngineDiedError, match=r"did you mean 'reasonrank-7B'.*reasonrank-7B, qwen3"):
+        ask(config(server.url, model="reasonrank-7b"))
+
+
+def test_a_server_without_token_ids_is_told_so(server: srv.Server) -> None:
+    server.always = srv.status(400, "prompt must be a string")
+    assert "--api chat" in failure(config(server.url, api="completions"))
+
+
+def test_a_missing_page_names_the_other_mode(server: srv.Server) -> None:
+    server.always = srv.status(404, "Not Found")
+    assert "--api chat" in failure(config(server.url, api="completions"))
+
+
+def test_nobody_there_is_told_soon(server: srv.Server) -> None:
+    server.stop()
+    with pytest.raises(EngineDiedError, match=rf"no server answers at {server.url}.*3 attempts"):
+        ask(config(server.url))
+
+
+def test_a_quietly_cut_prompt_or_answer_is_an_error(server: srv.Server) -> None:
+    server.script(srv.answer("[1]", prompt_tokens=3), srv.answer("[1]", finish="length", completion_tokens=6))
+    assert "read 3 of 4 prompt tokens" in failure(config(server.url, api="completions"))
+    assert "stopped after 6 of 50 tokens" in failure(config(server.url))
+
+
+def test_a_server_that_dies_half_way(server: srv.Server) -> None:
+    server.script(srv.answer("[1]"))
+    server.always = srv.hang(after="<think> h")
+
+    async def run() -> list[Completion | BaseException]:
+        async with load_engine("openai", config(server.url, attempts=4)) as engine:
+            first = await engine.complete(CHAT, SAMPLING)
+            tasks = [asyncio.create_task(engine.complete(CHAT, SAMPLING)) for _ in range(5)]
+            while server.in_flight < 5:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(server.stop)
+            return [first, *await asyncio.gather(*tasks, return_exceptions=True)]
+
+    first, *others = asyncio.run(asyncio.wait_for(run(), 20))
+    assert isinstance(first, Completion)
+    assert [type(other) for other in others] == [EngineDiedError] * 5
+    assert all("no server answers" in str(other) for other in others)
+
+
+# Many at once
+
+
+def test_concurrency_is_reached_and_not_limited_by_the_connections(server: srv.Server) -> None:
+    server.delay = 0.5
+
+    async def run() -> list[Completion]:
+        async with load_engine("openai", config(server.url, api="completions")) as engine:
+            assert engine.limits.requests == 256
+            calls = [engine.complete(IDS, SAMPLING) for _ in range(engine.limits.requests)]
+            return await asyncio.gather(*calls)
+
+    assert len(asyncio.run(run())) == 256
+    assert server.peak == 256
+
+
+def test_limits_follow_the_arguments() -> None:
+    two = ("http://localhost:1/v1", "http://localhost:2/v1")
+    assert load_engine("openai", config(*two)).limits.requests == 2 * 64
+    engine = load_engine("openai", config(*two, concurrency=7, tokens=9000))
+    assert (engine.limits.requests, engine.limits.tokens) == (7, 9000)
+
+
+def test_a_cancelled_call_hangs_up(server: srv.Server) -> None:
+    server.always = srv.hang(after="<think> h")
+
+    async def run() -> None:
+        async with load_engine("openai", config(server.url)) as engine:
+            call = asyncio.create_task(engine.complete(CHAT, SAMPLING))
+            while not server.in_flight:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            while server.in_flight:
+                await asyncio.sleep(0.01)
+            server.always = None
+            assert (await engine.complete(CHAT, SAMPLING)).text
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert server.gone == 1
+
+
+def test_two_servers_share_the_work_and_one_may_fail(server: srv.Server) -> None:
+    with srv.Server(delay=0.05) as other:
+        server.delay = 0.05
+
+        async def run(count: int) -> list[Completion]:
+            async with load_engine("openai", config(server.url, other.url)) as engine:
+                return await asyncio.gather(*(engine.complete(CHAT, SAMPLING) for _ in range(count)))
+
+        asyncio.run(run(20))
+        assert (len(server.requests), len(other.requests)) == (10, 10)
+        server.always = srv.status(503)
+        assert len(asyncio.run(run(20))) == 20
+        server.stop()
+        before = len(other.requests)
+        assert len(asyncio.run(run(20))) == 20
+        assert len(other.requests) == before + 20
+
+
+def test_a_server_that_always_fails_costs_a_call_one_attempt(server: srv.Server) -> None:
+    server.always = srv.status(500)
+    with srv.Server() as other:
+
+        async def run() -> list[Completion]:
+            async with load_engine("openai", config(server.url, other.url, attempts=2)) as engine:
+                return await asyncio.gather(*(engine.complete(CHAT, SAMPLING) for _ in range(20)))
+
+        assert len(asyncio.run(run())) == 20
+        assert len(other.requests) == 20
+
+
+def test_a_crowded_server_is_asked_less_at_once(server: srv.Server) -> None:
+    server.delay = 0.05
+    server.choose = lambda request: srv.status(429) if server.in_flight > 8 else None
+
+    async def run() -> list[Completion]:
+        async with load_engine("openai", config(server.url, concurrency=64)) as engine:
+            return await asyncio.gather(*(engine.complete(CHAT, SAMPLING) for _ in range(64)))
+
+    assert len(asyncio.run(asyncio.wait_for(run(), 20))) == 64
+    assert len(server.requests) < 64 * 3

@@ -1,0 +1,131 @@
+"""The openai engine against a real vLLM server whose model says the same thing after every prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_models
+from vllm_server import VLLMServer, vllm_server
+
+from reasonrank_pyserini.engines import EngineConfig, load_engine
+from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini.types import Completion, Prompt, Sampling
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+SAID = ("<think>", "s", "o", "</think>", "[", "2", "]", "<|im_end|>")
+FOLLOWS = {"Ċ": SAID[0]} | dict(pairwise(SAID))
+MESSAGES = ({"role": "system", "content": "rank"}, {"role": "user", "content": "[1] a\n[2] b"})
+SAMPLING = Sampling(max_tokens=20)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """After a line's end it says `<think>so</think>[2]` and stops."""
+    folder = tmp_path_factory.mktemp("chain")
+    return small_models.build_chain(folder, FOLLOWS, added=("<think>", "</think>"))
+
+
+@pytest.fixture(scope="module")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
+    pytest.importorskip("vllm")
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    with vllm_server(model, "--reasoning-parser", "qwen3", log=log, max_model_len=512) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def prompt(model: Path) -> Prompt:
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    text = tokenizer.apply_chat_template(list(MESSAGES), tokenize=False, add_generation_prompt=True)
+    return Prompt(tuple(tokenizer(text)["input_ids"]), text, MESSAGES)
+
+
+def config(server: VLLMServer, api: str = "completions", **args: Any) -> EngineConfig:
+    mode = "chat" if api == "chat" else "completions"
+    return EngineConfig(server.model, base_urls=(server.url,), api=mode, args=args)  # type: ignore[arg-type]
+
+
+def ask(
+    setup: EngineConfig, prompt: Prompt, sampling: Sampling = SAMPLING, times: int = 1
+) -> list[Completion]:
+    async def run() -> list[Completion]:
+        async with load_engine("openai", setup) as engine:
+            return await asyncio.gather(*(engine.complete(prompt, sampling) for _ in range(times)))
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_both_modes_give_the_text_with_its_reasoning(server: VLLMServer, prompt: Prompt, api: str) -> None:
+    for done in ask(config(server, api), prompt, times=20):
+        assert done.text == "<think>so</think>[2]"
+        assert (done.finish_reason, done.completion_tokens) == ("stop", len(SAID))
+        assert done.prompt_tokens == len(prompt.token_ids or ())
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_unfinished_reasoning_stays_unclosed(server: VLLMServer, prompt: Prompt, api: str) -> None:
+    (done,) = ask(config(server, api), prompt, Sampling(max_tokens=2))
+    assert (done.text, done.finish_reason, done.completion_tokens) == ("<think>s", "length", 2)
+
+
+def test_sampling_by_seed_is_repeatable(server: VLLMServer, prompt: Prompt) -> None:
+    warm = Sampling(temperature=1.5, top_p=0.95, top_k=20, min_p=0.0, seed=5, max_tokens=40)
+    texts = {done.text for _ in range(2) for done in ask(config(server), prompt, warm, times=5)}
+    assert len(texts) == 1
+    other = Sampling(temperature=1.5, top_p=0.95, top_k=20, min_p=0.0, seed=6, max_tokens=40)
+    assert ask(config(server), prompt, other)[0].text not in texts
+
+
+def test_a_prompt_or_an_answer_too_long_is_an_error(server: VLLMServer, prompt: Prompt) -> None:
+    ids = prompt.token_ids or ()
+    for long, budget in ((ids * 40, 20), ((ids * 40)[-508:], 20)):
+        with pytest.raises(EngineError, match="context"):
+            ask(config(server), Prompt(tuple(long)), Sampling(max_tokens=budget))
+
+
+def test_a_wrong_model_name_is_told_with_the_right_one(server: VLLMServer, prompt: Prompt) -> None:
+    setup = EngineConfig("tinny", base_urls=(server.url,))
+    with pytest.raises(EngineDiedError, match="did you mean 'tiny'"):
+        ask(setup, prompt)
+
+
+def test_the_server_is_described(server: VLLMServer, model: Path) -> None:
+    async def run() -> Any:
+        async with load_engine("openai", config(server)) as engine:
+            return await engine.describe()  # type: ignore[attr-defined]
+
+    (known,) = asyncio.run(run())["servers"]
+    assert known["model"]["root"] == str(model)
+    assert known["model"]["max_model_len"] == 512
+    assert known["version"]
+
+
+def test_a_killed_server_is_told_and_nothing_hangs(server: VLLMServer, prompt: Prompt) -> None:
+    """Last, because the server does not come back."""
+    hot = Sampling(temperature=2.0, seed=1, max_tokens=400)
+
+    async def run() -> list[Completion | BaseException]:
+        async with load_engine("openai", config(server, attempts=3, backoff=0.1)) as engine:
+            await engine.complete(prompt, SAMPLING)
+            calls = [asyncio.create_task(engine.complete(prompt, hot)) for _ in range(64)]
+            await asyncio.sleep(0.3)
+            server.kill()
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    started = time.monotonic()
+    found = asyncio.run(asyncio.wait_for(run(), 60))
+    assert time.monotonic() - started < 30
+    errors = [one for one in found if not isinstance(one, Completion)]
+    assert errors
+    assert {type(error) for error in errors} <= {EngineDiedError, EngineError}
+    assert all(server.url in str(error) for error in errors)
