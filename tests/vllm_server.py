@@ -1,0 +1,105 @@
+"""A real vLLM server on loopback for tests: started once, waited for, and surely gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+CPU_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+@dataclass(frozen=True)
+class VLLMServer:
+    """`url` ends in `/v1`; `model` is the name to send; `pid` leads the group of the server and its engine."""
+
+    url: str
+    model: str
+    pid: int
+    log: Path
+
+    def kill(self) -> None:
+        """End the server and its engine at once, as a crash would."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+@contextmanager
+def vllm_server(
+    model: Path,
+    *arguments: str,
+    log: Path,
+    name: str = "tiny",
+    max_model_len: int = 4096,
+    port: int | None = None,
+    timeout: float = 240.0,
+) -> Iterator[VLLMServer]:
+    """A server of `model` under the name `name`, ready to answer; `arguments` go to vLLM's api_server.
+
+    Its output is in `log`. `port` is free to choose, so that a killed server can come back under the same address.
+    """
+    port = port or _free_port()
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)),
+        *("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
+        *("--max-model-len", str(max_model_len), "--enforce-eager", "--dtype", "float32"),
+        *arguments,
+    ]
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **CPU_ENVIRONMENT},
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(server, f"http://127.0.0.1:{port}/health", log, timeout)
+        yield VLLMServer(f"http://127.0.0.1:{port}/v1", name, server.pid, log)
+    finally:
+        _end(server)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path, timeout: float) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and server.poll() is None:
+        with suppress(urllib.error.URLError, OSError), opener.open(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.25)
+    why = f"ended with {server.returncode}" if server.poll() is not None else f"was not ready in {timeout} s"
+    raise RuntimeError(f"the vLLM server {why}:\n" + log.read_text(errors="replace")[-4000:])
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the server, which ends its engine; then SIGKILL to whatever is left of its group."""
+    if server.poll() is None:
+        server.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=15)
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait(timeout=15)
