@@ -1,0 +1,126 @@
+"""Pyserini's prebuilt Lucene indexes by name, and index folders."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from filelock import FileLock
+
+from ..caches import cache_root
+from ..errors import InputError, UnknownNameError
+from ..java import import_pyserini
+
+_OTHER_KINDS = {
+    "IMPACT_INDEX_INFO": "an impact index, for learned sparse encoders",
+    "LUCENE_HNSW_INDEX_INFO": "a dense index (HNSW)",
+    "LUCENE_FLAT_INDEX_INFO": "a dense index in Lucene's format",
+    "FAISS_INDEX_INFO": "a dense index, for --method dense",
+}
+
+
+def find_index(index: str | Path) -> Path:
+    """The folder of a Lucene index: the one given, or a prebuilt one's, downloaded by Pyserini if needed.
+
+    InputError for a folder without an index, a prebuilt index of another kind, a failed download;
+    UnknownNameError for a name that Pyserini does not know.
+    """
+    path = Path(index).expanduser()
+    if path.is_dir():
+        return _checked(path)
+    if path.exists():
+        raise InputError(f"index {index} is a file, not a folder: a corpus file goes to --corpus")
+    if isinstance(index, Path) or "/" in index or index.startswith((".", "~")):
+        raise InputError(
+            f"there is no index folder {index}: give a folder with a Lucene index, or build one by --corpus"
+        )
+    return _download(index, _metadata(index))
+
+
+def prebuilt_names() -> tuple[str, ...]:
+    """The names of Pyserini's prebuilt inverted indexes, sorted."""
+    return tuple(sorted(_catalogue("TF_INDEX_INFO")))
+
+
+def texts_index(name: str) -> str | None:
+    """The prebuilt index that keeps the texts of prebuilt index `name`; None when Pyserini names no other."""
+    texts = _catalogue("TF_INDEX_INFO").get(name, {}).get("texts")
+    return str(texts) if texts and texts != name else None
+
+
+def _checked(folder: Path) -> Path:
+    if any(folder.glob("segments_*")):
+        return folder
+    if (folder / "docid").is_file():
+        raise InputError(f"{folder} is a Faiss index, not a Lucene index: search it with --method dense")
+    inside = [child for child in sorted(folder.iterdir()) if child.is_dir() and any(child.glob("segments_*"))]
+    nearest = (
+        f"did you mean {inside[0]}?" if inside else "give its documents as --corpus FILE to have one built"
+    )
+    raise InputError(f"{folder} is not a Lucene index (it has no segments file): {nearest}")
+
+
+def _catalogue(kind: str) -> Mapping[str, Any]:
+    catalogue: Mapping[str, Any] = getattr(import_pyserini("pyserini.prebuilt_index_info"), kind, {})
+    return catalogue
+
+
+def _metadata(name: str) -> Mapping[str, Any]:
+    try:
+        inverted = _catalogue("TF_INDEX_INFO")
+        if name in inverted:
+            found: Mapping[str, Any] = inverted[name]
+            return found
+        for kind, meaning in _OTHER_KINDS.items():
+            if name in _catalogue(kind):
+                raise InputError(
+                    f"prebuilt index {name!r} is {meaning}: bm25 and bm25q need an inverted index"
+                )
+        raise UnknownNameError(
+            "index", name, inverted, "or give a folder with a Lucene index, or --corpus FILE"
+        )
+    except OSError as error:  # newer Pyserini reads its list of indexes from the network
+        raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {_reason(error)}") from error
+
+
+def _download(name: str, metadata: Mapping[str, Any]) -> Path:
+    util = import_pyserini("pyserini.util")
+    locks = cache_root() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    said = io.StringIO()
+    with FileLock(locks / f"prebuilt-{name}.lock"):
+        try:
+            if not util.check_downloaded(name):
+                _check_reachable(metadata["urls"])
+            with contextlib.redirect_stdout(said):
+                return Path(util.download_prebuilt_index(name, verbose=False))
+        except (OSError, ValueError, AssertionError, EOFError, tarfile.TarError) as error:
+            raise InputError(
+                f"prebuilt index {name!r} cannot be downloaded: {_reason(error)}; check the network, "
+                "or give a folder with a Lucene index"
+            ) from error
+
+
+def _check_reachable(urls: list[str]) -> None:
+    """Raises the last server's error when none answers: Pyserini would draw a progress bar first."""
+    for position, url in enumerate(urls, 1):
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "Mozilla/5.0"})
+        try:
+            urllib.request.urlopen(request, timeout=30).close()
+        except HTTPError:
+            return  # it answers; whether it has the file is found out by the download
+        except OSError:
+            if position == len(urls):
+                raise
+        else:
+            return
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
