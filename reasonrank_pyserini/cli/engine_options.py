@@ -1,0 +1,48 @@
+"""The model, engine and setting options of commands that ask a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def engine_options(command: F) -> F:
+    """Adds which model to ask and how to reach it."""
+    options = (
+        click.option("--model", required=True, metavar="M", help="Hub id or local folder."),
+        click.option("--revision", metavar="R", help="The hub revision (commit, tag or branch)."),
+        click.option("--tokenizer", metavar="T", help="Tokenizer, where it is not the model's own."),
+        click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
+        click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
+                     "[default: vllm; with --base-url openai]"),
+        click.option("--base-url", multiple=True, metavar="URL", help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."),
+        click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
+                     help="completions sends token ids; chat is for third parties."),
+        click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
+    )  # fmt: skip
+    return _added(command, options)
+
+
+def setting_options(command: F) -> F:
+    """Adds how windows are made and shown; what is left out comes from data set and profile."""
+    options = (
+        click.option("--depth", type=int, metavar="N", help="Candidates to rerank, the rest follows.  [default: 100]"),
+        click.option("--window", type=int, metavar="N", help="Passages in a window.  [profile]"),
+        click.option("--step", type=int, metavar="N", help="How far the window moves.  [profile]"),
+        click.option("--passes", type=int, metavar="N", help="Times over the list.  [profile]"),
+        click.option("--passage-tokens", type=int, metavar="N", help="Shown of a passage.  [data set, else profile]"),
+        click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
+        click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
+        click.option("--compat", is_flag=True, help="The authors' parser and window geometry, quirks included."),
+    )  # fmt: skip
+    return _added(command, options)
+
+
+def _added(command: F, options: tuple[Callable[[Any], Any], ...]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,42 @@
+"""`reasonrank env`: what this installation runs on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from . import VariadicCommand
+
+
+@click.command(cls=VariadicCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show versions, Java, GPUs and cache folders: paste it into a bug report.
+
+    \b
+    Example:
+      reasonrank env
+    """
+    from ..caches import cache_root
+    from ..javahome import find_java
+    from ..manifest import environment
+
+    facts: dict[str, Any] = environment()
+    found = find_java()
+    facts["java"] = f"{found.version} ({found.source}, {found.path})"
+    facts["cache"] = str(cache_root())
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(f"{name}:")
+            for key, inner in value.items():
+                click.echo(f"  {key:24} {inner}")
+        elif isinstance(value, list):
+            shown = [", ".join(item.values()) for item in value] or ["none seen"]
+            click.echo(f"{name:26} {'; '.join(shown)}")
+        else:
+            click.echo(f"{name:26} {value}")

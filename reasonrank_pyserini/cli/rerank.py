@@ -1,0 +1,74 @@
+"""`reasonrank rerank`: a run or a request file in, run.trec, trace.jsonl and manifest.json out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from . import VariadicCommand
+from .collection import corpus_options
+from .engine_options import engine_options, setting_options
+
+
+@click.command(cls=VariadicCommand)
+@click.option("--run", type=click.Path(path_type=Path), help="The first stage's TREC run, plain or .gz.")
+@click.option("--requests", type=click.Path(path_type=Path), help="RankLLM's JSONL, instead of --run.")
+@corpus_options
+@engine_options
+@setting_options
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
+@click.option("--query-ids", help="Only these queries: A,B,C.")
+@click.option("--dry-run", is_flag=True, help="State windows, tokens and time, then stop.")
+@click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
+              help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+@click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option("--tag", default="reasonrank", show_default=True, help="Last column of run.trec.")
+def command(**flags: Any) -> None:
+    """Rerank the candidates of a first stage with a reasoning listwise model.
+
+    Writes DIR/run.trec, DIR/trace.jsonl (every window with the model's reasoning) and DIR/manifest.json.
+    The same command again continues where it stopped.
+
+    \b
+    Examples:
+      reasonrank rerank --run bm25.trec --corpus corpus.jsonl --topics topics.tsv \\
+          --model liuwenhan/reasonrank-7B -o out/
+      reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
+          --engine openai --base-url http://127.0.0.1:8000/v1 -o out/
+    """
+    from .rerank_job import Job
+    from .rerank_run import run_job
+
+    if (flags["run"] is None) == (flags["requests"] is None):
+        raise InputError(
+            "give one of --run FILE (a TREC run) and --requests FILE.jsonl (queries with candidates)"
+        )
+    if flags["output"] is None and not flags["dry_run"]:
+        raise InputError("give -o DIR, the folder for run.trec, trace.jsonl and manifest.json")
+    job = Job.prepare(flags, command=sys.argv[1:])
+    for note in job.notes():
+        click.echo(f"reasonrank: {note}", err=True)
+    if flags["dry_run"]:
+        from .estimate import estimate
+
+        click.echo("\n".join(estimate(job)))
+        return
+    summary = run_job(
+        job,
+        flags["output"],
+        on_error=flags["on_error"],
+        max_failed=flags["max_failed"],
+        overwrite=flags["overwrite"],
+        tag=flags["tag"],
+    )
+    click.echo(json.dumps(summary))
+    if summary["errors"]:
+        sys.exit(3)

@@ -1,0 +1,133 @@
+"""What `reasonrank rerank` works on: queries with their candidates, from a run or a request file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..caches import file_sha256
+from ..datasets import Docstore
+from ..errors import InputError, UnknownNameError
+from ..first_stage import RunFirstStage
+from ..inputs import read_requests
+from ..runfile import read_run_report
+from ..types import Candidate, Document, Query, ScoredDocument
+
+Excluded = Callable[[str], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The queries to rerank in output order, how many candidates each has, and a way to read them with texts.
+
+    `reread`: `load` gives every text again, so results can be written with them.
+    """
+
+    queries: tuple[Query, ...]
+    counts: Mapping[str, int]
+    load: Callable[[], Iterator[tuple[Query, tuple[Candidate, ...]]]]
+    inputs: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    reread: bool = False
+
+
+def select(queries: Sequence[Query], limit: int | None, ids: str | None) -> tuple[Query, ...]:
+    """The queries whose ids are listed (comma-separated, in their own order), then the first `limit`."""
+    if ids is not None:
+        wanted = {id.strip() for id in ids.split(",") if id.strip()}
+        known = {query.id for query in queries}
+        if unknown := sorted(wanted - known):
+            raise UnknownNameError("query", unknown[0], known)
+        queries = [query for query in queries if query.id in wanted]
+    return tuple(queries[:limit])
+
+
+def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
+    """The requests of a file; texts are read again, request by request, when they are needed."""
+    counts, duplicates, queries = {}, 0, []
+    for request in read_requests(path):
+        queries.append(request.query)
+        counts[request.query.id] = len(request.candidates)
+        duplicates += request.duplicates
+    chosen = select(queries, limit, ids)
+    wanted = {query.id for query in chosen}
+
+    def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
+        return ((r.query, r.candidates) for r in read_requests(path) if r.query.id in wanted)
+
+    notes = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
+    return Work(chosen, counts, load, {"requests": file_sha256(path)}, notes, reread=True)
+
+
+def from_run(
+    path: Path,
+    topics: Sequence[Query],
+    documents: Docstore,
+    *,
+    source: str,
+    depth: int,
+    excluded: Excluded | None,
+    limit: int | None,
+    ids: str | None,
+    hashes: Mapping[str, str],
+) -> Work:
+    """A run's queries in the order of the run. Every candidate that will be shown is checked to exist first.
+
+    Raises InputError for queries without topic and candidates without text, before any model is loaded.
+    """
+    report = read_run_report(path)
+    known = {query.id: query for query in topics}
+    lacking = [id for id in report.run if id not in known]
+    if lacking and ids is None:
+        raise InputError(
+            f"{len(lacking)} of {len(report.run)} queries of {path} have no topic, e.g. {lacking[0]!r}: "
+            "give the --topics that the run was made from"
+        )
+    queries = select([known[id] for id in report.run if id in known], limit, ids)
+    stage = RunFirstStage(report.run, excluded)
+    longest = max((len(hits) for hits in report.run.values()), default=0) or 1
+    found = dict(zip((q.id for q in queries), stage.candidates(queries, longest), strict=True))
+    _check_texts(queries, found, documents, depth, source)
+
+    def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
+        return ((query, _with_texts(found[query.id], documents, depth)) for query in queries)
+
+    dropped = sum(len(report.run[q.id]) for q in queries) - sum(map(len, found.values()))
+    notes = [*report.notes]
+    if excluded is not None and dropped:
+        notes.append(f"{dropped} excluded or repeated candidates dropped")
+    counts = {id: len(hits) for id, hits in found.items()}
+    return Work(queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes))
+
+
+def _check_texts(
+    queries: Sequence[Query],
+    found: Mapping[str, Sequence[ScoredDocument]],
+    documents: Docstore,
+    depth: int,
+    source: str,
+) -> None:
+    shown = {hit.id: query.id for query in reversed(queries) for hit in found[query.id][:depth]}
+    ids = list(shown)
+    for begin in range(0, len(ids), 2000):
+        part = ids[begin : begin + 2000]
+        present = documents.get_many(part)
+        missing = next((id for id in part if id not in present), None)
+        if missing is not None:
+            hits = [hit.id for hit in found[shown[missing]][:depth]]
+            texts = documents.get_many(hits)
+            count = sum(hit not in texts for hit in hits)
+            raise InputError(
+                f"{count} of {len(hits)} candidates of query {shown[missing]} are not in {source}, "
+                f"e.g. {missing!r}: is it the corpus that the run was made from?"
+            )
+
+
+def _with_texts(hits: Sequence[ScoredDocument], documents: Docstore, depth: int) -> tuple[Candidate, ...]:
+    """Candidates with texts for the first `depth`; the tail keeps its ids only."""
+    texts = documents.get_many([hit.id for hit in hits[:depth]])
+    return tuple(
+        Candidate(texts[hit.id] if rank <= depth else Document(hit.id, ""), hit.score, rank)
+        for rank, hit in enumerate(hits, 1)
+    )

@@ -1,0 +1,170 @@
+"""`reasonrank retrieve`: a first stage, or several fused, as a TREC run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import InputError, UnknownNameError
+from . import VariadicCommand
+from .collection import SOURCES, Collection, corpus_options, open_collection
+from .outputs import check_output, clean_stdout
+from .stages import cached_indexes, fused, index_note, open_stage, stage_options
+
+if TYPE_CHECKING:
+    from ..first_stage import FirstStage, Run
+    from ..types import Query, ScoredDocument
+
+FUSIONS = ("rrf", "weighted")
+_BATCH = 256
+"""Queries between two steps of the progress bar."""
+
+
+@click.command(cls=VariadicCommand)
+@corpus_options
+@click.option("--query-variant", metavar="V", help="Another text of the queries, such as gpt4_reason.")
+@click.option("--method", "methods", multiple=True, metavar="M", help="bm25, bm25q (query-side BM25), dense.")
+@click.option("--run", "runs", multiple=True, metavar="FILE", help="TREC runs instead of or beside a search.")
+@click.option("-k", "--k", "k", type=int, default=100, show_default=True, help="Candidates per query.")
+@click.option("--fuse", metavar="rrf|weighted", help="How several runs and methods become one run.")
+@click.option("--weights", multiple=True, type=float, metavar="W", help="One each: runs, then methods.")
+@click.option("--rrf-k", type=float, default=60, show_default=True, help="The constant of rrf.")
+@click.option("--depth", type=int, default=1000, show_default=True, help="Candidates of each that are fused.")
+@stage_options
+@click.option("--tag", metavar="WORD", help="Last column of the run.  [default: the methods]")
+@click.option("-o", "--output", required=True, metavar="FILE|-", help="The run; - is standard output.")
+def command(output: str, k: int, tag: str | None, **flags: Any) -> None:
+    """Retrieve candidates and write them as a TREC run.
+
+    Indexes are built once, from a corpus or a data set, and kept in the cache. Excluded documents leave
+    before ranks are cut, so K remain.
+
+    \b
+    Examples:
+      reasonrank retrieve --corpus corpus.jsonl --topics topics.tsv --method bm25 -o bm25.trec
+      reasonrank retrieve --index bright-biology --topics bright-biology --method bm25q -k 10 -o -
+      reasonrank retrieve --corpus corpus.jsonl --topics topics.tsv --method bm25 dense \\
+          --encoder sentence-transformers/all-MiniLM-L6-v2 --fuse rrf -o hybrid.trec
+      reasonrank retrieve --run bm25.trec dense.trec --fuse weighted --weights 0.3 0.7 -o fused.trec
+    """
+    from ..runfile import write_scored_run
+
+    begin = time.monotonic()
+    _check(output, k, flags)
+    with clean_stdout():
+        queries, found = _retrieve(k, flags)
+    run = {query.id: hits for query, hits in zip(queries, found, strict=True)}
+    write_scored_run(output, run, tag or _tag(flags))
+    empty, short = sum(not hits for hits in found), sum(0 < len(hits) < k for hits in found)
+    _say(
+        f"{len(queries)} queries, {sum(map(len, found))} candidates; {empty} queries empty, {short} with "
+        f"fewer than {k}; {time.monotonic() - begin:.1f} s"
+    )
+
+
+def _check(output: str, k: int, flags: Mapping[str, Any]) -> None:
+    """Refuses what can be refused before any work."""
+    from ..first_stage import METHODS, RunFirstStage, check_k
+
+    check_k(k)
+    methods, runs, fuse = flags["methods"], flags["runs"], flags["fuse"]
+    count = len(methods) + len(runs)
+    if not count:
+        raise InputError("no first stage: give --method bm25, bm25q or dense, or --run FILE")
+    for method in methods:
+        if method not in METHODS and ":" not in method:
+            raise UnknownNameError("method", method, METHODS, "or give your own as module:attribute")
+    if fuse is not None and fuse not in FUSIONS:
+        raise UnknownNameError("fusion", fuse, FUSIONS)
+    if count > 1 and fuse is None:
+        raise InputError(f"{count} first stages: say by --fuse rrf or --fuse weighted how they become one")
+    if flags["weights"] and fuse is None:
+        raise InputError("--weights belongs to --fuse rrf or --fuse weighted")
+    if flags["depth"] < 1:
+        raise InputError(f"--depth is {flags['depth']}: give at least 1")
+    if flags["threads"] is not None and flags["threads"] < 1:
+        raise InputError(f"--threads is {flags['threads']}: give at least 1")
+    if "dense" in methods and not flags["encoder"]:
+        raise InputError("--method dense needs --encoder, such as sentence-transformers/all-MiniLM-L6-v2")
+    fused([RunFirstStage({})] * count, flags)
+    check_output(output)
+
+
+def _retrieve(k: int, flags: Mapping[str, Any]) -> tuple[Sequence[Query], list[list[ScoredDocument]]]:
+    from ..first_stage import RunFirstStage, without
+
+    _set_heap(flags["heap"])
+    runs = [_read_run(path) for path in flags["runs"]]
+    collection = _collection(flags)
+    queries = _queries(collection, runs)
+    excluded = collection.excluded
+    before = cached_indexes()
+    stages: list[FirstStage] = [RunFirstStage(run) for run in runs]
+    stages += [open_stage(method, collection, flags) for method in flags["methods"]]
+    for stage in stages:
+        if (note := index_note(stage, before)) is not None:
+            _say(note)
+    return queries, _ask(fused([without(stage, excluded) for stage in stages], flags), queries, k)
+
+
+def _collection(flags: Mapping[str, Any]) -> Collection:
+    """The collection; runs alone need none."""
+    if flags["methods"] or any(flags[name] for name in SOURCES):
+        return open_collection(flags)
+    return Collection(
+        topics_flag=flags["topics"],
+        query_variant_flag=flags["query_variant"],
+        excluded_flag=flags["excluded"],
+    )
+
+
+def _queries(collection: Collection, runs: Sequence[Run]) -> Sequence[Query]:
+    """The topics; without any, the queries that the runs name."""
+    from ..types import Query
+
+    if collection.topics_flag is None and collection.dataset_flag is None and runs:
+        return [Query(id, id) for id in dict.fromkeys(id for run in runs for id in run)]
+    return collection.topics()
+
+
+def _read_run(path: str) -> Run:
+    from ..runfile import read_run_report
+
+    report = read_run_report(path)
+    for note in report.notes:
+        _say(note)
+    return report.run
+
+
+def _ask(stage: FirstStage, queries: Sequence[Query], k: int) -> list[list[ScoredDocument]]:
+    from tqdm import tqdm
+
+    found: list[list[ScoredDocument]] = []
+    with tqdm(total=len(queries), unit=" queries", disable=None) as bar:
+        for start in range(0, len(queries), _BATCH):
+            batch = queries[start : start + _BATCH]
+            found += stage.candidates(batch, k)
+            bar.update(len(batch))
+    return found
+
+
+def _set_heap(heap: str | None) -> None:
+    """Every Java that is started from here, also the one that builds indexes, gets this memory."""
+    if heap is not None:
+        from ..java import HEAP_VARIABLE, heap_bytes
+
+        heap_bytes(heap)
+        os.environ[HEAP_VARIABLE] = heap
+
+
+def _tag(flags: Mapping[str, Any]) -> str:
+    names = ["run"] * len(flags["runs"]) + [name.rpartition(":")[2] for name in flags["methods"]]
+    return "-".join([*names, flags["fuse"]] if flags["fuse"] else names)
+
+
+def _say(message: str) -> None:
+    click.echo(f"reasonrank: {message}", err=True)

@@ -1,0 +1,262 @@
+"""`reasonrank rerank` as a user runs it: a process of its own against a real server, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_server import Server, answer, hang, reply, status
+
+from reasonrank_pyserini import read_run
+
+QUERIES, DEPTH = 12, 40
+WINDOWS = QUERIES * 3  # 40 candidates in windows of 20, step 10
+REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def requests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("requests") / "requests.jsonl"
+    lines = [
+        {
+            "query": {"text": f"question {q}", "qid": f"q{q}"},
+            "candidates": [
+                {"docid": f"d {q} {i}", "score": DEPTH - i, "doc": {"contents": f"passage {i} of {q}"}}
+                for i in range(DEPTH)
+            ],
+        }
+        for q in range(QUERIES)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+def command(requests: Path, url: str, output: Path, *more: str) -> list[str]:
+    return [
+        *REASONRANK, "rerank", "--requests", str(requests), "--model", "tiny", "--base-url", url, "--api", "chat",
+        "--engine-arg", "backoff=0.01", "-o", str(output), *more,
+    ]  # fmt: skip
+
+
+def run(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """The last line on stderr, after checking the exit status and that there is no traceback."""
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def manifest(output: Path) -> dict[str, Any]:
+    return json.loads((output / "manifest.json").read_text())
+
+
+def expect_whole(output: Path) -> dict[str, list[str]]:
+    """The run holds exactly the first stage's documents; manifest and trace are there."""
+    found = {query: [line.id for line in lines] for query, lines in read_run(output / "run.trec").items()}
+    assert {query: sorted(ids) for query, ids in found.items()} == {
+        f"q{q}": sorted(f"d {q} {i}" for i in range(DEPTH)) for q in range(QUERIES)
+    }
+    assert len((output / "trace.jsonl").read_text().splitlines()) == manifest(output)["windows"] == WINDOWS
+    assert not (output / "trace.jsonl.part").exists()
+    return found
+
+
+def test_a_run_and_the_same_command_again(requests: Path, server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run(requests, server.url, out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["statuses"] == {"CLEAN": WINDOWS}
+    order = expect_whole(out)["q3"]
+    assert order[:10] == [f"d 3 {i}" for i in range(39, 29, -1)], "reversing every window lifts the tail"
+    assert len(server.requests) == WINDOWS
+    again = run(requests, server.url, out)
+    assert (again.returncode, len(server.requests)) == (0, WINDOWS)
+    assert "nothing to do" in again.stderr
+
+
+def test_the_trace_says_what_was_shown_and_answered(requests: Path, server: Server, tmp_path: Path) -> None:
+    run(requests, server.url, tmp_path / "out", "--query-ids", "q5")
+    steps = [json.loads(line) for line in (tmp_path / "out" / "trace.jsonl").read_text().splitlines()]
+    assert [step["window"][0] for step in steps] == ["d 5 20", "d 5 10", "d 5 0"]
+    first = steps[0]
+    assert first["order"] == first["window"][::-1]
+    assert (first["status"], first["reasoning"], first["cached"]) == ("CLEAN", "the later the better", False)
+    assert first["answer"].startswith("<answer>")
+    assert first["prompt_tokens"] > 0
+
+
+def test_another_configuration_is_refused_and_overwrite_keeps_the_answers(
+    requests: Path, server: Server, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(requests, server.url, out)
+    before = (out / "run.trec").read_bytes()
+    refused = run(requests, server.url, out, "--limit", "3")
+    assert "holds the result of another configuration" in one_line(refused, 2)
+    assert (out / "run.trec").read_bytes() == before
+    assert run(requests, server.url, out, "--limit", "3", "--overwrite").returncode == 0
+    assert len(server.requests) == WINDOWS, "the three queries came from the journal"
+    assert list(read_run(out / "run.trec")) == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_killed_then_the_same_command(requests: Path, server: Server, tmp_path: Path, number: int) -> None:
+    out = tmp_path / "out"
+    server.delay = 0.3
+    limit = ("--engine-arg", "concurrency=4")
+    process = subprocess.Popen(
+        command(requests, server.url, out, *limit), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while len(server.requests) < WINDOWS // 2:
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == {9: -9, 2: 130, 15: 143}[number]
+    if number != signal.SIGKILL:
+        assert "the same command continues" in stderr
+        assert "Traceback" not in stderr
+    assert not (out / "run.trec").exists()
+    assert not (out / "manifest.json").exists()
+    server.delay = 0.0
+    asked = len(server.requests)
+    done = run(requests, server.url, out, *limit)
+    assert done.returncode == 0, done.stderr
+    expect_whole(out)
+    assert len(server.requests) <= WINDOWS + 4, "at most the calls in flight at the kill are made twice"
+    assert manifest(out)["cached"] == WINDOWS - (len(server.requests) - asked)
+
+
+def test_server_errors_are_retried(requests: Path, server: Server, tmp_path: Path) -> None:
+    limited = status(429, headers={"Retry-After": "0"})
+    server.script(status(500), status(503), limited, reply({"error": {"message": "x"}}))
+    done = run(requests, server.url, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(server.requests) == WINDOWS + 4
+    expect_whole(tmp_path / "out")
+
+
+def test_an_error_is_never_a_ranking(requests: Path, server: Server, tmp_path: Path) -> None:
+    server.always = status(400, "bad request [3] > [1]")
+    line = one_line(run(requests, server.url, tmp_path / "out"), 1)
+    assert "bad request" in line
+    assert not (tmp_path / "out" / "run.trec").exists()
+
+
+def test_a_failing_window_is_kept_counted_and_tried_again(
+    requests: Path, server: Server, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    server.script(status(400, "no"), status(400, "no"))
+    done = run(requests, server.url, out, "--on-error", "keep")
+    assert done.returncode == 3, done.stderr
+    expect_whole(out)
+    assert manifest(out)["errors"] == manifest(out)["statuses"]["FAILED"] == 2
+    assert run(requests, server.url, out, "--on-error", "keep").returncode == 0
+    assert manifest(out)["statuses"] == {"CLEAN": WINDOWS}
+
+
+def test_the_server_dies_half_way(requests: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Server(delay=0.2) as server:
+        process = subprocess.Popen(
+            command(requests, server.url, out, "--engine-arg", "attempts=2", "--engine-arg", "concurrency=4"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while len(server.requests) < WINDOWS // 2:
+            time.sleep(0.01)
+            assert process.poll() is None
+        server.stop()
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Traceback" not in stderr
+    assert not (out / "run.trec").exists()
+    with Server() as back:
+        done = run(requests, back.url, out, "--engine-arg", "attempts=2", "--engine-arg", "concurrency=4")
+        assert done.returncode == 0, done.stderr
+        assert len(back.requests) <= WINDOWS - WINDOWS // 2 + 4
+    expect_whole(out)
+
+
+def test_a_hanging_server_is_given_up(requests: Path, server: Server, tmp_path: Path) -> None:
+    server.always = hang(60)
+    more = ("--engine-arg", "inactivity_timeout=0.3", "--engine-arg", "attempts=2")
+    begin = time.monotonic()
+    line = one_line(run(requests, server.url, tmp_path / "out", *more), 1)
+    assert time.monotonic() - begin < 30
+    assert "0.3" in line
+
+
+def test_empty_answers_stop_the_run_after_fifty_windows(
+    tmp_path: Path, requests: Path, server: Server
+) -> None:
+    server.always = answer("")
+    done = run(requests, server.url, tmp_path / "few")
+    assert json.loads(done.stdout)["statuses"] == {"FAILED": WINDOWS}, "36 windows are too few to judge"
+    line = one_line(run(requests, server.url, tmp_path / "many", "--step", "5"), 1)
+    assert "are FAILED, more than --max-failed 0.5 allows" in line
+    assert not (tmp_path / "many" / "run.trec").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounts a small tmpfs")
+def test_a_full_disk(requests: Path, server: Server, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", disk]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        line = one_line(run(requests, server.url, disk / "out"), 1)
+        assert "No space left on device" in line
+        assert not (disk / "out" / "run.trec").exists()
+        assert not (disk / "out" / "manifest.json").exists()
+        asked = len(server.requests)
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+        done = run(requests, server.url, disk / "out")
+        assert done.returncode == 0, done.stderr
+        expect_whole(disk / "out")
+        assert 0 < manifest(disk / "out")["cached"] < WINDOWS
+        assert len(server.requests) - asked + manifest(disk / "out")["cached"] == WINDOWS
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--engine", "vlm"], "unknown engine 'vlm': did you mean 'vllm'?"),
+        (["--window", "5", "--step", "9"], "step 9 is larger than the window of 5"),
+        (["--query-ids", "q77"], "unknown query 'q77'"),
+        (["--engine-arg", "concurency=3"], "did you mean 'concurrency'?"),
+        (["--reasoning-tokens", "99999999"], "lower --reasoning-tokens"),
+        (["--windw", "3"], "--window"),
+        (["--profile", "reasonrank-7"], "did you mean 'reasonrank-7b'?"),
+    ],
+)
+def test_bad_input_is_one_line(
+    requests: Path, server: Server, tmp_path: Path, more: list[str], expected: str
+) -> None:
+    done = run(requests, server.url, tmp_path / "out", *more)
+    assert expected in one_line(done, 2)
+    assert not (tmp_path / "out").exists()
+    assert server.requests == []
