@@ -65,15 +65,12 @@ class Plan:
         context = min(settings.context_needed(query_tokens), limit)
         if "max_model_len" in args:
             context = int(args["max_model_len"])
-        if settings.sampling.max_tokens >= context:
-            raise InputError(
-                f"the answer alone may take {settings.sampling.max_tokens} tokens, "
-                f"the context of {model} is {context}: lower --reasoning-tokens"
-            )
         config = EngineConfig(
             model, revision, tokenizer, context, base_urls, "chat" if api == "chat" else "completions", args
         )
-        return cls(engine, config, found, known, settings, context)
+        plan = cls(engine, config, found, known, settings, context)
+        plan._check_answer(context)
+        return plan
 
     @property
     def needs_tokenizer(self) -> bool:
@@ -87,36 +84,55 @@ class Plan:
         local = self.config.tokenizer
         return load_tokenizer(local or self.config.model, None if local else self.config.revision)
 
-    def builder(self, tokenizer: Any | None) -> PromptBuilder:
-        """Prompts in the model's style, within its context."""
+    def builder(self, tokenizer: Any | None, context: int | None = None) -> PromptBuilder:
+        """Prompts in the model's style, within its context (`context`: where it turned out to be smaller)."""
         return PromptBuilder(
             get_style(self.settings.style),
             tokenizer,
             passage_tokens=self.settings.passage_tokens,
-            context=self.context,
+            context=context or self.context,
         )
 
     def reranker(
         self,
         *,
-        builder: PromptBuilder | None = None,
+        tokenizer: Any | None = None,
         journal: str | Path | None = None,
         on_error: OnError = "raise",
         observe: Observer | None = None,
     ) -> Reranker:
-        """A running Reranker: the engine is started here."""
-        builder = builder or self.builder(self.tokenizer())
+        """A running Reranker: the engine is started here. `tokenizer`: where it is loaded already."""
+        tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
+        settings = self.settings
         engine: Engine = Gated(load_engine(self.engine, self.config))
         if journal is not None:
             engine = Recorded(engine, Journal(journal))
         judge = LLMJudge(
-            builder, engine, self.settings.sampling, seed=self.settings.seed, compat=self.settings.compat
+            self.builder(tokenizer), engine, settings.sampling, seed=settings.seed, compat=settings.compat
         )
-        return Reranker(
+        reranker = Reranker(
             judge,
             engine=engine,
-            strategy=self.settings.strategy,
-            depth=self.settings.depth,
+            strategy=settings.strategy,
+            depth=settings.depth,
             on_error=on_error,
             observe=observe,
         )
+        try:
+            served = reranker.served_context()
+            if served is not None and served < self.context:
+                self._check_answer(served)
+                judge.builder = self.builder(tokenizer, served)
+        except BaseException:
+            reranker.close()
+            raise
+        return reranker
+
+    def _check_answer(self, context: int) -> None:
+        """InputError when the answer's budget alone fills the context."""
+        budget = self.settings.sampling.max_tokens
+        if budget >= context:
+            raise InputError(
+                f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
+                "lower --reasoning-tokens"
+            )

@@ -8,11 +8,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from .types import Document
 
 
 def cache_root() -> Path:
@@ -33,6 +35,19 @@ def file_sha256(path: str | Path) -> str:
     """sha256 of a file's bytes, hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def documents_sha256(documents: Iterable[Document]) -> str:
+    """The sha256 that the documents know of themselves, else that of their ids, titles and texts, all read."""
+    known = getattr(documents, "sha256", None)
+    if isinstance(known, str):
+        return known
+    if isinstance(documents, Iterator):
+        raise TypeError("documents that can be read only once need an identity")
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path], None]) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from . import scheduler
 from .candidates import as_candidates
 from .datasets import Docstore
-from .engines import Engine
+from .engines import Engine, StatesContext, innermost
 from .errors import ClosedError
 from .judge import Judge
 from .scheduler import Observer, OnError
@@ -120,6 +120,11 @@ class Reranker:
         finally:
             if not self._closed:
                 _wait(self._submit(results.close()))
+
+    def served_context(self) -> int | None:
+        """Tokens that the engine's server takes for prompt and answer; None where it does not say."""
+        inner = innermost(self.engine) if self.engine is not None else None
+        return self._call(inner.served_context()) if isinstance(inner, StatesContext) else None
 
     def _active(self) -> int:
         """Queries under way: enough that prompts are ready when the engine has room."""

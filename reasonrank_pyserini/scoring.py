@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, UnknownNameError
 from .runfile.decreasing import float32
@@ -33,6 +33,10 @@ class Scores:
     per_query: dict[str, dict[str, float]]
     missing: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        """So that `means, per_query = score(...)` works."""
+        return iter((self.means, self.per_query))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def tokenizer_of(kind: str, template: str) -> Any:
     if kind == "odd-added":
         odd = [
             AddedToken("<think>", lstrip=True, rstrip=True),
-            AddedToken("é", normalized=True),
+            AddedToken("éa", normalized=True),
             AddedToken("</think>", single_word=True),
             AddedToken("   "),
         ]

@@ -249,6 +249,7 @@ def test_a_full_disk(requests: Path, server: Server, tmp_path: Path) -> None:
         (["--query-ids", "q77"], "unknown query 'q77'"),
         (["--engine-arg", "concurency=3"], "did you mean 'concurrency'?"),
         (["--reasoning-tokens", "99999999"], "lower --reasoning-tokens"),
+        (["--reasoning-tokens", "5000"], "the context of tiny is 4096: lower --reasoning-tokens"),
         (["--windw", "3"], "--window"),
         (["--profile", "reasonrank-7"], "did you mean 'reasonrank-7b'?"),
     ],

@@ -4,10 +4,13 @@ import gzip
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -274,6 +277,51 @@ class Loud:
 
     def encode_queries(self, texts: object) -> object:
         return self.words.encode_queries(texts)  # type: ignore[arg-type]
+
+
+def test_a_closed_standard_output_is_refused(files: Path) -> None:
+    code = "from reasonrank_pyserini.cli import main; main()"
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -c '{code}' retrieve --run a.trec -o - >&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "standard output is closed" in done.stderr
+
+
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_build_that_is_interrupted_leaves_no_index(files: Path, sign: int, status: int) -> None:
+    code = "from reasonrank_pyserini.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "retrieve", *SEARCH, "--method", "dense", "--encoder", "words",
+         "--encoder-class", "test_retrieve:Slow", "-o", "out.trec"],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert "encoding" in process.stderr.readline()
+        process.send_signal(sign)
+        rest = process.stderr.read()
+    assert process.returncode == status
+    assert "Traceback" not in rest
+    assert [path for path in (files / "cache" / "dense").iterdir() if path.is_dir()] == []
+    assert not Path("out.trec").exists()
+
+
+class Slow:
+    """An encoder that says when it begins and does not end."""
+
+    identity: ClassVar[dict[str, str]] = {"name": "slow"}
+
+    def __init__(self, spec: object) -> None:
+        pass
+
+    def encode_passages(self, documents: object) -> object:
+        os.write(2, b"encoding\n")
+        time.sleep(60)
+        raise AssertionError("never stopped")
 
 
 def test_a_reader_that_stops_early_is_no_traceback(files: Path) -> None:

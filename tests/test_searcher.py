@@ -62,7 +62,9 @@ def test_batch_search_keeps_ids_and_queries_without_hits(searcher: Any, reranker
     assert (found["a"][0].docid, found["none"], found["0"][0].docid) == ("p 3", [], "p 25")
 
 
-def test_hits_without_texts_take_them_from_the_docstore(searcher: Any, reranker: Reranker, corpus: Path) -> None:
+def test_hits_without_texts_take_them_from_the_docstore(
+    searcher: Any, reranker: Reranker, corpus: Path
+) -> None:
     class Dense:
         """A searcher whose hits carry no text, as dense ones do."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -34,8 +33,7 @@ class VLLMServer:
 
     def kill(self) -> None:
         """End the server and its engine at once, as a crash would."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        _kill_group(self.pid)
 
 
 @contextmanager
@@ -100,6 +98,15 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.terminate()
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=15)
-    with suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
+    _kill_group(server.pid)
     server.wait(timeout=15)
+
+
+def _kill_group(leader: int) -> None:
+    """SIGKILL to the group's processes, but not to their resource tracker: it then clears the shared memory."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.Error):
+            if os.getpgid(process.pid) == leader and "resource_tracker" not in " ".join(process.cmdline()):
+                process.kill()

@@ -14,6 +14,8 @@ from ..errors import InputError
 def check_output(path: str) -> None:
     """InputError when no file can be written at `path`: asked before the work, so that none is lost."""
     if path == "-":
+        if sys.stdout is None:
+            raise InputError("-o -: standard output is closed; give a file")
         return
     target = Path(path)
     if target.is_dir():

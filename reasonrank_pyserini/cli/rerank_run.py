@@ -59,7 +59,7 @@ def _rerank(
 
     try:
         with job.plan.reranker(
-            builder=job.builder, journal=folder.journal, on_error=on_error, observe=observe
+            tokenizer=job.tokenizer, journal=folder.journal, on_error=on_error, observe=observe
         ) as reranker:
             for ranking in reranker.rerank_many(job.work.load()):
                 run[ranking.query.id] = ranking.ids

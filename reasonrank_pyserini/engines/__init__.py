@@ -66,12 +66,25 @@ def result_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if key not in operational}
 
 
+def innermost(engine: Engine) -> Any:
+    """The engine inside the wrappers (gate, journal)."""
+    inner: Any = engine
+    while (deeper := getattr(inner, "engine", None)) is not None:
+        inner = deeper
+    return inner
+
+
 def engine_details(engine: Engine) -> dict[str, Any]:
     """What an engine can tell for a manifest: its identity, and `details` where it has any."""
-    innermost: Any = engine
-    while (inner := getattr(innermost, "engine", None)) is not None:
-        innermost = inner
-    return {**dict(innermost.identity), **dict(getattr(innermost, "details", {}))}
+    inner = innermost(engine)
+    return {**dict(inner.identity), **dict(getattr(inner, "details", {}))}
+
+
+@runtime_checkable
+class StatesContext(Protocol):
+    """An engine that runs elsewhere and can tell how many tokens prompt and answer may have together."""
+
+    async def served_context(self) -> int | None: ...
 
 
 def load_engine(name: str, config: EngineConfig) -> Engine:

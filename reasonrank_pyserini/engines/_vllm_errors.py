@@ -84,4 +84,6 @@ def _advice(cause: str) -> str:
         return " (give --engine-arg kv_cache_memory_bytes=BYTES, or less context by smaller windows)"
     if "out of memory" in lowered or "free memory on device" in lowered:
         return " (try --engine-arg gpu_memory_utilization=0.8, a smaller model, or tensor_parallel_size)"
+    if "numa nodes" in lowered:
+        return " (or set VLLM_CPU_OMP_THREADS_BIND=nobind)"
     return ""

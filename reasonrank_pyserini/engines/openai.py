@@ -107,6 +107,12 @@ class OpenAIEngine:
         await asyncio.gather(*(ask_about(server, model, options) for server in self._servers))
         return self.details
 
+    async def served_context(self) -> int | None:
+        """The smallest context that a server states for our model (vLLM does); None when none tells."""
+        about = await self.describe()
+        stated = [server.get("model", {}).get("max_model_len") for server in about["servers"]]
+        return min((length for length in stated if isinstance(length, int)), default=None)
+
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         if not self._open:
             raise EngineError("the openai engine is not open: use it inside `async with`")

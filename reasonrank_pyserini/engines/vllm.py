@@ -117,6 +117,7 @@ class VLLMEngine:
             await stopping
             raise
         await asyncio.sleep(0)  # vLLM closes its sockets by a callback in this loop
+        running.release()
 
     def _start(self) -> _Running:
         return _Running.start(self.config, self._resolved())
@@ -247,6 +248,12 @@ class _Running:
     def stop(self) -> None:
         """End the engine and all its processes; at most a few seconds."""
         self._stop()
+
+    def release(self) -> None:
+        """Let go of the sockets' context, whose threads would otherwise live until it is collected."""
+        resources = self.llm.engine_core.resources
+        if resources.input_socket.closed and resources.output_socket.closed:
+            resources.ctx.term()
 
     def died(self) -> str:
         """Why the engine is gone; ends what may be left of it."""

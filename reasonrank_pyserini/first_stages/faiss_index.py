@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -74,19 +73,6 @@ def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
     stream = iter(documents)
     while chunk := list(islice(stream, _CHUNK)):
         yield chunk
-
-
-def documents_sha256(documents: Iterable[Document]) -> str:
-    """The sha256 that the documents know of themselves, else that of their ids, titles and texts, all read."""
-    known = getattr(documents, "sha256", None)
-    if isinstance(known, str):
-        return known
-    if isinstance(documents, Iterator):
-        raise TypeError("documents that can be read only once need an identity")
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def find_faiss_index(index: str | Path) -> Path:

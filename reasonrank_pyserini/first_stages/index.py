@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..caches import cached_folder
+from ..caches import cached_folder, documents_sha256
 from ..errors import InputError, ReasonRankError
 from ..inputs import Corpus
 from ..java import HEAP_VARIABLE, JavaInfo, ensure_java, heap_bytes, java_environment
@@ -44,7 +43,7 @@ def build_index(
     documents = Corpus(corpus) if isinstance(corpus, str | Path) else corpus
     content = {
         "anserini": anserini_jar().name,
-        "corpus": dict(identity) if identity is not None else {"sha256": _sha256(documents)},
+        "corpus": dict(identity) if identity is not None else {"sha256": documents_sha256(documents)},
         "layout": 1,
     }
 
@@ -147,15 +146,3 @@ def _count(index: Path) -> int:
         return int(reader.numDocs())
     finally:
         reader.close()
-
-
-def _sha256(documents: Iterable[Document]) -> str:
-    known = getattr(documents, "sha256", None)
-    if isinstance(known, str):
-        return known
-    if isinstance(documents, Iterator):
-        raise TypeError("documents that can be read only once need an identity")
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
-    return digest.hexdigest()

@@ -1,0 +1,124 @@
+"""The whole main job on CACM: Lucene, a small random-weight model on each real engine, run, score.
+
+Random weights say nothing about ranking quality: these tests show that the machinery keeps every document,
+repeats itself, counts what happened, and that all engines are given the same prompts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vllm_server import VLLMServer, vllm_server
+
+from reasonrank_pyserini import read_run
+
+pytestmark = pytest.mark.slow
+
+REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
+QUERIES, DEPTH = 4, 40
+WINDOWS = QUERIES * 3  # 40 candidates in windows of 20, step 10
+PROFILE = 'extends = "generic"\nstyle = "rankgpt"\nreasoning_tokens = 0\nanswer_tokens = 32\n'
+
+
+def reasonrank(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that must succeed; its caches live beside `folder`."""
+    environment = {**os.environ, "REASONRANK_CACHE": str(folder.parent / "cache"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [*REASONRANK, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def work(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the first stage's run of four judged topics."""
+    folder = tmp_path_factory.mktemp("cacm") / "work"
+    folder.mkdir()
+    judged = {line.split()[0] for line in (shared / "collections/cacm/qrels.txt").read_text().splitlines()}
+    topics = (shared / "collections/cacm/topics.tsv").read_text().splitlines()
+    chosen = [line for line in topics if line.split("\t")[0] in judged][:QUERIES]
+    (folder / "topics.tsv").write_text("\n".join(chosen) + "\n")
+    (folder / "profile.toml").write_text(PROFILE)
+    reasonrank(
+        folder, "retrieve", "--corpus", str(shared / "collections/cacm/corpus.jsonl"), "--topics", "topics.tsv",
+        "--method", "bm25", "--k", str(DEPTH), "-o", "bm25.trec",
+    )  # fmt: skip
+    return folder
+
+
+def rerank(work: Path, shared: Path, model: Path, output: str, *engine: str) -> dict[str, list[str]]:
+    """The new order of every query, after checking what every engine must keep."""
+    reasonrank(
+        work, "rerank", "--run", "bm25.trec", "--corpus", str(shared / "collections/cacm/corpus.jsonl"),
+        "--topics", "topics.tsv", "--model", str(model), "--profile", "profile.toml", "--passage-tokens", "48",
+        "--max-failed", "1", "-o", output, *engine,
+    )  # fmt: skip
+    first = {
+        query: sorted(line.id for line in lines) for query, lines in read_run(work / "bm25.trec").items()
+    }
+    found = {
+        query: [line.id for line in lines] for query, lines in read_run(work / output / "run.trec").items()
+    }
+    assert {query: sorted(ids) for query, ids in found.items()} == first
+    manifest: dict[str, Any] = json.loads((work / output / "manifest.json").read_text())
+    assert (manifest["windows"], sum(manifest["statuses"].values()), manifest["errors"]) == (
+        WINDOWS,
+        WINDOWS,
+        0,
+    )
+    assert manifest["prompt_tokens"] > WINDOWS * 500
+    assert manifest["statuses"].get("REPAIRED", 0) > 0, "no answer could be read: nothing was reordered"
+    return found
+
+
+def test_transformers(work: Path, shared: Path, tiny_model: Path) -> None:
+    once = rerank(work, shared, tiny_model, "transformers", "--engine", "transformers")
+    again = rerank(work, shared, tiny_model, "transformers-again", "--engine", "transformers")
+    assert once == again
+    done = reasonrank(
+        work, "evaluate", "--run", "transformers/run.trec", "--baseline", "bm25.trec",
+        "--qrels", str(shared / "collections/cacm/qrels.txt"), "--json", "-m", "nDCG@10",
+    )  # fmt: skip
+    assert 0 <= json.loads(done.stdout)["measures"]["nDCG@10"] < 1
+    shown = reasonrank(work, "show", "transformers", "--query", next(iter(once)))
+    assert "window 3: REPAIRED" in shown.stdout
+
+
+@pytest.mark.vllm
+def test_vllm_in_process(work: Path, shared: Path, tiny_model: Path) -> None:
+    pytest.importorskip("vllm")
+    once = rerank(work, shared, tiny_model, "vllm", "--engine", "vllm")
+    again = rerank(work, shared, tiny_model, "vllm-again", "--engine", "vllm")
+    assert once == again
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
+    pytest.importorskip("vllm")
+    with vllm_server(tiny_model, log=tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
+
+
+@pytest.mark.vllm
+def test_openai_against_a_vllm_server(work: Path, shared: Path, tiny_model: Path, server: VLLMServer) -> None:
+    exact = ("--base-url", server.url, "--tokenizer", str(tiny_model), "--engine-arg", "max_model_len=4096")
+    once = rerank(work, shared, Path(server.model), "server", *exact)
+    again = rerank(work, shared, Path(server.model), "server-again", *exact)
+    chat = rerank(work, shared, Path(server.model), "server-chat", *exact, "--api", "chat")
+    assert once == again
+    assert chat == once, "the server's chat template renders what we render"
