@@ -246,13 +246,16 @@ class TestCompletions:
             loop.run(engine.complete(prompt(3, CONTEXT - 8), Sampling(max_tokens=9)))
 
     def test_tags_stay_and_control_tokens_leave(self, engine: Engine, loop: Loop) -> None:
-        # The weights are tied and random: the model repeats the last token of its prompt.
-        thinking = loop.run(engine.complete(Prompt(token_ids=(5, 1)), Sampling(max_tokens=8)))
-        assert thinking.text == "</think>" * 8
-        tool = loop.run(engine.complete(Prompt(token_ids=(5, 3)), Sampling(max_tokens=8)))
-        assert (tool.text, tool.completion_tokens, tool.finish_reason) == ("", 8, "length")
-        stopping = loop.run(engine.complete(Prompt(token_ids=(5, 2)), Sampling(max_tokens=8)))
-        assert (stopping.text, stopping.completion_tokens, stopping.finish_reason) == ("", 1, "stop")
+        # Random weights at temperature 2 draw nearly evenly from a vocabulary of a few hundred tokens.
+        wild = [(prompt(4), Sampling(temperature=2.0, seed=seed, max_tokens=800)) for seed in range(12)]
+        answers = loop.run(together(engine, wild, 12))
+        text = "".join(answer.text for answer in answers)
+        assert "</think>" in text
+        assert "<|tool|>" not in text
+        assert "<|im_end|>" not in text
+        stopped = [answer for answer in answers if answer.finish_reason == "stop"]
+        assert stopped
+        assert all(answer.completion_tokens < 800 for answer in stopped)
 
     @pytest.mark.parametrize("bad", [Prompt(text="words"), Prompt(token_ids=())])
     def test_a_prompt_without_ids_is_refused(self, engine: Engine, loop: Loop, bad: Prompt) -> None:
@@ -422,6 +425,7 @@ def scripts(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 class TestProcesses:
     def test_ctrl_c_ends_all_and_says_nothing(self, scripts: dict[str, Script]) -> None:
         script = scripts["ctrl-c"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_server import Server
 
 PACKAGE = Path(__file__).parents[1] / "reasonrank_pyserini"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -94,3 +96,27 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
     assert "Example" in done.stdout
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_a_server_over_given_texts_needs_no_torch_no_pyserini_and_no_jvm(
+    tiny_tokenizer: Path, tmp_path: Path, api: str
+) -> None:
+    candidates = [{"docid": f"d{i}", "score": 1, "doc": {"text": f"passage {i}"}} for i in range(20)]
+    request = {"query": {"text": "question", "qid": "q"}, "candidates": candidates}
+    (tmp_path / "requests.jsonl").write_text(json.dumps(request) + "\n")
+    with Server(models=["tiny"]) as server:
+        arguments = [
+            "rerank", "--requests", str(tmp_path / "requests.jsonl"), "--model", "tiny", "--base-url", server.url,
+            "--api", api, "--reasoning-tokens", "100", "-o", str(tmp_path / "out"),
+        ]  # fmt: skip
+        arguments += ["--tokenizer", str(tiny_tokenizer)] if api == "completions" else []
+        code = (
+            "import sys, atexit; from reasonrank_pyserini.cli import main; "
+            "atexit.register(lambda: print('LOADED', sorted(set(sys.modules) & "
+            f"{{'torch', 'pyserini', 'jnius', 'vllm', 'faiss'}}))); main({arguments!r})"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "LOADED []" in done.stdout
+    assert (tmp_path / "out" / "run.trec").is_file()

@@ -55,10 +55,13 @@ class VariadicCommand(click.Command):
 
 
 @click.command(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="reasonrank")
-def group() -> None:
+@click.pass_context
+def group(ctx: click.Context) -> None:
     """Reasoning listwise reranking for any TREC run.
 
     \b
@@ -66,6 +69,8 @@ def group() -> None:
       reasonrank rerank --run bm25.trec --corpus corpus.jsonl --topics topics.tsv \\
           --model liuwenhan/reasonrank-7B -o out/
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -75,7 +80,7 @@ def _terminate(number: int, frame: object) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0 when all was done, 2 on bad input, 130 on Ctrl-C, 1 on other failures."""
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         status = group.main(arguments, prog_name="reasonrank", standalone_mode=False)
     except click.exceptions.Abort:
@@ -94,6 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from multiprocessing import connection, context, parent_process, popen_spawn_posix, reduction
 from multiprocessing import spawn as multiprocessing_spawn
 from multiprocessing import util as multiprocessing_util
@@ -59,9 +59,11 @@ class EngineLog:
 class EngineProcesses:
     """The processes started for one engine; each leads a group that holds its own workers."""
 
-    def __init__(self, log: EngineLog, environment: Mapping[str, str]) -> None:
-        self.log, self.environment = log, dict(environment)
+    def __init__(self, log: EngineLog) -> None:
+        self.log = log
+        self.environment: dict[str, str] = {}
         self.started: list[int] = []
+        self.ended = False
         self._tracker: subprocess.Popen[bytes] | None = None
         self._tracker_pipe = -1
 
@@ -91,7 +93,8 @@ class EngineProcesses:
         self.log.close()
 
     def kill(self) -> None:
-        """End every process of every group at once; those already gone are no error."""
+        """End every process of every group at once; those already gone are no error. None can start any more."""
+        self.ended = True
         for leader in self.started:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(leader, signal.SIGKILL)
@@ -155,6 +158,8 @@ class _EnginePopen(popen_spawn_posix.Popen):
     def _launch(self, process_obj: EngineProcess) -> None:
         processes = process_obj.processes
         assert processes is not None
+        if processes.ended:
+            raise InterruptedError("the engine was given up while it started")
         tracker = processes.tracker()
         payload = self._payload(process_obj)
         parent_read, child_write = os.pipe()

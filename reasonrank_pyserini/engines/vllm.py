@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
-import re
 import threading
 import time
-import weakref
 from collections.abc import AsyncGenerator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,16 +15,12 @@ from ..errors import EngineDiedError, EngineError, PromptTooLongError
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from . import _vllm_args as arguments
-from ._vllm_errors import death_cause, one_line, startup_error
-from ._vllm_process import EngineLog, EngineProcesses
+from ._vllm_errors import one_line, startup_error
+from ._vllm_process import EngineProcesses
+from ._vllm_running import Running, new_processes, on_cpu
 
-ANSWER_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
-"""Never removed from an answer, even where a tokenizer calls them special."""
 SURPLUS = 0.25
 """Requests kept waiting beside those that run, as a part of them: the next is there when one ends."""
-
-STOP_SECONDS = 3.0
-"""How long the engine's processes may take to end in order before they are killed; they hold nothing to save."""
 OUTPUT_ARGUMENTS = (
     "hf_overrides",
     "kv_cache_dtype",
@@ -55,8 +47,7 @@ class VLLMEngine:
         self._lock = threading.Lock()
         self._vllm_config: Any = None
         self._identity: dict[str, Any] | None = None
-        self._llm: Any = None
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._numbers = itertools.count()
 
     @classmethod
@@ -90,10 +81,12 @@ class VLLMEngine:
     async def __aenter__(self) -> Self:
         if self._running is not None:
             raise EngineError("the vllm engine is running already")
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        processes = new_processes()
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start, processes))
         try:
             self._running = await asyncio.shield(starting)
         except asyncio.CancelledError:
+            processes.kill()  # the start fails at once, or, if it was complete, is taken back
             starting.add_done_callback(_abandon)
             raise
         try:
@@ -119,8 +112,8 @@ class VLLMEngine:
         await asyncio.sleep(0)  # vLLM closes its sockets by a callback in this loop
         running.release()
 
-    def _start(self) -> _Running:
-        return _Running.start(self.config, self._resolved())
+    def _start(self, processes: EngineProcesses) -> Running:
+        return Running.start(self.config, self._resolved(), processes)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """The model's answer, special tokens removed but for reasoning and answer tags.
@@ -144,7 +137,7 @@ class VLLMEngine:
             seconds=time.perf_counter() - started,
         )
 
-    def _checked(self, prompt: Prompt, sampling: Sampling, running: _Running) -> list[int]:
+    def _checked(self, prompt: Prompt, sampling: Sampling, running: Running) -> list[int]:
         if not prompt.token_ids:
             raise EngineError(
                 "the vllm engine takes token ids, and this prompt has none: build it with the model's tokenizer"
@@ -157,7 +150,7 @@ class VLLMEngine:
             )
         return list(prompt.token_ids)
 
-    async def _generate(self, running: _Running, ids: list[int], sampling: Sampling) -> Any:
+    async def _generate(self, running: Running, ids: list[int], sampling: Sampling) -> Any:
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -174,7 +167,7 @@ class VLLMEngine:
             raise EngineError(f"vLLM refused a request: {one_line(error)}") from error
         raise EngineError("vLLM ended a request without an answer")
 
-    def _stream(self, running: _Running, ids: list[int], sampling: Sampling) -> AsyncGenerator[Any, None]:
+    def _stream(self, running: Running, ids: list[int], sampling: Sampling) -> AsyncGenerator[Any, None]:
         from vllm.inputs.engine import tokens_input
 
         parameters = sampling_parameters(sampling, skip_special_tokens=not running.kept_special)
@@ -211,83 +204,10 @@ def sampling_parameters(sampling: Sampling, *, skip_special_tokens: bool = True)
     )
 
 
-class _Running:
-    """A started AsyncLLM with its processes and log; stopped once, at the latest when the interpreter exits."""
-
-    def __init__(self, llm: Any, processes: EngineProcesses, lora: Any) -> None:
-        self.llm, self.processes, self.lora = llm, processes, lora
-        self.max_model_len: int = llm.vllm_config.model_config.max_model_len
-        special = {
-            str(token) for token in llm.renderer.tokenizer.added_tokens_decoder.values() if token.special
-        }
-        self.kept_special = special & ANSWER_TAGS
-        removed = sorted(special - ANSWER_TAGS, key=len, reverse=True) if self.kept_special else []
-        self._removed = re.compile("|".join(map(re.escape, removed))) if removed else None
-        self._stop = weakref.finalize(self, _stop, llm, processes)
-
-    @classmethod
-    def start(cls, config: EngineConfig, vllm_config: Any) -> _Running:
-        from vllm.v1.engine.async_llm import AsyncLLM
-
-        environment = (
-            {"TORCHDYNAMO_DISABLE": "1"} if _on_cpu() and "TORCHDYNAMO_DISABLE" not in os.environ else {}
-        )
-        processes = EngineProcesses(EngineLog(shown=arguments.log_wanted(os.environ)), environment)
-        try:
-            with processes.adopt():
-                llm = AsyncLLM.from_vllm_config(vllm_config, disable_log_stats=True)
-        except BaseException as error:
-            log = processes.log.text()
-            processes.close()
-            if not isinstance(error, Exception):
-                raise
-            raise startup_error(error, config.model, log) from error
-        arguments.hush()  # after vLLM has set up its loggers
-        return cls(llm, processes, _lora_request(config))
-
-    def stop(self) -> None:
-        """End the engine and all its processes; at most a few seconds."""
-        self._stop()
-
-    def release(self) -> None:
-        """Let go of the sockets' context, whose threads would otherwise live until it is collected."""
-        resources = self.llm.engine_core.resources
-        if resources.input_socket.closed and resources.output_socket.closed:
-            resources.ctx.term()
-
-    def died(self) -> str:
-        """Why the engine is gone; ends what may be left of it."""
-        cause = death_cause(self.processes.log.text())
-        self.processes.kill()
-        return cause
-
-    def readable(self, text: str) -> str:
-        """`text` without special tokens, where vLLM had to leave them in for the tags' sake."""
-        return self._removed.sub("", text) if self._removed is not None else text
-
-
-def _stop(llm: Any, processes: EngineProcesses) -> None:
-    try:
-        llm.shutdown(timeout=STOP_SECONDS)
-        llm.shutdown = _done  # its __del__ calls it again, perhaps when the interpreter is half gone
-    finally:
-        processes.close()
-
-
-def _done(timeout: float | None = None) -> None:
-    """In the place of a shutdown that has been done."""
-
-
-def _abandon(starting: asyncio.Future[_Running]) -> None:
+def _abandon(starting: asyncio.Future[Running]) -> None:
     """Stop an engine that nobody waited for."""
     if not starting.cancelled() and starting.exception() is None:
         threading.Thread(target=starting.result().stop, name="reasonrank-vllm-stop").start()
-
-
-def _on_cpu() -> bool:
-    from vllm.platforms import current_platform
-
-    return bool(current_platform.is_cpu())
 
 
 def _resolve(config: EngineConfig) -> Any:
@@ -298,19 +218,10 @@ def _resolve(config: EngineConfig) -> Any:
     settings = arguments.model_settings(config)
     arguments.check_context(config)
     try:
-        args = AsyncEngineArgs(**arguments.engine_arguments(config, settings, cpu=_on_cpu()))
+        args = AsyncEngineArgs(**arguments.engine_arguments(config, settings, cpu=on_cpu()))
         return args.create_engine_config(UsageContext.LLM_CLASS)
     except Exception as error:
         raise startup_error(error, config.model, "", arguments.normalised(config.args)) from error
-
-
-def _lora_request(config: EngineConfig) -> Any:
-    adapter = arguments.normalised(config.args).get("lora")
-    if adapter is None:
-        return None
-    from vllm.lora.request import LoRARequest
-
-    return LoRARequest("adapter", 1, str(Path(str(adapter)).resolve()))
 
 
 def _identity(config: EngineConfig, model_config: Any) -> dict[str, Any]:
