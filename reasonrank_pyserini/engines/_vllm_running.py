@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 import weakref
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Running:
         except BaseException as error:
             log = processes.log.text()
             processes.close()
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                _release(getattr(frame.f_locals.get("self"), "resources", None))
             if not isinstance(error, Exception):
                 raise
             raise startup_error(error, config.model, log) from error
@@ -57,9 +60,7 @@ class Running:
 
     def release(self) -> None:
         """Let go of the sockets' context, whose threads would otherwise live until it is collected."""
-        resources = self.llm.engine_core.resources
-        if resources.input_socket.closed and resources.output_socket.closed:
-            resources.ctx.term()
+        _release(self.llm.engine_core.resources)
 
     def died(self) -> str:
         """Why the engine is gone; ends what may be left of it."""
@@ -83,6 +84,13 @@ def _stop(llm: Any, processes: EngineProcesses) -> None:
         llm.shutdown = _done  # its __del__ calls it again, perhaps when the interpreter is half gone
     finally:
         processes.close()
+
+
+def _release(resources: Any) -> None:
+    """End the sockets' context of vLLM's client, if `resources` are a client's and its sockets are closed."""
+    sockets = [getattr(resources, name, None) for name in ("input_socket", "output_socket")]
+    if hasattr(resources, "ctx") and all(socket is None or socket.closed for socket in sockets):
+        resources.ctx.term()
 
 
 def _done(timeout: float | None = None) -> None:
