@@ -330,7 +330,8 @@ def named(pids: list[int], name: str) -> int:
 
 
 SCRIPT = """
-import asyncio, json, os, sys, threading
+import asyncio, faulthandler, json, os, signal, sys, threading
+faulthandler.register(signal.SIGUSR1)
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.java import ensure_java
 from reasonrank_pyserini.types import Prompt, Sampling
@@ -396,6 +397,12 @@ class Script:
         noted: dict[str, Any] = json.loads(self.note.read_text())
         return noted
 
+    def stacks(self) -> str:
+        """Where the script's threads are."""
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(1.0)
+        return self.errors.read_text()
+
     def children(self, at_least: int) -> list[int]:
         import psutil
 
@@ -432,7 +439,7 @@ class TestProcesses:
         script.said()
         pids = script.children(at_least=2)
         script.process.send_signal(signal.SIGINT)
-        assert gone(pids, 30)
+        assert gone(pids, 60), script.stacks()
         assert script.process.wait(timeout=120) == 130  # Python's last garbage collection takes its time
         assert (script.output.read_text(), script.errors.read_text()) == ("", "")
 

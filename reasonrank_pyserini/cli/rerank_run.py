@@ -66,10 +66,9 @@ def _rerank(
             details = engine_details(reranker.engine) if reranker.engine is not None else {}
     except BaseException:
         progress.close()
-        progress.say(progress.line())
-        progress.say(
-            f"stopped; answers so far are in {folder.journal}: the same command continues from there"
-        )
+        if progress.tally.windows:
+            progress.say(progress.line())
+            progress.say(f"stopped; answers so far are in {folder.journal}: the same command continues")
         raise
     progress.close()
     progress.say(progress.line())
