@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .engines import Engine
+from .engines.wrapper import EngineWrapper
 from .errors import JournalError, ReplayMissError
 from .types import Completion, Limits, Prompt, Sampling
 
@@ -156,19 +157,12 @@ def _checked(line: bytes) -> tuple[bytes, bytes] | None:
         return None
 
 
-class Recorded:
+class Recorded(EngineWrapper):
     """An engine that asks `journal` first and records every new completion before anybody else sees it."""
 
     def __init__(self, engine: Engine, journal: Journal, *, sample: int = 0) -> None:
-        self.engine, self.journal, self.sample = engine, journal, sample
-
-    @property
-    def limits(self) -> Limits:
-        return self.engine.limits
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return self.engine.identity
+        super().__init__(engine)
+        self.journal, self.sample = journal, sample
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         key = await asyncio.to_thread(completion_key, self.identity, prompt, sampling, self.sample)
@@ -179,15 +173,11 @@ class Recorded:
         self.journal.put(key, completion)  # no await in between: a cancelled sibling cannot lose it
         return completion
 
-    async def __aenter__(self) -> Self:
-        await self.engine.__aenter__()
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self.engine.__aexit__(kind, error, trace)
+            await super().__aexit__(kind, error, trace)
         finally:
             self.journal.close()
 

@@ -371,6 +371,30 @@ except KeyboardInterrupt:
 """
 
 
+JAVA_FIRST = """
+import sys
+from reasonrank_pyserini.engines import EngineConfig, load_engine
+from reasonrank_pyserini.java import ensure_java
+ensure_java()
+from jnius import JavaException, autoclass
+assert load_engine("vllm", EngineConfig(sys.argv[1], max_model_len=1024)).limits.requests
+for _ in range(100):
+    try:
+        autoclass("java.lang.String")("a").compareTo(None)
+    except JavaException as error:
+        print(error.classname)
+"""
+
+
+@pytest.mark.slow
+def test_java_goes_on_catching_its_faults_after_vllm_was_loaded(model: Path) -> None:
+    """vLLM's libraries install a SIGSEGV handler; a JVM uses that signal for null pointers."""
+    command = [sys.executable, "-c", JAVA_FIRST, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["java.lang.NullPointerException"] * 100
+
+
 class Script:
     """A user's script, without a `__main__` guard, run as a process of its own."""
 

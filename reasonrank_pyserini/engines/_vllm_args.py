@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import logging
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from ..errors import InputError, UnknownNameError
 from ..lazy import require
 from ..machine import memory_available
 from . import EngineConfig
+from ._fault_handlers import kept_fault_handlers
 
 OWN_OPTIONS = {"model": "--model", "revision": "--revision", "tokenizer": "--tokenizer"}
 """Engine arguments that have an option of their own."""
@@ -47,7 +49,10 @@ def import_vllm() -> Any:
         os.environ.setdefault(name, value)
     if not log_wanted(os.environ):
         logging.getLogger("vllm").setLevel(logging.ERROR)  # until vLLM configures itself
-    return require("vllm", "the vllm engine")
+    with kept_fault_handlers():
+        module = require("vllm", "the vllm engine")
+        importlib.import_module("vllm.engine.arg_utils")  # loads whatever claims signals
+    return module
 
 
 def hush() -> None:

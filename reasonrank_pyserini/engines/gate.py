@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
 
-from ..types import Completion, Limits, Prompt, Sampling
+from ..types import Completion, Prompt, Sampling
 from . import Engine
+from .wrapper import EngineWrapper
 
 
-class Gated:
+class Gated(EngineWrapper):
     """An engine that lets through at most `limits.requests` calls and `limits.tokens` tokens at once, first come
     first served. A single call larger than the token limit passes when nothing else is under way."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._requests = self._tokens = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
-
-    @property
-    def limits(self) -> Limits:
-        return self.engine.limits
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return self.engine.identity
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         size = len(prompt.token_ids or ()) + sampling.max_tokens
@@ -78,12 +68,3 @@ class Gated:
                 turn.set_result(None)
             else:
                 return
-
-    async def __aenter__(self) -> Self:
-        await self.engine.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.engine.__aexit__(kind, error, trace)

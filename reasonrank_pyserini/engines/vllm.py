@@ -15,6 +15,7 @@ from ..errors import EngineDiedError, EngineError, PromptTooLongError
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from . import _vllm_args as arguments
+from ._fault_handlers import kept_fault_handlers
 from ._vllm_errors import one_line, startup_error
 from ._vllm_process import EngineProcesses
 from ._vllm_running import Running, new_processes, on_cpu
@@ -75,7 +76,8 @@ class VLLMEngine:
         """vLLM's configuration of this engine, made once (imports vLLM: seconds); starts nothing."""
         with self._lock:
             if self._vllm_config is None:
-                self._vllm_config = _resolve(self.config)
+                with kept_fault_handlers():
+                    self._vllm_config = _resolve(self.config)
             return self._vllm_config
 
     async def __aenter__(self) -> Self:
@@ -113,7 +115,9 @@ class VLLMEngine:
         running.release()
 
     def _start(self, processes: EngineProcesses) -> Running:
-        return Running.start(self.config, self._resolved(), processes)
+        resolved = self._resolved()
+        with kept_fault_handlers():
+            return Running.start(self.config, resolved, processes)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """The model's answer, special tokens removed but for reasoning and answer tags.

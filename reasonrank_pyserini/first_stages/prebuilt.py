@@ -110,7 +110,7 @@ def _download(name: str, metadata: Mapping[str, Any]) -> Path:
 def _check_reachable(urls: list[str]) -> None:
     """Raises the last server's error when none answers: Pyserini would draw a progress bar first."""
     for position, url in enumerate(urls, 1):
-        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "Mozilla/5.0"})
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "reasonrank-pyserini"})
         try:
             urllib.request.urlopen(request, timeout=30).close()
         except HTTPError:
