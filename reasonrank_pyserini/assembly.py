@@ -13,6 +13,7 @@ from .errors import InputError, UnknownNameError
 from .journal import Journal, Recorded
 from .judge import LLMJudge
 from .models import load_tokenizer, model_context
+from .preflight import preflight
 from .profiles import Profile, find_profile
 from .prompts import PromptBuilder, get_style
 from .reranker import Reranker
@@ -76,6 +77,11 @@ class Plan:
     def needs_tokenizer(self) -> bool:
         """Token ids are sent unless a chat API tokenizes on the other side."""
         return self.config.api != "chat" or self.config.tokenizer is not None
+
+    def preflight(self) -> tuple[str, ...]:
+        """What is worth knowing before the model is loaded, a line each; InputError when it cannot work."""
+        config = self.config
+        return preflight(config.model, config.revision, self.engine, self.profile, self.context, config.args)
 
     def tokenizer(self) -> Any | None:
         """The model's tokenizer (or the one asked for); None where none is needed."""

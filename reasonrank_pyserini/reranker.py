@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from .strategies import RankingStrategy, SlidingWindow
 from .types import Candidate, Query, Ranking
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Reranker:
@@ -88,6 +90,8 @@ class Reranker:
             model, engine, revision=revision, tokenizer=tokenizer, profile=profile, base_urls=urls, api=api,
             engine_args=engine_args or {}, flags=settings,
         )  # fmt: skip
+        for note in plan.preflight():
+            log.info("%s", note)
         return plan.reranker(journal=journal, on_error=on_error, observe=observe)
 
     def rerank(

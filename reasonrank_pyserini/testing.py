@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 from collections.abc import Sequence
 
+from .engines import Engine
 from .errors import InputError
 from .first_stage import FirstStage
-from .types import Query
+from .strategies import RankingStrategy
+from .types import Prompt, Query, Sampling, Verdict
 
 _EMPTY = (Query("contract-empty", ""), Query("contract-blank", " \t"))
 
@@ -41,6 +45,47 @@ def check_first_stage(stage: FirstStage, queries: Sequence[Query], k: int = 10) 
     _holds([_ids(hits) for hits in stage.candidates(asked, 1)] == first, "k = 1 is not the head of the list")
     _holds(stage.candidates([], k) == [], "no queries were given lists")
     _refuses_zero(stage, asked)
+
+
+async def check_engine(engine: Engine, prompt: Prompt, sampling: Sampling) -> None:
+    """Raises AssertionError with the broken promise unless `engine` keeps the Engine contract on `prompt`.
+
+    Calls run side by side, a cancelled one disturbs no other, identity is JSON and stays the same, what comes
+    back is counted within the budget.
+    """
+    async with engine:
+        _holds(engine.limits.requests >= 1, "limits allow no request")
+        before = json.dumps(dict(engine.identity), sort_keys=True)
+        calls = [asyncio.ensure_future(engine.complete(prompt, sampling)) for _ in range(4)]
+        await asyncio.sleep(0)
+        calls[0].cancel()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        for answer in done[1:]:
+            if isinstance(answer, BaseException):
+                raise AssertionError("a cancelled call broke another one") from answer
+            _holds(answer.finish_reason in ("stop", "length"), f"finish reason {answer.finish_reason!r}")
+            _holds(answer.completion_tokens <= sampling.max_tokens, "more tokens than the budget")
+            _holds(not answer.cached, "a fresh completion is marked as cached")
+        _holds(json.dumps(dict(engine.identity), sort_keys=True) == before, "identity changed")
+
+
+def check_strategy(strategy: RankingStrategy, sizes: Sequence[int] = (0, 1, 2, 3, 19, 20, 21, 100)) -> None:
+    """Raises AssertionError unless `strategy` ends in a permutation, shows real candidates and costs what it says."""
+    for n in sizes:
+        flow, calls, shown = strategy.rank(n), 0, 0
+        try:
+            windows = next(flow)
+            while True:
+                for window in windows:
+                    _holds(len(set(window)) == len(window), f"n = {n}: a candidate twice in a window")
+                    _holds(all(0 <= index < n for index in window), f"n = {n}: no such candidate")
+                calls, shown = calls + len(windows), shown + sum(map(len, windows))
+                windows = flow.send([Verdict(tuple(reversed(range(len(window))))) for window in windows])
+        except StopIteration as end:
+            order = end.value
+        _holds(sorted(order) == list(range(n)), f"n = {n}: the end is no permutation")
+        _holds(calls <= strategy.calls(n), f"n = {n}: {calls} calls, {strategy.calls(n)} announced")
+        _holds(shown <= strategy.passages(n), f"n = {n}: {shown} passages, {strategy.passages(n)} announced")
 
 
 def _refuses_zero(stage: FirstStage, queries: Sequence[Query]) -> None:

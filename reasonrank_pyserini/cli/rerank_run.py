@@ -12,7 +12,6 @@ from ..engines import engine_details
 from ..inputs import write_results
 from ..manifest import environment
 from ..models import chat_template_hash
-from ..preflight import preflight
 from ..runfolder import RunFolder
 from ..scheduler import OnError
 from ..types import Query, Ranking, Step
@@ -29,10 +28,7 @@ def run_job(
         if folder.finished:
             progress.say(f"{output} already holds this result: nothing to do (--overwrite runs it again)")
             return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0}
-        plan, config = job.plan, job.plan.config
-        for line in preflight(
-            config.model, config.revision, plan.engine, plan.profile, plan.context, config.args
-        ):
+        for line in job.plan.preflight():
             progress.say(line)
         begin = time.monotonic()
         run, details = _rerank(job, folder, progress, on_error)

@@ -1,0 +1,68 @@
+"""The shipped contract checks, over everything shipped, and that they can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from http_server import Server
+
+from reasonrank_pyserini import SlidingWindow
+from reasonrank_pyserini.engines import EngineConfig, load_engine
+from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.scripted import ScriptedEngine
+from reasonrank_pyserini.journal import Journal, Recorded
+from reasonrank_pyserini.strategies import RankingStrategy
+from reasonrank_pyserini.testing import check_engine, check_strategy
+from reasonrank_pyserini.types import Completion, Flow, Prompt, Sampling
+
+PROMPT = Prompt(token_ids=tuple(range(3, 40)), text="x", messages=({"role": "user", "content": "x"},))
+SAMPLING = Sampling(max_tokens=8)
+
+
+def test_the_scripted_engine_and_the_wrappers() -> None:
+    asyncio.run(check_engine(ScriptedEngine(lambda prompt, sampling: "a b", delay=0.001), PROMPT, SAMPLING))
+    asyncio.run(
+        check_engine(Gated(ScriptedEngine(lambda prompt, sampling: "a", requests=1)), PROMPT, SAMPLING)
+    )
+
+
+def test_a_recording_engine(tmp_path: Path) -> None:
+    answers = iter("abcd")
+    recorded = Recorded(ScriptedEngine(lambda prompt, sampling: next(answers), delay=0.01), Journal(tmp_path))
+    asyncio.run(check_engine(recorded, PROMPT, SAMPLING))
+
+
+def test_the_transformers_engine(tiny_model: Path) -> None:
+    asyncio.run(check_engine(load_engine("transformers", EngineConfig(str(tiny_model))), PROMPT, SAMPLING))
+
+
+def test_the_openai_engine() -> None:
+    with Server(models=["tiny"], delay=0.01) as server:
+        config = EngineConfig("tiny", base_urls=(server.url,), api="chat")
+        chat = Prompt(messages=PROMPT.messages)
+        asyncio.run(check_engine(load_engine("openai", config), chat, Sampling(max_tokens=400)))
+
+
+def test_an_engine_that_exceeds_its_budget_is_found() -> None:
+    wordy = ScriptedEngine(lambda prompt, sampling: Completion("x", completion_tokens=9))
+    with pytest.raises(AssertionError, match="more tokens than the budget"):
+        asyncio.run(check_engine(wordy, PROMPT, SAMPLING))
+
+
+@pytest.mark.parametrize(
+    "strategy", [SlidingWindow(), SlidingWindow(5, 2, passes=3), SlidingWindow(20, 30, compat=True)]
+)
+def test_the_sliding_window(strategy: RankingStrategy) -> None:
+    check_strategy(strategy)
+
+
+def test_a_strategy_that_loses_candidates_is_found() -> None:
+    class Lossy(SlidingWindow):
+        def rank(self, n: int) -> Flow:
+            yield [tuple(range(n))]
+            return (0,) * n
+
+    with pytest.raises(AssertionError, match="no permutation"):
+        check_strategy(Lossy(), [5])
