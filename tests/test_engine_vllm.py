@@ -440,7 +440,7 @@ class Script:
 
 
 class Scripts:
-    """The scripts by name, each started when it is first asked for: a start keeps both cores of a small machine busy."""
+    """The scripts by name, each started when it is first asked for: a start keeps two cores busy."""
 
     KINDS: ClassVar = {"ctrl-c": "working", "killed": "java-after", "abandoned": "abandoned"}
 
