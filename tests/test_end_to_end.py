@@ -86,6 +86,11 @@ def rerank(work: Path, shared: Path, model: Path, output: str, *engine: str) -> 
     return found
 
 
+def prompt_tokens(output: Path) -> int:
+    found: int = json.loads((output / "manifest.json").read_text())["prompt_tokens"]
+    return found
+
+
 def test_transformers(work: Path, shared: Path, tiny_model: Path) -> None:
     once = rerank(work, shared, tiny_model, "transformers", "--engine", "transformers")
     again = rerank(work, shared, tiny_model, "transformers-again", "--engine", "transformers")
@@ -120,3 +125,4 @@ def test_openai_against_a_vllm_server(work: Path, shared: Path, tiny_model: Path
     chat = rerank(work, shared, Path(server.model), "server-chat", *exact, "--api", "chat")
     assert once == again
     assert chat == once, "the server's chat template renders what we render"
+    assert prompt_tokens(work / "server-chat") == prompt_tokens(work / "server")

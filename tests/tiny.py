@@ -8,6 +8,11 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
     "+ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+"""How Qwen2 splits text: transformers rebuilds a Qwen2 model's tokenizer with it, whatever its file says."""
 CORPUS = (
     "Rank the passages based on their relevance to the search query, in descending order.",
     "You are RankLLM, an intelligent assistant that can rank passages based on their relevance to the query.",
@@ -17,12 +22,18 @@ CORPUS = (
 
 
 def build_tokenizer(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) -> Path:
-    """A byte-level BPE tokenizer with chat control tokens, written to `folder`."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    """A byte-level BPE tokenizer shaped as Qwen2's, with chat control tokens, written to `folder`."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=600,
@@ -41,10 +52,10 @@ def build_tokenizer(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) 
     return folder
 
 
-def build_model(folder: Path, *, context: int = 16384, seed: int = 7) -> Path:
+def build_model(folder: Path, *, context: int = 16384, seed: int = 2) -> Path:
     """A two-layer Qwen2 with random weights and the tokenizer above, written to `folder`.
 
-    Tokens that hold digits or end the text are drawn to be likelier, so that some answers can be read.
+    Tokens of identifiers and the one that ends the text are made likelier, so that some answers can be read.
     """
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
@@ -67,7 +78,9 @@ def build_model(folder: Path, *, context: int = 16384, seed: int = 7) -> Path:
         torch_dtype="float32",
     )
     model = Qwen2ForCausalLM(config)
-    favoured = [id for token, id in tokenizer.get_vocab().items() if any(c.isdigit() for c in token)]
+    favoured = [
+        id for token, id in tokenizer.get_vocab().items() if any(c.isdigit() or c in "[]>" for c in token)
+    ]
     with torch.no_grad():
         model.lm_head.weight[[*favoured, tokenizer.eos_token_id]] *= 4
     model.save_pretrained(folder)
