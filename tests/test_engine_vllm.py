@@ -294,8 +294,11 @@ class TestDeath:
         pids = descendants()
 
         async def kill_under_load() -> list[Any]:
-            tasks = [
-                asyncio.create_task(engine.complete(prompt(n), Sampling(max_tokens=900))) for n in range(24)
+            tasks = [  # so hot that hardly any answer has ended by then
+                asyncio.create_task(
+                    engine.complete(prompt(n), Sampling(temperature=50.0, seed=n, max_tokens=900))
+                )
+                for n in range(24)
             ]
             await asyncio.sleep(0.3)
             os.kill(named(pids, "EngineCore"), signal.SIGKILL)
