@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .engines import Engine, EngineConfig, load_engine
+from .engines import Engine, EngineConfig, load_engine, result_arguments
 from .engines.gate import Gated
 from .errors import InputError, UnknownNameError
 from .journal import Journal, Recorded
-from .judge import LLMJudge
-from .models import load_tokenizer, model_context
+from .judge import Judge, LLMJudge, RoutedJudge, repeat_of
+from .models import load_tokenizer, model_context, model_identity
 from .preflight import preflight
 from .profiles import Profile, find_profile
 from .prompts import PromptBuilder, get_style
@@ -73,6 +73,33 @@ class Plan:
         plan._check_answer(context)
         return plan
 
+    def configuration(self) -> dict[str, Any]:
+        """What a result depends on besides its input."""
+        config = self.config
+        return {
+            "model": dict(model_identity(config.model, config.revision)),
+            "tokenizer": config.tokenizer,
+            "engine": self.engine,
+            "api": config.api,
+            "engine_args": result_arguments(self.engine, config.args),
+            "settings": self.settings.as_dict(),
+        }
+
+    def described(self) -> dict[str, Any]:
+        """For a manifest: the model and how it is asked."""
+        config = self.config
+        return {
+            "model": config.model,
+            "revision": config.revision,
+            "engine": {
+                "name": self.engine,
+                "api": config.api if self.engine == "openai" else None,
+                "arguments": dict(config.args),
+                "max_model_len": self.context,
+            },
+            "profile": {"name": self.profile.name, "made_for_this_model": self.known},
+        }
+
     @property
     def needs_tokenizer(self) -> bool:
         """Token ids are sent unless a chat API tokenizes on the other side."""
@@ -106,16 +133,23 @@ class Plan:
         journal: str | Path | None = None,
         on_error: OnError = "raise",
         observe: Observer | None = None,
+        repeats: int = 1,
     ) -> Reranker:
-        """A running Reranker: the engine is started here. `tokenizer`: where it is loaded already."""
+        """A running Reranker: the engine is started here. `tokenizer`: where it is loaded already.
+
+        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i.
+        """
         tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
         settings = self.settings
         engine: Engine = Gated(load_engine(self.engine, self.config))
         if journal is not None:
             engine = Recorded(engine, Journal(journal))
-        judge = LLMJudge(
-            self.builder(tokenizer), engine, settings.sampling, seed=settings.seed, compat=settings.compat
-        )
+        builder = self.builder(tokenizer)
+        judges = [
+            LLMJudge(builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat)
+            for i in range(repeats)
+        ]
+        judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
         reranker = Reranker(
             judge,
             engine=engine,
@@ -128,7 +162,9 @@ class Plan:
             served = reranker.served_context()
             if served is not None and served < self.context:
                 self._check_answer(served)
-                judge.builder = self.builder(tokenizer, served)
+                builder = self.builder(tokenizer, served)
+                for each in judges:
+                    each.builder = builder
         except BaseException:
             reranker.close()
             raise

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from . import permutation
 from .engines import Engine
-from .types import Document, Query, Sampling, Verdict
+from .types import Document, Query, Sampling, TaskQuery, Verdict
 
 if TYPE_CHECKING:
     from .prompts import PromptBuilder
@@ -30,6 +30,26 @@ def window_seed(seed: int, query_id: str, window: int) -> int:
     """The seed of one window, below 2**31: the same whatever the order of work and however often it resumes."""
     digest = hashlib.sha256(f"{seed}\0{query_id}\0{window}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+class RoutedJudge:
+    """Hands each query to the judge that `route` names: several tasks, or repeats, in one queue."""
+
+    def __init__(self, route: Callable[[Query], Judge]) -> None:
+        self.route = route
+
+    async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+        return await self.route(query).judge(query, documents, window)
+
+
+def task_of(query: Query) -> str:
+    """The task that a query belongs to; "" for a query that belongs to none."""
+    return query.task if isinstance(query, TaskQuery) else ""
+
+
+def repeat_of(query: Query) -> int:
+    """Which repeat of its task a query stands for, from 0."""
+    return query.repeat if isinstance(query, TaskQuery) else 0
 
 
 class LLMJudge:

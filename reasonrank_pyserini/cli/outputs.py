@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..docids import to_castorini
 from ..errors import InputError
+
+DOCID_STYLES: Mapping[str, Callable[[str], str]] = {"hub": str, "castorini": to_castorini}
+"""How docids are written: as the collection has them, or with `_` for blanks as castorini's indexes do."""
 
 
 def check_output(path: str) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..errors import TooManyFailuresError
@@ -78,6 +81,20 @@ class Progress:
     def say(self, text: str) -> None:
         sys.stderr.write(f"reasonrank: {text}\n")
         sys.stderr.flush()
+
+    @contextmanager
+    def watching(self, journal: Path) -> Iterator[None]:
+        """During the block windows are shown; after it, or when it fails, a last line says where the run stands."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            if self.tally.windows:
+                self.say(self.line())
+                self.say(f"stopped; answers so far are in {journal}: the same command continues")
+            raise
+        self.close()
+        self.say(self.line())
 
     def close(self) -> None:
         if self._bar is not None:

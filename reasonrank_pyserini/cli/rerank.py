@@ -12,7 +12,8 @@ import click
 from ..errors import InputError
 from . import VariadicCommand
 from .collection import corpus_options
-from .engine_options import engine_options, setting_options
+from .engine_options import engine_options, judge_options, setting_options
+from .outputs import DOCID_STYLES
 
 
 @click.command(cls=VariadicCommand)
@@ -20,6 +21,7 @@ from .engine_options import engine_options, setting_options
 @click.option("--requests", type=click.Path(path_type=Path), help="RankLLM's JSONL, instead of --run.")
 @corpus_options
 @engine_options
+@judge_options
 @setting_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
 @click.option("--query-ids", help="Only these queries: A,B,C.")
@@ -30,6 +32,8 @@ from .engine_options import engine_options, setting_options
               help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
+              help="In run.trec: the collection's own docids, or castorini's, with _ for blanks.")  # fmt: skip
 @click.option("--tag", default="reasonrank", show_default=True, help="Last column of run.trec.")
 def command(**flags: Any) -> None:
     """Rerank the candidates of a first stage with a reasoning listwise model.
@@ -68,6 +72,7 @@ def command(**flags: Any) -> None:
         max_failed=flags["max_failed"],
         overwrite=flags["overwrite"],
         tag=flags["tag"],
+        docid_style=flags["docid_style"],
     )
     click.echo(json.dumps(summary))
     if summary["errors"]:

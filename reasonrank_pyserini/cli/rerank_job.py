@@ -8,50 +8,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..assembly import Plan
-from ..engines import ENGINES, result_arguments
+from ..engines import ENGINES
 from ..errors import InputError, UnknownNameError
-from ..models import model_identity
-from ..prompts import PromptBuilder
+from ..oracle import OraclePlan
 from ..settings import QUERY_ROOM
+from ..tasks import windows
+from ..work import Work, from_requests, from_run
 from .collection import Collection, open_collection
-from .rerank_inputs import Work, from_requests, from_run
 
 SETTINGS = ("window", "step", "passes", "depth", "passage_tokens", "reasoning_tokens", "seed", "compat")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A checked request: inputs read, settings resolved, prompts ready, nothing heavy loaded."""
+    """A checked request: inputs read, settings resolved, nothing heavy loaded."""
 
-    plan: Plan
+    plan: Plan | OraclePlan
     work: Work
-    builder: PromptBuilder
     tokenizer: Any
     command: tuple[str, ...]
 
     @classmethod
     def prepare(cls, flags: Mapping[str, Any], command: Sequence[str]) -> Job:
         """Raises InputError for whatever cannot work."""
+        if (noise := oracle_noise(flags["judge"])) is not None:
+            plan, work = _oracle(flags, noise)
+            return cls(plan, work, None, tuple(command))
         collection = open_collection(flags) if flags["run"] is not None else None
-        plan = make_plan(flags, collection)
-        work = _work(flags, collection, plan.settings.depth)
-        tokenizer = plan.tokenizer()
-        if tokenizer is not None:
-            longest = max((len(tokenizer(query.text).input_ids) for query in work.queries), default=0)
-            plan = make_plan(flags, collection, query_tokens=2 * longest)
-        return cls(plan, work, plan.builder(tokenizer), tokenizer, tuple(command))
+        tokens = collection.passage_tokens if collection is not None else None
+        model_plan = make_plan(flags, tokens)
+        work = _work(flags, collection, model_plan.settings.depth)
+        model_plan, tokenizer = fitted(model_plan, flags, tokens, [work])
+        return cls(model_plan, work, tokenizer, tuple(command))
 
     def notes(self) -> list[str]:
         """What the user should know before it starts, a line each."""
-        plan, found = self.plan, [*self.work.notes]
-        if not plan.known:
-            found.append(
-                f"no profile was made for {plan.config.model}: the generic one is used (--profile NAME or FILE.toml)"
-            )
-        if plan.engine == "openai" and plan.config.api == "chat":
-            found.append(
-                "chat mode: the server makes the prompt, so control strings in passages cannot be neutralised"
-            )
+        found = [*self.work.notes, *plan_notes(self.plan)]
         empty = sum(not self.work.counts[query.id] for query in self.work.queries)
         if empty:
             found.append(f"{empty} queries have no candidates and stay empty")
@@ -60,28 +52,56 @@ class Job:
     @property
     def windows(self) -> int:
         """Windows to judge, all queries together."""
-        settings, counts = self.plan.settings, self.work.counts
-        return sum(settings.strategy.calls(min(counts[q.id], settings.depth)) for q in self.work.queries)
+        return windows(self.work, self.plan.settings)
 
     def configuration(self) -> dict[str, Any]:
         """What the result depends on; two jobs with the same one may share a folder."""
-        config = self.plan.config
-        return {
-            "model": dict(model_identity(config.model, config.revision)),
-            "tokenizer": config.tokenizer,
-            "engine": self.plan.engine,
-            "api": config.api,
-            "engine_args": result_arguments(self.plan.engine, config.args),
-            "settings": self.plan.settings.as_dict(),
-            "inputs": dict(self.work.inputs),
-            "queries": [query.id for query in self.work.queries],
-        }
+        return work_configuration(self.plan, self.work)
 
 
-def make_plan(
-    flags: Mapping[str, Any], collection: Collection | None, query_tokens: int = QUERY_ROOM
-) -> Plan:
+def work_configuration(plan: Plan | OraclePlan, work: Work) -> dict[str, Any]:
+    """What the result of a work depends on: how it is judged, its inputs, its queries."""
+    return {
+        **plan.configuration(),
+        "inputs": dict(work.inputs),
+        "queries": [query.id for query in work.queries],
+    }
+
+
+def plan_notes(plan: Plan | OraclePlan) -> list[str]:
+    """What the user should know of how windows will be judged, a line each."""
+    if isinstance(plan, OraclePlan):
+        return ["the judge is an oracle: windows are ordered by the judgements, no model is asked"]
+    found = []
+    if not plan.known:
+        found.append(
+            f"no profile was made for {plan.config.model}: the generic one is used (--profile NAME or FILE.toml)"
+        )
+    if plan.engine == "openai" and plan.config.api == "chat":
+        found.append(
+            "chat mode: the server makes the prompt, so control strings in passages cannot be neutralised"
+        )
+    return found
+
+
+def fitted(
+    plan: Plan, flags: Mapping[str, Any], passage_tokens: int | None, works: Sequence[Work]
+) -> tuple[Plan, Any]:
+    """The plan with room for the longest query of the works, and the tokenizer that measured it."""
+    tokenizer = plan.tokenizer()
+    if tokenizer is None:
+        return plan, None
+    queries = (query.text for work in works for query in work.queries)
+    longest = max((len(tokenizer(text).input_ids) for text in queries), default=0)
+    return make_plan(flags, passage_tokens, query_tokens=2 * longest), tokenizer
+
+
+def make_plan(flags: Mapping[str, Any], passage_tokens: int | None, query_tokens: int = QUERY_ROOM) -> Plan:
     """The flags of the command line as a Plan."""
+    if flags["model"] is None:
+        raise InputError(
+            "no model: give --model M, such as liuwenhan/reasonrank-7B (or --judge oracle, which needs none)"
+        )
     engine = flags["engine"] or ("openai" if flags["base_url"] else "vllm")
     if engine not in ENGINES and ":" not in engine:
         raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")
@@ -96,10 +116,15 @@ def make_plan(
         base_urls=tuple(flags["base_url"]),
         api=flags["api"],
         engine_args=engine_arguments(flags["engine_arg"]),
-        dataset_passage_tokens=collection.passage_tokens if collection is not None else None,
+        dataset_passage_tokens=passage_tokens,
         query_tokens=query_tokens,
-        flags={**{name: flags[name] for name in SETTINGS}, "compat": flags["compat"] or None},
+        flags=setting_flags(flags),
     )
+
+
+def setting_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among the flags, None where they were left out."""
+    return {**{name: flags[name] for name in SETTINGS}, "compat": flags["compat"] or None}
 
 
 def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -119,6 +144,45 @@ def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def oracle_noise(judge: str) -> float | None:
+    """The noise of `--judge oracle` or `oracle:NOISE`; None for `llm`, InputError for anything else."""
+    name, colon, noise = judge.partition(":")
+    if name == "llm" and not colon:
+        return None
+    if name != "oracle":
+        raise UnknownNameError("judge", judge, ("llm", "oracle"), "oracle:0.5 adds noise to the grades")
+    try:
+        value = float(noise) if colon else 0.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise InputError(f"--judge {judge}: the noise is a standard deviation, such as oracle:0.5")
+    return value
+
+
+def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, Work]:
+    from .judgements import read_judgements
+
+    if flags["run"] is None:
+        raise InputError("--judge oracle reranks a --run, not --requests")
+    collection = open_collection(flags) if flags["dataset"] else None
+    qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"])
+    plan = OraclePlan.make({"": qrels}, noise, setting_flags(flags))
+    work = from_run(
+        flags["run"],
+        None,
+        None,
+        source="",
+        depth=plan.settings.depth,
+        excluded=collection.excluded if collection is not None else None,
+        limit=flags["limit"],
+        ids=flags["query_ids"],
+        rename=collection.rename if collection is not None else None,
+        hashes=collection.hashes() if collection is not None else {},
+    )
+    return plan, work
+
+
 def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -> Work:
     if collection is None:
         return from_requests(flags["requests"], flags["limit"], flags["query_ids"])
@@ -131,5 +195,6 @@ def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -
         excluded=collection.excluded,
         limit=flags["limit"],
         ids=flags["query_ids"],
+        rename=collection.rename,
         hashes=collection.hashes(),
     )

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, UnknownNameError
+from ..types import ScoredDocument
 from . import VariadicCommand
 from .collection import SOURCES, Collection, corpus_options, open_collection
-from .outputs import check_output, clean_stdout
+from .outputs import DOCID_STYLES, check_output, clean_stdout
 from .stages import cached_indexes, fused, index_note, open_stage, stage_options
 
 if TYPE_CHECKING:
     from ..first_stage import FirstStage, Run
-    from ..types import Query, ScoredDocument
+    from ..types import Query
 
 FUSIONS = ("rrf", "weighted")
 _BATCH = 256
@@ -36,8 +37,10 @@ _BATCH = 256
 @click.option("--depth", type=int, default=1000, show_default=True, help="Candidates of each that are fused.")
 @stage_options
 @click.option("--tag", metavar="WORD", help="Last column of the run.  [default: the methods]")
+@click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
+              help="The collection's own docids, or castorini's, with _ for blanks.")  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="FILE|-", help="The run; - is standard output.")
-def command(output: str, k: int, tag: str | None, **flags: Any) -> None:
+def command(output: str, k: int, tag: str | None, docid_style: str, **flags: Any) -> None:
     """Retrieve candidates and write them as a TREC run.
 
     Indexes are built once, from a corpus or a data set, and kept in the cache. Excluded documents leave
@@ -57,7 +60,11 @@ def command(output: str, k: int, tag: str | None, **flags: Any) -> None:
     _check(output, k, flags)
     with clean_stdout():
         queries, found = _retrieve(k, flags)
-    run = {query.id: hits for query, hits in zip(queries, found, strict=True)}
+    style = DOCID_STYLES[docid_style]
+    run = {
+        query.id: [ScoredDocument(style(hit.id), hit.score) for hit in hits]
+        for query, hits in zip(queries, found, strict=True)
+    }
     write_scored_run(output, run, tag or _tag(flags))
     empty, short = sum(not hits for hits in found), sum(0 < len(hits) < k for hits in found)
     _say(

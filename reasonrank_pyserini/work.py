@@ -1,4 +1,4 @@
-"""What `reasonrank rerank` works on: queries with their candidates, from a run or a request file."""
+"""What a reranking works on: queries with their candidates, from a run or a request file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..caches import file_sha256
-from ..datasets import Docstore
-from ..errors import InputError, UnknownNameError
-from ..first_stage import RunFirstStage
-from ..inputs import read_requests
-from ..runfile import read_run_report
-from ..types import Candidate, Document, Query, ScoredDocument
+from .caches import file_sha256
+from .datasets import Docstore
+from .errors import InputError, UnknownNameError
+from .first_stage import Run, RunFirstStage
+from .inputs import read_requests
+from .runfile import read_run_report
+from .types import Candidate, Document, Query, ScoredDocument
 
 Excluded = Callable[[str], Collection[str]]
+Rename = Callable[[Collection[str]], Mapping[str, str]]
+"""Docids of another style to those of the corpus; what needs no change is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +64,44 @@ def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
 
 def from_run(
     path: Path,
-    topics: Sequence[Query],
-    documents: Docstore,
+    topics: Sequence[Query] | None,
+    documents: Docstore | None,
     *,
     source: str,
     depth: int,
     excluded: Excluded | None,
-    limit: int | None,
-    ids: str | None,
+    limit: int | None = None,
+    ids: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    rename: Rename | None = None,
     hashes: Mapping[str, str],
 ) -> Work:
     """A run's queries in the order of the run. Every candidate that will be shown is checked to exist first.
 
-    Raises InputError for queries without topic and candidates without text, before any model is loaded.
+    Without `topics` the queries are known by id alone, without `documents` the candidates are (an oracle reads
+    neither). `shard` (i, n) leaves every n-th query, from the i-th. Raises InputError for queries without topic
+    and candidates without text, before any model is loaded.
     """
     report = read_run_report(path)
-    known = {query.id: query for query in topics}
-    lacking = [id for id in report.run if id not in known]
+    run = _renamed(report.run, rename) if rename is not None else report.run
+    known = {query.id: query for query in topics} if topics is not None else {id: Query(id, "") for id in run}
+    lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
-            f"{len(lacking)} of {len(report.run)} queries of {path} have no topic, e.g. {lacking[0]!r}: "
+            f"{len(lacking)} of {len(run)} queries of {path} have no topic, e.g. {lacking[0]!r}: "
             "give the --topics that the run was made from"
         )
-    queries = select([known[id] for id in report.run if id in known], limit, ids)
-    stage = RunFirstStage(report.run, excluded)
-    longest = max((len(hits) for hits in report.run.values()), default=0) or 1
+    queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]
+    stage = RunFirstStage(run, excluded)
+    longest = max((len(hits) for hits in run.values()), default=0) or 1
     found = dict(zip((q.id for q in queries), stage.candidates(queries, longest), strict=True))
-    _check_texts(queries, found, documents, depth, source)
+    if documents is not None:
+        _check_texts(queries, found, documents, depth, source)
 
     def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
         return ((query, _with_texts(found[query.id], documents, depth)) for query in queries)
 
-    dropped = sum(len(report.run[q.id]) for q in queries) - sum(map(len, found.values()))
+    dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
     notes = [*report.notes]
     if excluded is not None and dropped:
         notes.append(f"{dropped} excluded or repeated candidates dropped")
@@ -124,10 +132,21 @@ def _check_texts(
             )
 
 
-def _with_texts(hits: Sequence[ScoredDocument], documents: Docstore, depth: int) -> tuple[Candidate, ...]:
+def _renamed(run: Run, rename: Rename) -> dict[str, list[ScoredDocument]]:
+    """The run with the docids of its corpus."""
+    names = rename({hit.id for hits in run.values() for hit in hits})
+    return {
+        query: [ScoredDocument(names.get(hit.id, hit.id), hit.score) for hit in hits]
+        for query, hits in run.items()
+    }
+
+
+def _with_texts(
+    hits: Sequence[ScoredDocument], documents: Docstore | None, depth: int
+) -> tuple[Candidate, ...]:
     """Candidates with texts for the first `depth`; the tail keeps its ids only."""
-    texts = documents.get_many([hit.id for hit in hits[:depth]])
+    texts = documents.get_many([hit.id for hit in hits[:depth]]) if documents is not None else {}
     return tuple(
-        Candidate(texts[hit.id] if rank <= depth else Document(hit.id, ""), hit.score, rank)
+        Candidate(texts.get(hit.id) or Document(hit.id, ""), hit.score, rank)
         for rank, hit in enumerate(hits, 1)
     )

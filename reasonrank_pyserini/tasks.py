@@ -1,0 +1,89 @@
+"""Several works through one reranker: every task has a folder of its own, all share one engine and one queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from .manifest import Tally
+from .reranker import Reranker
+from .runfolder import RunFolder
+from .types import Candidate, Query, Ranking, Step, TaskQuery
+from .work import Work
+
+
+class Task:
+    """A work and the folder that its result goes to; `run` fills as rankings come, `tally` counts windows."""
+
+    def __init__(self, work: Work, folder: RunFolder, name: str = "", repeat: int = 0) -> None:
+        self.work, self.folder, self.name, self.repeat = work, folder, name, repeat
+        self.run: dict[str, tuple[str, ...]] = {query.id: () for query in work.queries}
+        self.tally = Tally()
+        self._missing = len(work.queries)
+        self._begin: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.name, self.repeat
+
+    @property
+    def complete(self) -> bool:
+        return self._missing == 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the first query was taken up; 0 before."""
+        return 0.0 if self._begin is None else time.monotonic() - self._begin
+
+    def requests(self) -> Iterator[tuple[TaskQuery, tuple[Candidate, ...]]]:
+        """The queries with their candidates, read when asked for."""
+        for query, candidates in self.work.load():
+            self._begin = self._begin or time.monotonic()
+            yield TaskQuery(query.id, query.text, self.name, self.repeat), candidates
+
+    def observe(self, query: Query, step: Step) -> None:
+        """Write a judged window to the folder's trace and count it."""
+        self.folder.trace(query, step)
+        self.tally.add(query, step)
+
+    def take(self, ranking: Ranking) -> None:
+        self.run[ranking.query.id] = ranking.ids
+        self._missing -= 1
+
+
+def observer(tasks: Sequence[Task], watch: Callable[[Query, Step], None]) -> Callable[[Query, Step], None]:
+    """For a Reranker: hands every window to its task, then to `watch`."""
+    by_key = {task.key: task for task in tasks}
+
+    def observe(query: Query, step: Step) -> None:
+        assert isinstance(query, TaskQuery)
+        by_key[query.task, query.repeat].observe(query, step)
+        watch(query, step)
+
+    return observe
+
+
+def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], None]) -> None:
+    """Rerank all tasks' queries in one queue; `done` is called for each task as soon as it is complete."""
+    by_key = {task.key: task for task in tasks}
+    for task in tasks:
+        if task.complete:
+            done(task)
+    for ranking in reranker.rerank_many(chain.from_iterable(task.requests() for task in tasks)):
+        assert isinstance(ranking.query, TaskQuery)
+        task = by_key[ranking.query.task, ranking.query.repeat]
+        task.take(ranking)
+        if task.complete:
+            done(task)
+
+
+def windows(work: Work, settings: Any) -> int:
+    """Windows to judge in a work under `settings`."""
+    return sum(settings.strategy.calls(min(work.counts[q.id], settings.depth)) for q in work.queries)
+
+
+def renamed(run: Mapping[str, Sequence[str]], name: Callable[[str], str]) -> dict[str, list[str]]:
+    """A run with every docid as `name` writes it."""
+    return {query: [name(id) for id in ids] for query, ids in run.items()}
