@@ -57,8 +57,7 @@ def folder_of(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
     except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
         raise InputError(_explain(model, revision, error)) from error
     except Exception as error:
-        # The hub client lets its HTTP library's errors through; they all mean that it did not answer.
-        if type(error).__module__.partition(".")[0] not in _HTTP_PACKAGES:
+        if not from_http_library(error):
             raise
         raise InputError(_explain(model, revision, error)) from error
 
@@ -115,7 +114,7 @@ def _explain(model: str, revision: str | None, error: Exception) -> str:
             f"the model {at} is not in the cache {cache}, and HF_HUB_OFFLINE is set: unset it, or run "
             f"`hf download {model}` where there is a network and give the folder"
         )
-    names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    names = {kind.__name__ for cause in causes(error) for kind in type(cause).__mro__}
     if "GatedRepoError" in names:
         return f"the model {at} is gated: accept its terms at {page}, then type `hf auth login`"
     if "RevisionNotFoundError" in names:
@@ -125,7 +124,7 @@ def _explain(model: str, revision: str | None, error: Exception) -> str:
             f"there is no model {at} on the hub and no folder of that name: check the spelling, or type "
             "`hf auth login` if it is private"
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if no_space(error):
         return f"no space left in {cache} for {at}: set HF_HOME to a larger disk"
     return (
         f"the model {at} is not in the cache {cache} and could not be fetched ({one_line(error, 160)}): "
@@ -133,7 +132,18 @@ def _explain(model: str, revision: str | None, error: Exception) -> str:
     )
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def from_http_library(error: BaseException) -> bool:
+    """Whether the hub client let its HTTP library's error through; they all mean that it did not answer."""
+    return type(error).__module__.partition(".")[0] in _HTTP_PACKAGES
+
+
+def no_space(error: BaseException) -> bool:
+    """Whether a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, ten at most."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
         chain.append(cause)

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import run_python
 
 from reasonrank_pyserini import load_dataset
 from reasonrank_pyserini.datasets import Dataset, passage_tokens
@@ -188,149 +186,39 @@ def test_ir_datasets_collection_without_a_part_or_with_a_broken_one(tmp_path: Pa
         broken.queries()
 
 
-BRIGHT = """
-import json, sys
-from pathlib import Path
-import pyarrow as pa, pyarrow.parquet as pq
-
-home = Path(sys.argv[1])
-(home / "bright").mkdir(parents=True)
-def table(name, rows): pq.write_table(pa.Table.from_pylist(rows), home / "bright" / f"biology.{name}.parquet")
-base = {"id": "0", "query": "original", "reasoning": "human note", "gold_answer": "42"}
-example = {"gold_ids": ["a b.txt", "c", "c", "N/A"], "gold_ids_long": ["N/A"], "excluded_ids": ["x y", "N/A"]}
-table("queries", [{**base, **example}])
-table("gpt4_reason.queries", [{**base, "query": "rewritten by GPT-4", **example}])
-table("docs", [{"id": "a b.txt", "content": "one"}, {"id": "c", "content": "two"}])
-
-from reasonrank_pyserini import load_dataset
-assert "ir_datasets" not in sys.modules
-dataset = load_dataset("bright/biology")
-long = load_dataset("bright/biology-long")
-failed = None
-try:
-    dataset.queries("grit_reason")
-except Exception as error:
-    failed = [type(error).__name__, str(error)]
-print(json.dumps({
-    "queries": [[q.id, q.text] for q in dataset.queries()],
-    "gpt4": [[q.id, q.text] for q in dataset.queries("gpt4_reason")],
-    "note": [[q.id, q.text] for q in long.queries("reasoning")],
-    "variants": dataset.variants(),
-    "qrels": dataset.qrels(), "long": long.qrels(),
-    "excluded": sorted(dataset.excluded("0")), "other": sorted(dataset.excluded("1")),
-    "documents": {d.id: d.text for d in dataset.documents.get_many(["c", "a b.txt", "z"]).values()},
-    "tokens": dataset.passage_tokens, "failed": failed,
-}))
-"""
-
-
-def run(*command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The finished process; every connection it might try goes to a closed port."""
-    nowhere = "http://127.0.0.1:9"
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-    variables = {
-        **os.environ,
-        **dict.fromkeys(names, nowhere),
-        "IR_DATASETS_HOME": str(folder / "ir_datasets"),
-        "IR_DATASETS_DL_TRIES": "1",
-        "REASONRANK_CACHE": str(folder / "cache"),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-        **environment,
-    }
-    return subprocess.run(
-        [sys.executable, *command],
-        capture_output=True,
-        text=True,
-        env=variables,
-        cwd=folder,
-        timeout=120,
-        check=False,
-    )
-
-
-def test_bright_from_its_own_files(tmp_path: Path) -> None:
-    done = run("-c", BRIGHT, str(tmp_path / "ir_datasets"), folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    kind, message = found.pop("failed")
-    assert found == {
-        "queries": [["0", "original"]],
-        "gpt4": [["0", "rewritten by GPT-4"]],
-        "note": [["0", "human note"]],
-        "variants": [
-            "reasoning",
-            "gpt4_reason",
-            "claude_3_opus_reason",
-            "gemini_1_0_reason",
-            "grit_reason",
-            "llama3_70b_reason",
-        ],
-        "qrels": {"0": {"a b.txt": 1, "c": 1}},
-        "long": {"0": {}},
-        "excluded": ["x y"],
-        "other": [],
-        "documents": {"c": "two", "a b.txt": "one"},
-        "tokens": 512,
-    }
-    assert kind == "InputError"
-    assert "dataset bright/biology: the queries could not be loaded" in message
-    assert "download https://huggingface.co/datasets/xlangai/BRIGHT/" in message
-    assert f"save it as {tmp_path}/ir_datasets/bright/biology.grit_reason.queries.parquet" in message
-    assert len(message.splitlines()) == 1
-
-
-LEETCODE = """
-import json, sys
-from pathlib import Path
-import pyarrow as pa, pyarrow.parquet as pq
-from reasonrank_pyserini import load_dataset
-from reasonrank_pyserini.inputs import read_excluded, read_topics
-from reasonrank_pyserini.runfile import read_qrels
-
-home, shared = Path(sys.argv[1]), Path(sys.argv[2])
-(home / "bright").mkdir(parents=True)
-rows = [json.loads(line) for line in (shared / "topics" / "leetcode.original.jsonl").read_bytes().split(b"\\n") if line]
-pq.write_table(pa.Table.from_pylist(rows), home / "bright" / "leetcode.queries.parquet")
-dataset = load_dataset("bright/leetcode")
-assert dataset.queries() == read_topics(shared / "topics" / "leetcode.original.jsonl")
-assert dataset.qrels() == read_qrels(shared / "qrels" / "leetcode.txt")
-excluded = read_excluded(shared / "excluded" / "leetcode.txt")
-assert {query.id: dataset.excluded(query.id) for query in dataset.queries()} == excluded
-print(len(excluded))
-"""
-
-
-def test_leetcode_of_bright_equals_its_flat_files(tmp_path: Path, shared: Path) -> None:
-    done = run(
-        "-c", LEETCODE, str(tmp_path / "ir_datasets"), str(shared.resolve() / "bright"), folder=tmp_path
-    )
-    assert (done.returncode, done.stdout) == (0, "142\n"), done.stderr
-
-
 COMMAND = "from reasonrank_pyserini.cli import main; main()"
 
 
 def test_command_lists_and_describes(tmp_path: Path) -> None:
-    listed = run("-c", COMMAND, "datasets", "bright/*", folder=tmp_path)
+    listed = run_python("-c", COMMAND, "datasets", "bright/*", folder=tmp_path)
     assert (listed.returncode, listed.stderr) == (0, "")
     head, *rows = listed.stdout.splitlines()
     assert head.split() == ["id", "documents", "queries", "judgements", "benchmark"]
     assert [row.split()[0] for row in rows][:3] == ["bright/aops", "bright/biology", "bright/biology-long"]
     assert len(rows) == 12 + 8
     assert {row.split()[-1] for row in rows} == {"BRIGHT"}
-    records = json.loads(run("-c", COMMAND, "datasets", "LEETCODE", "--json", folder=tmp_path).stdout)
+    medical = run_python("-c", COMMAND, "datasets", "r2med/", folder=tmp_path).stdout.splitlines()[1:]
+    assert [row.split()[::4] for row in medical][:2] == [
+        ["r2med/bioinformatics", "R2MED"],
+        ["r2med/biology", "R2MED"],
+    ]
+    assert len(medical) == 8
+    records = json.loads(run_python("-c", COMMAND, "datasets", "LEETCODE", "--json", folder=tmp_path).stdout)
     assert [record["id"] for record in records] == ["bright/leetcode"]
-    assert (records[0]["queries"], records[0]["judgements"]) == (142, 262)
-    described = run("-c", COMMAND, "datasets", "bright/biology", folder=tmp_path)
+    assert [records[0][key] for key in ("queries", "judgements", "benchmark")] == [142, 262, "BRIGHT"]
+    described = run_python("-c", COMMAND, "datasets", "bright/biology", folder=tmp_path)
     assert described.returncode == 0
     assert "57,359" in described.stdout
     assert "gpt4_reason" in described.stdout
     assert "BRIGHT" in described.stdout
     assert "@inproceedings" in described.stdout
+    medical = run_python("-c", COMMAND, "datasets", "r2med/medqa-diag", folder=tmp_path)
+    for known in ("56,250", "118", "lamer/o3-mini", "CC BY 4.0", "@article{li2025r2med"):
+        assert known in medical.stdout
 
 
 def test_command_on_an_unknown_name(tmp_path: Path) -> None:
-    done = run("-c", COMMAND, "datasets", "bright/biologie", folder=tmp_path)
+    done = run_python("-c", COMMAND, "datasets", "bright/biologie", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
         "reasonrank: no test collection matches 'bright/biologie': did you mean 'bright/bio"

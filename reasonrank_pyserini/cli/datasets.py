@@ -31,6 +31,7 @@ def command(pattern: str | None, as_json: bool) -> None:
       reasonrank datasets bright
       reasonrank datasets 'beir/*/test'
       reasonrank datasets bright/biology
+      reasonrank datasets r2med/medqa-diag
     """
     entries: list[Entry] = resolve("dataset source", "catalogue", SOURCES)()
     if any(entry.id == pattern for entry in entries):
@@ -64,7 +65,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "queries": entry.queries,
         "judgements": entry.judgements,
         "judged": entry.judged,
-        "bright": entry.bright,
+        "benchmark": entry.benchmark or None,
         "passage_tokens": entry.passage_tokens,
     }
 
@@ -84,7 +85,7 @@ def _table(entries: list[Entry]) -> str:
     rows = [("id", "documents", "queries", "judgements", "benchmark")]
     for entry in entries:
         counts = (_number(entry.documents), _number(entry.queries), _number(entry.judgements))
-        rows.append((entry.id, *counts, "BRIGHT" if entry.bright else ""))
+        rows.append((entry.id, *counts, entry.benchmark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(_row(row, widths) for row in rows)
 

@@ -6,19 +6,28 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..errors import InputError, UnknownNameError
 from ..lazy import resolve
 from ..types import Document, Query
 
+if TYPE_CHECKING:
+    from ..downloads import RemoteFile
+
 SOURCES = {
     "ir_datasets": "reasonrank_pyserini.datasets.irds:load",
+    "bright": "reasonrank_pyserini.datasets.bright:load",
+    "r2med": "reasonrank_pyserini.datasets.r2med:load",
     "beir": "reasonrank_pyserini.datasets.local:BeirDataset",
     "catalogue": "reasonrank_pyserini.datasets.catalogue:list_datasets",
+    "plug-in ids": "reasonrank_pyserini.datasets.catalogue:plugin_ids",
     "description": "reasonrank_pyserini.datasets.catalogue:describe",
 }
 """Where test collections come from, and what is known of them without reading them."""
+
+FAMILIES = ("bright", "r2med")
+"""Collections read from the hub; every other id is ir_datasets'."""
 
 TOKENS_BY_FAMILY = {
     "bright/": 512,
@@ -69,11 +78,26 @@ class Dataset(Protocol):
     def excluded(self, query_id: str) -> frozenset[str]: ...
 
 
+@runtime_checkable
+class Fetchable(Protocol):
+    """A Dataset whose files can be named, and fetched, beforehand."""
+
+    def files(
+        self,
+        *,
+        variants: Sequence[str] = (),
+        qrels_kinds: Sequence[str] = ("plain",),
+        documents: bool = True,
+    ) -> tuple[RemoteFile, ...]:
+        """What has to be fetched for the queries, those variants and qrels, and the documents."""
+        ...
+
+
 def load_dataset(name: str | Path) -> Dataset:
     """The test collection of that name; nothing is read or downloaded before it is asked for.
 
-    A name is an ir_datasets id (`bright/biology`, `beir/scifact/test`), a BEIR folder's path, or
-    `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of the same name:
+    A name is `bright/<task>` or `r2med/<task>`, an ir_datasets id (`beir/scifact/test`), a BEIR folder's path,
+    or `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of the same name:
     write `./beir/scifact` for the folder. Raises UnknownNameError for anything else.
     """
     text = str(name)
@@ -81,8 +105,10 @@ def load_dataset(name: str | Path) -> Dataset:
         return _folder(text)
     if _REFERENCE.fullmatch(text):
         return _own(text)
+    family, slash, _ = text.partition("/")
+    source = family.lower() if slash and family.lower() in FAMILIES else "ir_datasets"
     try:
-        dataset: Dataset = resolve("dataset source", "ir_datasets", SOURCES)(text)
+        dataset: Dataset = resolve("dataset source", source, SOURCES)(text)
     except UnknownNameError:
         if not os.path.isdir(text):
             raise

@@ -1,4 +1,4 @@
-"""What is known of ir_datasets' test collections without reading or downloading them."""
+"""What is known of the test collections without reading or downloading them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 from ..errors import UnknownNameError
 from . import load_dataset, passage_tokens
 from .irds_errors import ir_datasets
+from .tables import table
 
 PARTS = ("docs", "queries", "qrels")
 EXCLUDED_RELEVANCE = "-100"
 """The grade under which BRIGHT lists documents that are no judgements but must not be shown."""
 LICENCES = {"bright": "CC BY 4.0"}
 """Licences that ir_datasets does not tell, by family."""
+R2MED, OFFICIAL_MEASURE = "r2med/", "nDCG@10"
+BENCHMARKS = {"bright": "BRIGHT", "r2med": "R2MED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,14 @@ class Entry:
     passage_tokens: int | None
 
     @property
-    def bright(self) -> bool:
-        return self.id.startswith("bright/")
+    def benchmark(self) -> str:
+        """The name of the benchmark whose task this is; empty for others."""
+        return BENCHMARKS.get(self.id.partition("/")[0], "")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """All about one collection that ir_datasets tells offline; `bibtex` holds whole entries."""
+    """All about one collection that is told offline; `bibtex` holds whole entries."""
 
     entry: Entry
     variants: tuple[str, ...] = ()
@@ -49,10 +53,28 @@ class Description:
 def list_datasets() -> list[Entry]:
     """Every collection that has documents and queries, by id."""
     registry = ir_datasets().registry
-    found = ((name, registry._registered[name]) for name in sorted(registry))
-    return [
-        _entry(name, handler) for name, handler in found if handler.has("docs") and handler.has("queries")
+    handlers = ((name, registry._registered[name]) for name in registry if not name.startswith(R2MED))
+    entries = [
+        _entry(name, handler) for name, handler in handlers if handler.has("docs") and handler.has("queries")
     ]
+    tasks = table("r2med")["tasks"].items()
+    entries += [
+        Entry(R2MED + task, known["documents"], known["queries"], None, True, passage_tokens(R2MED))
+        for task, known in tasks
+    ]
+    return sorted(entries, key=lambda entry: entry.id)
+
+
+def plugin_ids() -> dict[str, int | None]:
+    """Document counts of the ids that ir_datasets lacks: R2MED's tasks, and BRIGHT's with rewritten queries."""
+    counts: dict[str, int | None] = {}
+    for entry in list_datasets():
+        if re.fullmatch(r"bright/[^/]+", entry.id):
+            for variant in load_dataset(entry.id).variants():
+                counts[f"{entry.id}/{variant.replace('_', '-')}"] = entry.documents
+        elif entry.id.startswith(R2MED):
+            counts[entry.id] = entry.documents
+    return counts
 
 
 def describe(name: str) -> Description:
@@ -60,16 +82,21 @@ def describe(name: str) -> Description:
     entries = {entry.id: entry for entry in list_datasets()}
     if name not in entries:
         raise UnknownNameError("dataset", name, entries, "list them: reasonrank datasets")
+    entry, variants = entries[name], load_dataset(name).variants()
+    if name.startswith(R2MED):
+        known = table("r2med")
+        bibtex = (known["bibtex"].strip(),)
+        return Description(entry, variants, (OFFICIAL_MEASURE,), known["about"], known["licence"], bibtex)
     handler = ir_datasets().registry._registered[name]
     documentation: dict[str, Any] = handler.documentation() if hasattr(handler, "documentation") else {}
     keys = documentation.get("bibtex_ids") or ()
     return Description(
-        entry=entries[name],
-        variants=load_dataset(name).variants(),
+        entry=entry,
+        variants=variants,
         measures=tuple(documentation.get("official_measures") or ()),
         about=_plain(str(documentation.get("desc", ""))),
         licence=LICENCES.get(name.split("/")[0], ""),
-        bibtex=tuple(entry for key in keys if (entry := _bibtex(str(key)))),
+        bibtex=tuple(text for key in keys if (text := _bibtex(str(key)))),
     )
 
 

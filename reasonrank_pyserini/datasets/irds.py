@@ -1,4 +1,4 @@
-"""Test collections of ir_datasets, under their own ids; BRIGHT with rewritten queries and exclusions."""
+"""Test collections of ir_datasets, under their own ids."""
 
 from __future__ import annotations
 
@@ -15,19 +15,6 @@ from ..types import TEXT_FIELDS, Document, Query
 from . import Dataset, passage_tokens
 from .irds_errors import ir_datasets, reading
 
-BRIGHT_VARIANTS = {
-    "reasoning": ("queries", "reasoning"),
-    "gpt4_reason": ("gpt4_reason/queries", "query"),
-    "claude_3_opus_reason": ("claude-3-opus_reason/queries", "query"),
-    "gemini_1_0_reason": ("Gemini-1.0_reason/queries", "query"),
-    "grit_reason": ("grit_reason/queries", "query"),
-    "llama3_70b_reason": ("llama3-70b_reason/queries", "query"),
-}
-"""BRIGHT's query variants: file and field. ir_datasets gives field `reasoning` of the last five, which
-repeats the human note; the models' rewrites are in `query`."""
-
-EXCLUDED_RELEVANCE = -100
-NOT_GIVEN = "N/A"
 QUERY_TEXT_FIELDS = ("text", "query", "title")
 
 
@@ -40,7 +27,7 @@ def load(name: str) -> Dataset:
     except KeyError as error:
         hint = "list them: reasonrank datasets"
         raise UnknownNameError("dataset", name, package.registry, hint) from error
-    return BrightDataset(name, handler) if name.startswith("bright/") else IrDataset(name, handler)
+    return IrDataset(name, handler)
 
 
 class IrDataset:
@@ -91,65 +78,13 @@ class IrDataset:
     def _judgements(self) -> list[tuple[str, str, int]]:
         self._need("qrels", "qrels")
         with reading(self._name, "qrels"):
-            return [(str(j.query_id), str(j.doc_id), int(j.relevance)) for j in self._qrels_iter()]
-
-    def _qrels_iter(self) -> Iterator[Any]:
-        records: Iterator[Any] = self._handler.qrels_iter()
-        return records
+            return [(str(j.query_id), str(j.doc_id), int(j.relevance)) for j in self._handler.qrels_iter()]
 
     def _need(self, part: str, noun: str) -> None:
         if not self._handler.has(part):
             children = [id for id in ir_datasets().registry if id.startswith(f"{self._name}/")]
             more = f": try one of {', '.join(children[:8])}" if children else ""
             raise InputError(f"dataset {self._name!r} has no {noun}{more}")
-
-
-class BrightDataset(IrDataset):
-    """A task of BRIGHT; its rows of relevance -100 are the excluded documents, not judgements."""
-
-    def queries(self, variant: str | None = None) -> Sequence[Query]:
-        if variant is not None and variant not in BRIGHT_VARIANTS:
-            raise UnknownNameError(f"query variant of {self._name}", variant, BRIGHT_VARIANTS)
-        file, field = BRIGHT_VARIANTS[variant] if variant else ("queries", "query")
-        return [Query(str(row["id"]), str(row[field] or "")) for row in self._rows(file)]
-
-    def variants(self) -> tuple[str, ...]:
-        return tuple(BRIGHT_VARIANTS)
-
-    def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
-        judged = super().qrels(kind)
-        return {
-            query: {
-                id: grade for id, grade in grades.items() if grade != EXCLUDED_RELEVANCE and id != NOT_GIVEN
-            }
-            for query, grades in judged.items()
-        }
-
-    def excluded(self, query_id: str) -> frozenset[str]:
-        return self._exclusions.get(query_id, frozenset())
-
-    @cached_property
-    def _exclusions(self) -> dict[str, frozenset[str]]:
-        excluded: dict[str, set[str]] = {}
-        for query_id, doc_id, relevance in self._judgements:
-            if relevance == EXCLUDED_RELEVANCE:
-                excluded.setdefault(query_id, set()).add(doc_id)
-        return {query: frozenset(ids) for query, ids in excluded.items()}
-
-    def _qrels_iter(self) -> Iterator[Any]:
-        """From the qrels handler: the collection's own `qrels_iter` gives the long tasks the short gold ids."""
-        records: Iterator[Any] = self._handler.qrels_handler().qrels_iter()
-        return records
-
-    def _rows(self, file: str) -> list[dict[str, Any]]:
-        from ir_datasets.datasets.bright import parquet_iter
-
-        util = ir_datasets().util
-        task = self._name.removeprefix("bright/").removesuffix("-long")
-        with reading(self._name, "queries"):
-            downloads = util.DownloadConfig.context("bright", util.home_path() / "bright")
-            download = downloads[f"{task}/{file}"]
-            return list(parquet_iter(download.path()))
 
 
 class IrDocuments:

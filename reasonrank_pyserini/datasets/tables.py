@@ -1,0 +1,70 @@
+"""What is known of the collections' files, and their records: TOML tables, rows of parquet, lines of JSON."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileFormatError, InputError
+from ..hub import one_line
+from ..inputs.lines import decode, parse_object, raw_lines
+from ..lazy import require
+
+
+def table(family: str) -> dict[str, Any]:
+    """The table of that family: repositories, revisions, sizes, checksums.
+
+    `$REASONRANK_COLLECTIONS` names a folder whose `<family>.toml` replaces ours: for a mirror that serves
+    other revisions or files encoded anew.
+    """
+    ours = Path(__file__).with_name(f"{family}.toml")
+    chosen = os.environ.get("REASONRANK_COLLECTIONS")
+    if not chosen:
+        return _read(ours)
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise InputError(
+            f"REASONRANK_COLLECTIONS names no folder: {folder} (it holds bright.toml or r2med.toml)"
+        )
+    own = folder / ours.name
+    return _read(own if own.is_file() else ours)
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(path, None, f"is no table of a collection's files: {error}") from error
+
+
+def parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a parquet file, those fields only, a few at a time in memory."""
+    parquet = require("pyarrow.parquet", "reading BRIGHT's files")
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            known = file.schema_arrow.names
+            if missing := [field for field in fields if field not in known]:
+                raise FileFormatError(path, None, f"has no field {missing[0]!r}, only {', '.join(known)}")
+            for batch in file.iter_batches(batch_size=64, columns=list(fields), use_threads=False):
+                yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({one_line(error, 160)}): delete it and try again"
+        ) from error
+
+
+def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file, each of which must have those fields; FileFormatError for another."""
+    for number, _, raw in raw_lines(path):
+        text = decode(path, number, raw)
+        if not text.strip():
+            continue
+        record = parse_object(path, number, text)
+        if missing := [field for field in fields if field not in record]:
+            raise FileFormatError(path, number, f"has no field {missing[0]!r}")
+        yield record
