@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InputError, UnknownNameError
 from .runfile.decreasing import float32
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Sequence[ScoredDocument] | Sequence[str]]
+Duplicates = Literal["first", "last"]
+"""Which place of a document that a query names twice counts."""
 
 _LONGEST_NAME = 100
 _LARGEST_CUTOFF = 1_000_000
@@ -49,12 +51,15 @@ class Scores:
         return tuple(found)
 
 
-def score(qrels: Qrels, run: Run, measures: Iterable[str | Measure]) -> Scores:
+def score(
+    qrels: Qrels, run: Run, measures: Iterable[str | Measure], *, duplicates: Duplicates = "first"
+) -> Scores:
     """The measures' means over all queries of `qrels`, and their values per query.
 
     `run` holds scored documents, ordered by score as trec_eval does (float32, equal scores by docid
-    descending), or docids in their order; a document named twice counts where it is first. Raises
-    UnknownNameError for a measure that does not exist, InputError for one that cannot be computed.
+    descending), or docids in their order. Of a document named twice the first place counts or, as in
+    evaluations that read a run into a dictionary (pytrec_eval), the last. Raises UnknownNameError for a
+    measure that does not exist, InputError for one that cannot be computed.
     """
     if not any(qrels.values()):
         raise InputError("there are no judgements to score with")
@@ -62,7 +67,7 @@ def score(qrels: Qrels, run: Run, measures: Iterable[str | Measure]) -> Scores:
     if not parsed:
         raise InputError("no measure was asked for; for example nDCG@10")
     queries = {query: str(number) for number, query in enumerate(qrels, 1)}
-    means, values = _calculate(parsed, *_anonymous(qrels, run, queries))
+    means, values = _calculate(parsed, *_anonymous(qrels, run, queries, duplicates))
     per_query = {query: values.get(name, {}) for query, name in queries.items()}
     return Scores(
         means,
@@ -124,7 +129,7 @@ def _checked(measure: Measure) -> Measure:
 
 
 def _anonymous(
-    qrels: Qrels, run: Run, queries: Mapping[str, str]
+    qrels: Qrels, run: Run, queries: Mapping[str, str], duplicates: Duplicates
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
     """Both with plain ids instead of the user's (some providers write text files, where blanks would break),
     the run with strictly decreasing scores in trec_eval's order."""
@@ -132,7 +137,7 @@ def _anonymous(
     scores: dict[str, dict[str, float]] = {}
     for query, name in queries.items():
         judged = qrels[query]
-        ranked = _ranked(run.get(query, ()))
+        ranked = _ranked(run.get(query, ()), duplicates)
         names = {one: f"d{number}" for number, one in enumerate(dict.fromkeys([*ranked, *judged]))}
         grades[name] = {names[one]: grade for one, grade in judged.items()}
         if ranked:
@@ -140,13 +145,12 @@ def _anonymous(
     return grades, scores
 
 
-def _ranked(documents: Sequence[ScoredDocument | str]) -> list[str]:
+def _ranked(documents: Sequence[ScoredDocument | str], duplicates: Duplicates) -> list[str]:
     scored: dict[str, float] = {}
     for place, one in enumerate(documents):
-        if isinstance(one, str):
-            scored.setdefault(one, float(-place))
-        else:
-            scored.setdefault(one.id, float32(one.score))
+        name = one if isinstance(one, str) else one.id
+        if duplicates == "last" or name not in scored:
+            scored[name] = float(-place) if isinstance(one, str) else float32(one.score)
     return sorted(scored, key=lambda one: (scored[one], one), reverse=True)
 
 

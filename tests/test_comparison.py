@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasonrank_pyserini.comparison import compare
-from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.comparison import Changes, changes, compare
+from reasonrank_pyserini.errors import InputError, UnknownNameError
 from reasonrank_pyserini.scoring import Scores
 
 
@@ -55,6 +55,15 @@ def test_the_seed_decides() -> None:
 def test_runs_scored_over_different_queries_are_refused() -> None:
     with pytest.raises(InputError, match="different queries"):
         compare(scores(0.5), scores(0.5, 0.1))
+
+
+def test_which_queries_were_helped_hurt_and_unchanged() -> None:
+    found = changes(scores(0.2, 0.5, 0.3, 0.9, 0.1), scores(0.1, 0.5, 0.6, 0.4, 0.1 + 1e-15), "AP")
+    assert found == Changes(helped=("3", "0"), hurt=("2",), unchanged=("1", "4"))
+    with pytest.raises(UnknownNameError, match="measure of both runs 'RR': known: AP"):
+        changes(scores(0.5), scores(0.5), "RR")
+    with pytest.raises(InputError, match="different queries"):
+        changes(scores(0.5), scores(0.5, 0.1), "AP")
 
 
 @settings(deadline=None, max_examples=25)

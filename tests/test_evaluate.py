@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -27,10 +30,71 @@ def evaluate(*arguments: str) -> int:
 def test_the_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate("--run", "run", "--qrels", "qrels", "-m", "RR@10", "nDCG@1") == 0
     out, err = capsys.readouterr()
-    assert out == "run    run\nqrels  qrels, 2 queries\n\nmeasure    mean\nRR@10    0.7500\nnDCG@1   0.5000\n"
+    assert out == (
+        "run    run\nqrels  qrels, 2 queries\n\n"
+        "measure    mean    95% interval\n"
+        "RR@10    0.7500  0.5000..1.0000\n"
+        "nDCG@1   0.5000  0.0000..1.0000\n"
+    )
     assert err == (
         "note: run: 1 duplicate document dropped, the first of each query kept (line 2: query q1, document a)\n"
     )
+
+
+def test_one_query_has_no_interval(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("one").write_text("q1 0 a 1\n")
+    assert evaluate("--run", "base", "--qrels", "one", "-m", "RR@10") == 0
+    assert capsys.readouterr().out.endswith("measure    mean  95% interval\nRR@10    0.5000             -\n")
+    assert evaluate("--run", "base", "--qrels", "one", "-m", "RR@10", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["intervals"] == {"RR@10": None}
+
+
+def test_repeated_documents_whose_last_line_counts_elsewhere(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("twice").write_text("q1 Q0 a 1 3 t\nq1 Q0 b c 2 2 t\nq1 Q0 a 3 1 t\nq2 Q0 b 1 1 t\n")
+    assert evaluate("--run", "twice", "--qrels", "qrels", "-m", "RR@10", "P@1", "R@2") == 0
+    out, err = capsys.readouterr()
+    assert "RR@10    1.0000" in out
+    assert err.splitlines()[1:] == [
+        "note: twice: with the last of a repeated document's lines, as pytrec_eval: "
+        "RR@10 0.7500, not 1.0000; P@1 0.5000, not 1.0000"
+    ]
+
+
+@pytest.mark.parametrize(("task", "duplicates"), [("MedQA-Diag", 79), ("Bioinformatics", 18)])
+def test_the_repeated_documents_of_r2med(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, duplicates: int
+) -> None:
+    path = shared / "r2med" / "runs" / f"{task}.e5-mistral-7b-instruct_top100.txt"
+    lines = Counter(tuple(line.split()[:3]) for line in path.read_text().splitlines())
+    twice = [(query, name) for (query, _, name), count in lines.items() if count > 1]
+    assert sum(lines.values()) - len(lines) == duplicates
+    (tmp_path / "qrels").write_text("".join(f"{query} 0 {name} 1\n" for query, name in twice))
+    files = ("--run", str(path), "--qrels", str(tmp_path / "qrels"))
+    assert evaluate(*files, "-m", "nDCG@10", "AP", "--json") == 0
+    out, err = capsys.readouterr()
+    # all stand side by side in the first ten ranks, so that only deeper measures change
+    (note,) = [line for line in err.splitlines() if "pytrec_eval" in line]
+    assert f", not {json.loads(out)['measures']['AP']:.4f}" in note
+    assert "nDCG@10" not in note
+
+
+def test_a_pipe_is_read_once(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe")
+    text = "q1 Q0 a 1 3 t\nq1 Q0 b 2 2 t\nq1 Q0 a 3 1 t\n"
+    writer = Thread(target=lambda: Path("pipe").write_text(text))
+    writer.start()
+    assert evaluate("--run", "pipe", "--qrels", "qrels", "-m", "RR@10") == 0
+    writer.join()
+    assert "as pytrec_eval: RR@10 0.2500, not 0.5000" in capsys.readouterr().err
+
+
+def test_runs_without_repeated_documents_get_no_such_note(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--run", "base", "--qrels", "qrels", "-m", "RR@10") == 0
+    assert "pytrec_eval" not in capsys.readouterr().err
 
 
 def test_the_default_measures(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +110,7 @@ def test_json(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["queries"] == 2
     assert found["measures"] == {"RR@10": (1 + 1 / 2) / 2}
     assert found["per_query"] == {"q1": {"RR@10": 1.0}, "q2": {"RR@10": 1 / 2}}
+    assert found["intervals"] == {"RR@10": [1 / 2, 1.0]}
 
 
 def test_json_without_queries(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,10 @@ HEAVY = {
     "torch", "vllm", "transformers", "trl", "pyserini", "jnius", "faiss", "ir_datasets", "ir_measures", "pandas",
     "scipy", "pyarrow", "openai", "httpx", "huggingface_hub", "fastapi", "numpy", "sentence_transformers",
 }  # fmt: skip
-PURE = {"types", "permutation", "prompts", "strategies", "runfile", "errors", "lazy"}
+PURE = {
+    "types", "permutation", "prompts", "strategies", "runfile", "errors", "lazy", "conditions", "statistics", "exports",
+    "docids",
+}  # fmt: skip
 PURE_MAY = PURE | {"caches"}
 ADAPTERS = {
     "engines.vllm", "engines.transformers", "engines.openai", "first_stages", "datasets.bright", "datasets.r2med",

@@ -73,6 +73,15 @@ def test_a_document_named_twice_counts_once() -> None:
     assert score({"q": {"a": 1}}, {"q": twice}, ["RR"]).means == {"RR": 1.0}
 
 
+def test_the_last_of_a_repeated_document_s_places_may_count() -> None:
+    qrels = {"q": {"a": 1}}
+    twice = [ScoredDocument("a", 3.0), ScoredDocument("b", 2.0), ScoredDocument("a", 1.0)]
+    assert score(qrels, {"q": twice}, ["RR"], duplicates="first").means == {"RR": 1.0}
+    assert score(qrels, {"q": twice}, ["RR"], duplicates="last").means == {"RR": 1 / 2}
+    assert score(qrels, {"q": ["a", "b", "a"]}, ["RR"], duplicates="last").means == {"RR": 1 / 2}
+    assert score(qrels, {"q": ["a", "b", "c"]}, ["RR"], duplicates="last").means == {"RR": 1.0}
+
+
 @pytest.mark.parametrize(
     ("name", "canonical"),
     [

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from ..comparison import Comparison, compare
-from ..runfile import read_qrels_report, read_run_report
+from ..runfile import RunReport, read_run_report
 from ..scoring import Scores, score
+from ..statistics import Interval, bootstrap_mean
 from . import VariadicCommand
+from .judgements import read_judgements
 
 MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
 
@@ -30,7 +32,7 @@ MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
 )
 @click.option("-m", "--measure", "measures", multiple=True, metavar="NAME ...", help="ir_measures names.")
 @click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
-@click.option("--seed", default=0, show_default=True, help="For the resampling of --baseline.")
+@click.option("--seed", default=0, show_default=True, help="For the resampling.")
 @click.option("--per-query", is_flag=True, help="Show every query.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -46,8 +48,8 @@ def command(
 ) -> None:
     """Score a run with ir-measures, by its scores as trec_eval does, over all judged queries.
 
-    With --baseline: difference of the means, bootstrap 95% interval, p values of the paired t-test and of
-    the randomisation test, queries won, tied and lost.
+    Means come with the bootstrap 95% interval over queries. With --baseline: difference of the means and its
+    interval, p values of the paired t-test and of the randomisation test, queries won, tied and lost.
 
     \b
     Example:
@@ -56,15 +58,17 @@ def command(
     """
     if seed < 0:
         raise click.UsageError("--seed must be 0 or more")
-    qrels = _judgements(dataset, qrels_path, qrels_kind)
+    if (dataset is None) == (qrels_path is None):
+        raise click.UsageError("give either --dataset ID or --qrels FILE")
+    qrels = read_judgements(dataset, qrels_path, qrels_kind)
     names = measures or MEASURES
     scores = _scored(run_path, qrels, names)
     first = _scored(baseline, qrels, names) if baseline is not None else None
     compared = compare(scores, first, seed=seed) if first is not None else {}
     if as_json:
-        report = _report(run_path, dataset or qrels_path, scores, per_query)
+        report = _report(run_path, dataset or qrels_path, scores, per_query, seed)
         if first is not None:
-            report["baseline"] = _report(baseline, None, first, per_query)
+            report["baseline"] = _report(baseline, None, first, per_query, seed)
             report["comparison"] = {name: asdict(one) for name, one in compared.items()}
         click.echo(json.dumps(report, indent=1))
         return
@@ -74,29 +78,38 @@ def command(
         click.echo(f"base   {baseline}")
     if per_query:
         click.echo("\n" + _table(_query_rows(scores)))
-    click.echo("\n" + _table(_comparison_rows(compared) if compared else _mean_rows(scores)))
-
-
-def _judgements(dataset: str | None, path: str | None, kind: str) -> Mapping[str, Mapping[str, int]]:
-    if (dataset is None) == (path is None):
-        raise click.UsageError("give either --dataset ID or --qrels FILE")
-    if dataset is not None:
-        from ..datasets import load_dataset
-
-        return load_dataset(dataset).qrels(kind)
-    if kind != "plain":
-        raise click.UsageError("--qrels-kind chooses among a collection's judgements: use it with --dataset")
-    assert path is not None
-    report = read_qrels_report(path)
-    _say(report.notes)
-    return report.qrels
+    click.echo("\n" + _table(_comparison_rows(compared) if compared else _mean_rows(scores, seed)))
 
 
 def _scored(path: str, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> Scores:
     report = read_run_report(path)
     scores = score(qrels, report.run, measures)
-    _say((*report.notes, *(f"{path}: {note}" for note in scores.notes)))
+    _say(
+        (
+            *report.notes,
+            *_repeated_notes(report, qrels, scores),
+            *(f"{path}: {note}" for note in scores.notes),
+        )
+    )
     return scores
+
+
+def _repeated_notes(report: RunReport, qrels: Mapping[str, Mapping[str, int]], scores: Scores) -> list[str]:
+    """A line when the scores change where the last line of a repeated document counts, not the first."""
+    if not report.duplicates:
+        return []
+    run = {query: [*hits, *report.repeated.get(query, ())] for query, hits in report.run.items()}
+    others = score(qrels, run, tuple(scores.means), duplicates="last").means
+    changed = [
+        f"{name} {mean:.4f}, not {scores.means[name]:.4f}"
+        for name, mean in others.items()
+        if abs(mean - scores.means[name]) > 1e-9
+    ]
+    if not changed:
+        return []
+    return [
+        f"{report.path}: with the last of a repeated document's lines, as pytrec_eval: {'; '.join(changed)}"
+    ]
 
 
 def _say(notes: Sequence[str]) -> None:
@@ -104,11 +117,13 @@ def _say(notes: Sequence[str]) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-def _report(run: str | None, qrels: str | None, scores: Scores, per_query: bool) -> dict[str, Any]:
+def _report(run: str | None, qrels: str | None, scores: Scores, per_query: bool, seed: int) -> dict[str, Any]:
     report: dict[str, Any] = {"run": run}
     if qrels is not None:
         report["qrels"] = qrels
     report |= {"queries": len(scores.per_query), "measures": scores.means, "missing": len(scores.missing)}
+    intervals = _intervals(scores, seed)
+    report["intervals"] = {name: one and [one.low, one.high] for name, one in intervals.items()}
     if per_query:
         report["per_query"] = scores.per_query
     return report
@@ -119,8 +134,21 @@ def _count(scores: Scores) -> str:
     return f"{count} {'query' if count == 1 else 'queries'}"
 
 
-def _mean_rows(scores: Scores) -> list[list[str]]:
-    return [["measure", "mean"], *([name, f"{value:.4f}"] for name, value in scores.means.items())]
+def _intervals(scores: Scores, seed: int) -> dict[str, Interval | None]:
+    """The interval of every measure's mean; None for a single query, which has none."""
+    columns = {name: [found[name] for found in scores.per_query.values()] for name in scores.means}
+    return {
+        name: bootstrap_mean(values, seed=seed) if len(values) > 1 else None
+        for name, values in columns.items()
+    }
+
+
+def _mean_rows(scores: Scores, seed: int) -> list[list[str]]:
+    rows = [["measure", "mean", "95% interval"]]
+    for name, one in _intervals(scores, seed).items():
+        between = f"{one.low:.4f}..{one.high:.4f}" if one else "-"
+        rows.append([name, f"{scores.means[name]:.4f}", between])
+    return rows
 
 
 def _query_rows(scores: Scores) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import FileFormatError, InputError
@@ -21,13 +21,14 @@ _BREAKS = re.compile(rb"[\r\v\f\0]")
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run as read: documents per query in line order; `duplicates` lines named a document again."""
+    """A run as read: documents per query in line order; `duplicates` lines named a document again (`repeated`)."""
 
     path: str
     run: dict[str, list[ScoredDocument]]
     lines: int
     duplicates: int = 0
     first_duplicate: str = ""
+    repeated: Mapping[str, Sequence[ScoredDocument]] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -53,6 +54,7 @@ def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
 def read_run_report(path: str | Path) -> RunReport:
     """`read_run` with the count of lines and of repeated documents."""
     by_query: dict[str, dict[str, ScoredDocument]] = {}
+    repeated: dict[str, list[ScoredDocument]] = {}
     lines = duplicates = 0
     first = ""
     for number, line in numbered_lines(path):
@@ -60,6 +62,7 @@ def read_run_report(path: str | Path) -> RunReport:
         documents = by_query.setdefault(query, {})
         if document in documents:
             duplicates += 1
+            repeated.setdefault(query, []).append(ScoredDocument(document, score))
             first = first or f"line {number}: query {query}, document {document}"
         else:
             documents[document] = ScoredDocument(document, score)
@@ -67,7 +70,7 @@ def read_run_report(path: str | Path) -> RunReport:
     if not lines:
         raise FileFormatError(path, None, f"the file is empty; a run has lines of {_COLUMNS!r}")
     run = {query: list(by_query.pop(query).values()) for query in tuple(by_query)}
-    return RunReport(str(path), run, lines, duplicates, first)
+    return RunReport(str(path), run, lines, duplicates, first, repeated)
 
 
 def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float]:
