@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +84,16 @@ class RunFolder:
                 self._trace = open(self.path / "trace.jsonl.part", "w", encoding="utf-8")  # noqa: SIM115
             self._trace.write(json.dumps(trace_line(query, step)) + "\n")
             self._trace.flush()
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
+
+    def adopt(self, traces: Sequence[Path]) -> None:
+        """Take over the windows of other folders' traces, in that order, instead of tracing one's own."""
+        try:
+            with open(self.path / "trace.jsonl.part", "wb") as whole:
+                for trace in traces:
+                    with open(trace, "rb") as part:
+                        shutil.copyfileobj(part, whole)
         except OSError as error:
             raise OutputError(_cannot_write(self.path, error)) from error
 

@@ -109,6 +109,15 @@ def from_run(
     return Work(queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes))
 
 
+def clean_run(path: Path, excluded: Excluded | None, rename: Rename | None = None) -> Run:
+    """A run file as a reranking sees it: docids of the corpus, each once, without the excluded ones."""
+    report = read_run_report(path)
+    run = _renamed(report.run, rename) if rename is not None else report.run
+    longest = max((len(hits) for hits in run.values()), default=0) or 1
+    hits = RunFirstStage(run, excluded).candidates([Query(id, "") for id in run], longest)
+    return dict(zip(run, hits, strict=True))
+
+
 def _check_texts(
     queries: Sequence[Query],
     found: Mapping[str, Sequence[ScoredDocument]],

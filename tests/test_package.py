@@ -41,7 +41,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_code_profiles_and_type_marker_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"reasonrank_pyserini"}
-    for needed in ("py.typed", "profiles/reasonrank-7b.toml", "profiles/generic.toml"):
+    for needed in (
+        "py.typed", "profiles/reasonrank-7b.toml", "profiles/generic.toml", "conditions/bright.toml",
+        "conditions/r2med.toml", "conditions/beir.toml", "datasets/bright.toml", "datasets/r2med.toml",
+        "report/page.html", "report/page.css", "report/page.js",
+    ):  # fmt: skip
         assert f"reasonrank_pyserini/{needed}" in names
     assert wheel.stat().st_size < 1_000_000
 

@@ -17,6 +17,9 @@ COMMANDS = {
     "retrieve": "run a first stage and write a TREC run",
     "rerank": "rerank a run with a reasoning listwise model",
     "evaluate": "score a run with ir-measures",
+    "reproduce": "make a published leaderboard row again, with the table",
+    "verify": "the smallest honest check of an installation against a published row",
+    "fetch": "download all that a published row needs, for machines without a network",
     "show": "show one query before and after reranking",
 }
 

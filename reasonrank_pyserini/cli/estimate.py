@@ -45,8 +45,9 @@ def modelled_lines(
     price: float | None = None,
 ) -> list[str]:
     """Time and money on that hardware, marked as modelled; nothing when the model's size is not known."""
+    kind = find_gpu(gpu)
     try:
-        seconds = modelled_seconds(plan.profile, find_gpu(gpu), windows, prompt, new, gpus)
+        seconds = modelled_seconds(plan.profile, kind, windows, prompt, new, gpus)
     except InputError as error:
         return [f"time               not modelled: {error}"]
     if seconds is None:

@@ -177,7 +177,6 @@ def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, Work]:
         excluded=collection.excluded if collection is not None else None,
         limit=flags["limit"],
         ids=flags["query_ids"],
-        rename=collection.rename if collection is not None else None,
         hashes=collection.hashes() if collection is not None else {},
     )
     return plan, work

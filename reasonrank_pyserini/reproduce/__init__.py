@@ -1,0 +1,25 @@
+"""The leaderboard in one command: conditions' first stages, all tasks in one queue, the table."""
+
+from __future__ import annotations
+
+from .candidates import FIRST_STAGES, FirstRun, first_run, task_file
+from .queue import Part, Queue
+from .results import Outcome, collect, per_query, write_tables
+from .shards import Shard, merge_shards, parse_shard, shard_folder
+
+__all__ = [
+    "FIRST_STAGES",
+    "FirstRun",
+    "Outcome",
+    "Part",
+    "Queue",
+    "Shard",
+    "collect",
+    "first_run",
+    "merge_shards",
+    "parse_shard",
+    "per_query",
+    "shard_folder",
+    "task_file",
+    "write_tables",
+]

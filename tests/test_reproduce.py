@@ -1,0 +1,322 @@
+"""`reasonrank reproduce` and its kin as a user runs them, over a small BRIGHT of our own and over the real runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmark_world import REAL, World, real_world, small_world
+from http_server import Server
+from hub_server import HubServer
+
+from reasonrank_pyserini import read_run
+
+REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
+QUERIES, WINDOWS = 2 * 4, 2 * 4 * 3
+"""Two tasks of four queries; 39 candidates (one of 40 is excluded) make three windows of 20, step 10."""
+SMALL = ("--tasks", "biology", "pony")
+
+
+class Machine:
+    """A world, the servers of its files, and the command in a process of its own."""
+
+    def __init__(self, world: World, hub: HubServer) -> None:
+        self.world, self.hub, self.env = world, hub, world.environment(hub)
+
+    def start(self, *arguments: Any) -> subprocess.Popen[str]:
+        command = [*REASONRANK, *map(str, arguments)]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=self.env, cwd=self.world.folder, **pipes)
+
+    def run(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def reproduce(
+        self, output: Path, *more: Any, server: Server | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(*self.arguments(output, *more, server=server))
+
+    def arguments(self, output: Path, *more: Any, server: Server | None = None) -> list[Any]:
+        asked = ["--base-url", server.url, "--api", "chat", "--model", "tiny"] if server else []
+        return ["reproduce", "bright", *SMALL, "--runs", self.world.runs, *asked, "-o", output, *more]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    world = small_world(tmp_path_factory.mktemp("world"))
+    with HubServer(world.files) as hub:
+        yield Machine(world, hub)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(models=["tiny"]) as server:
+        yield server
+
+
+def table(output: Path) -> dict[str, Any]:
+    return json.loads((output / "leaderboard.json").read_text())
+
+
+def ours(output: Path) -> dict[str, float]:
+    return {row["task"]: row["ours"] for row in table(output)["rows"]}
+
+
+def order(output: Path, task: str = "biology", query: str = "0") -> list[str]:
+    return [hit.id for hit in read_run(output / task / "run.trec")[query]]
+
+
+def last(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_all_tasks_in_one_queue_then_the_same_command_again(
+    machine: Machine, server: Server, tmp_path: Path
+) -> None:
+    done = machine.reproduce(tmp_path / "out", server=server)
+    assert done.returncode == 4, "a server that turns every window round is outside the tolerance"
+    assert len(server.requests) == WINDOWS
+    assert "within tolerance: no" in done.stdout
+    for task in ("biology", "pony"):
+        manifest = json.loads((tmp_path / "out" / task / "manifest.json").read_text())
+        assert (manifest["task"], manifest["windows"], manifest["queries"]) == (task, WINDOWS // 2, 4)
+        assert f"{task} 0 7" not in order(tmp_path / "out", task), "excluded for this query"
+        assert sorted(order(tmp_path / "out", task)) == sorted(f"{task} 0 {i}" for i in range(40) if i != 7)
+    assert order(tmp_path / "out")[:10] == [f"biology 0 {i}" for i in range(39, 29, -1)]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "biology", "pony", "journal", "scores", "leaderboard.json", "leaderboard.md", "leaderboard.tex",
+    }  # fmt: skip
+    scores = json.loads((tmp_path / "out" / "scores" / "pony.json").read_text())
+    assert max(scores["0"], key=scores["0"].get) == "pony 0 39"
+    again = machine.reproduce(tmp_path / "out", server=server)
+    assert (again.returncode, again.stdout) == (4, done.stdout)
+    assert len(server.requests) == WINDOWS
+    assert "already holds every task" in again.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+def test_stopped_half_way_it_says_run_again(
+    machine: Machine, server: Server, tmp_path: Path, number: int
+) -> None:
+    server.delay = 0.1
+    limit = ("--engine-arg", "concurrency=2")
+    process = machine.start(*machine.arguments(tmp_path / "out", *limit, server=server))
+    while len(server.requests) < WINDOWS // 2:
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == {signal.SIGKILL: -9}.get(signal.Signals(number), 75)
+    if number != signal.SIGKILL:
+        assert "the same command continues" in err
+    assert not (tmp_path / "out" / "leaderboard.json").exists()
+    server.delay = 0.0
+    assert machine.reproduce(tmp_path / "out", *limit, server=server).returncode == 4
+    assert len(server.requests) <= WINDOWS + 2, "at most the calls in flight are made twice"
+    whole = machine.reproduce(tmp_path / "whole", server=server)
+    assert whole.returncode == 4
+    assert order(tmp_path / "out", "pony", "3") == order(tmp_path / "whole", "pony", "3")
+    assert table(tmp_path / "out") == table(tmp_path / "whole")
+
+
+def test_shards_merge_into_the_whole(machine: Machine, server: Server, tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    for number in (1, 2):
+        done = machine.reproduce(out, "--shard", f"{number}/3", server=server)
+        assert (done.returncode, json.loads(done.stdout)["queries"]) == (0, {1: 4, 2: 2}[number])
+    early = machine.reproduce(out, "--merge", server=server)
+    assert early.returncode == 2
+    assert "biology: 1 of 4 queries are in no finished shard, e.g. '2'" in last(early)
+    assert machine.reproduce(out, "--shard", "3/3", server=server).returncode == 0
+    assert len(server.requests) == WINDOWS
+    assert machine.reproduce(out, "--merge", server=server).returncode == 4
+    assert len(server.requests) == WINDOWS, "no model is asked"
+    machine.reproduce(whole, server=server)
+    for task in ("biology", "pony"):
+        assert (out / task / "run.trec").read_bytes() == (whole / task / "run.trec").read_bytes()
+        merged, once = (json.loads((at / task / "manifest.json").read_text()) for at in (out, whole))
+        assert (merged["shards"], merged["windows"], merged["statuses"]) == (
+            3,
+            WINDOWS // 2,
+            once["statuses"],
+        )
+    assert table(out) == table(whole)
+    other = machine.reproduce(out, "--merge", "--window", "10", server=server)
+    assert other.returncode == 2
+    assert "another configuration" in last(other)
+
+
+def test_repeats_share_the_queue(machine: Machine, server: Server, tmp_path: Path) -> None:
+    done = machine.reproduce(tmp_path / "out", "--condition", "reasonrank-8b", "--repeat", "2", server=server)
+    assert done.returncode == 0, "a sampled condition is not judged by two runs"
+    assert len(server.requests) == 2 * WINDOWS
+    assert len({json.dumps(request.body["seed"]) for request in server.requests}) == 2 * WINDOWS // 2
+    assert "2 runs" in done.stdout
+    assert (tmp_path / "out" / "repeat-2" / "pony" / "run.trec").is_file()
+
+
+def test_the_oracle_needs_no_model_and_no_documents(machine: Machine, tmp_path: Path) -> None:
+    before = machine.hub.asked("documents/pony-00000-of-00001.parquet")
+    done = machine.reproduce(tmp_path / "out", "--judge", "oracle")
+    assert done.returncode == 0, done.stderr
+    assert ours(tmp_path / "out") == {"biology": 100.0, "pony": 100.0}
+    assert machine.hub.asked("documents/pony-00000-of-00001.parquet") == before
+    narrow = machine.reproduce(tmp_path / "narrow", "--judge", "oracle", "--depth", "20", "--json")
+    found = json.loads(narrow.stdout)
+    ideal = 1 + 1 / 1.584962500721156  # two gold documents, at ranks 1 and 2
+    first = 1 / 2.584962500721156  # the one among the first 20 stays below: 1/log2(6) before
+    assert found["average"]["first_stage"] == pytest.approx(100 * first / ideal)
+    assert found["average"]["ours"] == pytest.approx(100 * 1 / ideal)
+
+
+def test_only_some_queries_are_judged_by_those_alone(machine: Machine, tmp_path: Path) -> None:
+    done = machine.reproduce(tmp_path / "out", "--judge", "oracle", "--limit", "3", "--json")
+    assert [row["queries"] for row in json.loads(done.stdout)["rows"]] == [3, 3]
+
+
+def test_castorini_ids_in_a_run_are_understood(machine: Machine, server: Server, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for task in ("biology", "pony"):
+        lines = (machine.world.runs / f"{task}.trec").read_text().splitlines()
+        (runs / f"{task}.trec").write_text("".join(map(_castorini, lines)))
+    done = machine.reproduce(tmp_path / "out", "--runs", runs, server=server)
+    assert done.returncode == 4, done.stderr
+    assert order(tmp_path / "out")[0] == "biology 0 39"
+
+
+def _castorini(line: str) -> str:
+    query, _, rest = line.split(" ", 2)
+    document, rank, score, tag = rest.rsplit(" ", 3)
+    return f"{query} Q0 {document.replace(' ', '_')} {rank} {score} {tag}\n"
+
+
+def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for task in ("biology", "pony"):
+        text = (machine.world.runs / f"{task}.trec").read_text()
+        (runs / f"{task}.trec").write_text(
+            text.replace(f"{task} 2 31 ", "elsewhere ").replace(f"{task} 2 3 ", "gone ")
+        )
+    done = machine.reproduce(tmp_path / "out", "--runs", runs, server=server)
+    assert done.returncode == 2
+    assert "2 of 39 candidates of query 2 are not in bright/biology, e.g. 'gone'" in last(done)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            ["--condition", "reasonrank-7"],
+            "unknown bright condition 'reasonrank-7': did you mean 'reasonrank-7b'",
+        ),
+        (["--condition", "rankt5-3b"], "holds the numbers of others and cannot be run"),
+        (["--tasks", "biologie"], "did you mean 'biology'?"),
+        (["--runs", "nowhere"], "there is no such folder"),
+        (["--judge", "oracel"], "unknown judge 'oracel': did you mean 'oracle'?"),
+        (["--judge", "oracle:x"], "the noise is a standard deviation"),
+        (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),
+        (["--estimate", "--gpu", "h10"], "did you mean 'h100'?"),
+        (["--first-stage", "bm52", "--runs", "."], "task biology"),
+    ],
+)
+def test_bad_input_is_one_line(machine: Machine, tmp_path: Path, more: list[str], expected: str) -> None:
+    done = machine.reproduce(tmp_path / "out", *more)
+    assert done.returncode == 2
+    assert expected in last(done)
+    assert not (tmp_path / "out" / "biology").exists()
+
+
+def test_an_estimate_reads_runs_alone(machine: Machine, tmp_path: Path) -> None:
+    price = ("--gpu", "h100", "--gpus", "8", "--price", "2.5")
+    done = machine.run("reproduce", "bright", *SMALL, "--runs", machine.world.runs, "--estimate", *price)
+    assert done.returncode == 0, done.stderr
+    lines = {line[:18].strip(): line[19:] for line in done.stdout.splitlines()}
+    assert (lines["queries"], lines["windows"]) == (str(QUERIES), str(WINDOWS))
+    assert lines["prompt tokens"].startswith(f"{WINDOWS * 5687:,} (modelled")
+    assert "modelled" in lines["money"]
+
+
+def test_fetched_files_are_enough_without_a_network(machine: Machine, server: Server, tmp_path: Path) -> None:
+    to = tmp_path / "disk"
+    done = machine.run("fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to)
+    assert done.returncode == 0, done.stderr
+    assert f"export HF_HOME={to}/huggingface" in done.stdout
+    assert "4 of" not in last(done)
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
+    offline = Machine(machine.world, machine.hub)
+    offline.env = {**offline.env, **exports, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    asked = len(machine.hub.requests)
+    assert offline.reproduce(tmp_path / "out", server=server).returncode == 4
+    assert len(machine.hub.requests) == asked
+    again = machine.run("fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to)
+    assert "0 B  to fetch; 4 of 4 are here already" in again.stderr
+
+
+def test_verify_ends_in_a_line_for_the_log(server: Server, tmp_path: Path) -> None:
+    world = small_world(tmp_path, ["theoremqa-theorems"])
+    with HubServer(world.files) as hub:
+        machine = Machine(world, hub)
+        asked = ("--base-url", server.url, "--api", "chat", "--condition", "reasonrank-7b", "--model", "tiny")
+        done = machine.run("verify", *asked, "--runs", world.runs, "-o", tmp_path / "out")
+        unknown = machine.run("verify", "--model", "tiny", "-o", tmp_path / "other")
+    assert done.returncode == 4, done.stderr
+    assert "two one-sided tests over 4 queries" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("| 20")
+    assert "| reasonrank-7b | tiny | openai, no GPU |" in done.stdout
+    assert unknown.returncode == 2
+    assert "unknown published model 'tiny'" in last(unknown)
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    world = real_world(tmp_path_factory.mktemp("real"), shared)
+    with HubServer(world.files) as hub:
+        yield Machine(world, hub)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("plain", {"biology": 43.49, "earth-science": 43.00, "economics": 32.65, "stackoverflow": 30.96,
+                   "leetcode": 31.68, "theoremqa-theorems": 36.68}),
+        ("fixed", {"biology": 44.19, "earth-science": 43.41, "economics": 32.65, "stackoverflow": 31.85,
+                   "leetcode": 31.68, "theoremqa-theorems": 36.68}),
+    ],
+)  # fmt: skip
+def test_the_authors_first_stage_rows(
+    real: Machine, tmp_path: Path, kind: str, expected: dict[str, float]
+) -> None:
+    tasks = ("--tasks", *REAL)
+    done = real.run(
+        "reproduce", "bright", "--condition", "reasonir", *tasks, "--qrels-kind", kind, "-o", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert {task: round(score, 2) for task, score in ours(tmp_path).items()} == expected
+    assert all(row["low"] < row["ours"] < row["high"] for row in table(tmp_path)["rows"])
+    if kind == "plain":
+        assert {row["verdict"] for row in table(tmp_path)["rows"]} == {"ok"}
+
+
+def test_a_perfect_judge_reaches_the_ideal_in_sliding_windows(real: Machine, tmp_path: Path) -> None:
+    tasks = ("--tasks", *REAL, "--judge", "oracle")
+    assert real.run("reproduce", "bright", *tasks, "-o", tmp_path / "sliding").returncode == 0
+    whole = ("--window", "100", "--step", "50")
+    assert real.run("reproduce", "bright", *tasks, *whole, "-o", tmp_path / "ideal").returncode == 0
+    assert real.run("reproduce", "bright", *tasks, "--depth", "20", "-o", tmp_path / "single").returncode == 0
+    sliding, ideal, single = (ours(tmp_path / name) for name in ("sliding", "ideal", "single"))
+    assert sliding == ideal
+    assert (round(sliding["biology"], 2), round(sliding["stackoverflow"], 2)) == (86.57, 81.78)
+    assert all(single[task] < ideal[task] for task in ideal)
