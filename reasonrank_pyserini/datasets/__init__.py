@@ -116,6 +116,20 @@ def load_dataset(name: str | Path) -> Dataset:
     return dataset
 
 
+def documents_identity(dataset: Dataset) -> dict[str, str] | None:
+    """A name for the documents that saves hashing them: that of an ir_datasets corpus and its version.
+
+    None for documents that know their own sha256, and for those that have to be hashed.
+    """
+    if isinstance(getattr(dataset.documents, "sha256", None), str):
+        return None
+    import ir_datasets
+
+    if dataset.id not in ir_datasets.registry:
+        return None
+    return {"ir_datasets": ir_datasets.docs_parent_id(dataset.id), "version": ir_datasets.__version__}
+
+
 def passage_tokens(name: str) -> int | None:
     """How many tokens of a passage the published evaluations show on that collection; None: not known."""
     return next((tokens for start, tokens in TOKENS_BY_FAMILY.items() if name.startswith(start)), None)

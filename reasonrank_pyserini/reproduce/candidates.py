@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..caches import fingerprint
 from ..conditions import BENCHMARKS, Condition, FirstStageSource, upstream_url
-from ..datasets import Dataset
+from ..datasets import Dataset, documents_identity
 from ..downloads import WebFile
 from ..errors import InputError, UnknownNameError
 from ..first_stage import METHODS, FirstStage, without
@@ -132,7 +132,8 @@ def _stage(method: str, dataset: Dataset) -> FirstStage:
     make = resolve("method", method, METHODS)
     if dataset.id.startswith("bright/") and hasattr(dataset, "hub_ids"):
         return _HubIds(make(index=dataset.id.replace("/", "-"), method=method), dataset)
-    stage: FirstStage = make(corpus=dataset.documents, identity={"dataset": dataset.id}, method=method)
+    identity = documents_identity(dataset)
+    stage: FirstStage = make(corpus=dataset.documents, identity=identity, method=method)
     return stage
 
 
