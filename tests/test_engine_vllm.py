@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -294,19 +295,20 @@ class TestDeath:
         pids = descendants()
 
         async def kill_under_load() -> list[Any]:
-            tasks = [  # hot, so that answers are long
-                asyncio.create_task(
-                    engine.complete(prompt(n), Sampling(temperature=2.0, seed=n, max_tokens=900))
-                )
-                for n in range(24)
-            ]
+            """Half of the calls start while the engine works, half while it stands still: those cannot be answered."""
+            core, hot = named(pids, "EngineCore"), Sampling(temperature=2.0, max_tokens=900)
+            calls = (engine.complete(prompt(n), replace(hot, seed=n)) for n in range(24))
+            tasks = [asyncio.create_task(next(calls)) for _ in range(12)]
+            await asyncio.sleep(0.1)
+            os.kill(core, signal.SIGSTOP)
+            tasks += [asyncio.create_task(call) for call in calls]
             await asyncio.sleep(0.3)
-            os.kill(named(pids, "EngineCore"), signal.SIGKILL)
+            os.kill(core, signal.SIGKILL)
             return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 15)
 
         ends = loop.run(kill_under_load())
         died = [end for end in ends if not isinstance(end, Completion)]
-        assert len(died) >= 4
+        assert len(died) >= 12
         assert {type(end) for end in died} == {EngineDiedError}
         with pytest.raises(EngineDiedError, match="vLLM died: "):
             loop.run(engine.complete(prompt(8), Sampling(max_tokens=2)), timeout=10)
