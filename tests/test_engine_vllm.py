@@ -272,20 +272,21 @@ class TestCompletions:
         assert loop.run(engine.complete(prompt(5), Sampling(max_tokens=4))).completion_tokens == 4
 
     def test_cancelling_frees_the_slots(self, engine: Engine, loop: Loop) -> None:
+        """Four times as many long calls as there are slots: uncancelled, they would hold them for four rounds."""
         long = Sampling(max_tokens=900)
 
         async def fill_cancel_and_ask() -> tuple[float, float]:
             whole = (await engine.complete(prompt(6), long)).seconds
-            tasks = [asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS)]
-            await asyncio.sleep(whole / 8)
+            tasks = [asyncio.create_task(engine.complete(prompt(n), long)) for n in range(4 * SLOTS)]
+            await asyncio.sleep(0.05)
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
-            assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+            assert sum(isinstance(end, asyncio.CancelledError) for end in ended) >= 3 * SLOTS
             return whole, (await engine.complete(prompt(99), Sampling(max_tokens=4))).seconds
 
         whole, short = loop.run(fill_cancel_and_ask())
-        assert short < whole / 2
+        assert short < whole
 
 
 # Defined after everything that needs the shared engine, which it kills.

@@ -20,6 +20,7 @@ COMMANDS = {
     "reproduce": "make a published leaderboard row again, with the table",
     "verify": "the smallest honest check of an installation against a published row",
     "fetch": "download all that a published row needs, for machines without a network",
+    "synthesize": "make training lists with a teacher's reasoning",
     "show": "show one query before and after reranking",
     "report": "make one HTML page of what reranking did, query by query",
 }
