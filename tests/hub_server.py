@@ -7,14 +7,16 @@ It answers what huggingface_hub asks for single files (HEAD and GET, with Range)
         ...                              # a process with HF_ENDPOINT=server.url
         assert server.asked("examples/x.parquet") == 2
 
-Names of files: `datasets/<owner>/<name>/<path>` for a hub data set, `<owner>/<name>/<path>` for raw files; every
-revision and commit serves the same bytes. Faults: `404`, `500`, `gated`, `truncate` (half of the body, then
-the connection ends), `other` (as many bytes, but zeros). `stop()` frees the port, `start()` takes the same one.
+Names of files: `datasets/<owner>/<name>/<path>` for a hub data set, `<owner>/<name>/<path>` for models (which are
+listed, too) and raw files; every revision and commit serves the same bytes. Faults: `404`, `500`, `gated`,
+`truncate` (half of the body, then the connection ends), `other` (as many bytes, but zeros). `stop()` frees the
+port, `start()` takes the same one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -27,7 +29,8 @@ from types import TracebackType
 from typing import Any, Self
 
 COMMIT = "3066d29c9651a576c8aba4832d249807b181ecae"
-_HUB = re.compile(r"/(?P<repo>datasets/[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
+_HUB = re.compile(r"/(?P<repo>(datasets/)?[^/]+/[^/]+)/resolve/(?P<commit>[^/]+)/(?P<path>.+)")
+_MODEL = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?P<kind>/revision/|/tree/)?[^/]*")
 _RAW = re.compile(r"/(?P<repo>[^/]+/[^/]+)/(?P<commit>[0-9a-f]{40})/(?P<path>.+)")
 
 
@@ -135,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.hub.requests.append((self.command, path))
         fault = self.hub.take_fault(path, body=body)
+        if (model := _MODEL.fullmatch(path)) and self._list(f"{model['repo']}/", model["kind"] == "/tree/"):
+            return
         found = _HUB.fullmatch(path) or _RAW.fullmatch(path)
         content = self.hub.files.get(f"{found['repo']}/{found['path']}") if found else None
         if fault in ("500", "gated") or fault == "404" or found is None or content is None:
@@ -158,6 +163,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent[start:end])
             if fault == "truncate":
                 self.close_connection = True
+
+    def _list(self, folder: str, tree: bool) -> bool:
+        """What the hub tells of a model, or of its files; False when there is none of that name."""
+        names = [name for name in self.hub.files if name.startswith(folder)]
+        sizes = {name.removeprefix(folder): len(self.hub.files[name]) for name in names}
+        if not sizes:
+            return False
+        files = [{"type": "file", "path": name, "size": size, "oid": COMMIT} for name, size in sizes.items()]
+        siblings = [{"rfilename": name, "size": size} for name, size in sizes.items()]
+        about = {"id": folder.rstrip("/"), "sha": COMMIT, "siblings": siblings}
+        body = json.dumps(files if tree else about).encode()
+        self._head(200, {"Content-Type": "application/json", "Content-Length": str(len(body))})
+        self.wfile.write(body)
+        return True
 
     def _range_start(self) -> int:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from benchmark_world import REAL, World, real_world, small_world
 from http_server import Server
-from hub_server import HubServer
+from hub_server import COMMIT, HubServer
 
 from reasonrank_pyserini import read_run
 
@@ -263,6 +263,36 @@ def test_fetched_files_are_enough_without_a_network(machine: Machine, server: Se
     assert len(machine.hub.requests) == asked
     again = machine.run("fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to)
     assert "0 B  to fetch; 4 of 4 are here already" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_fetched_model_runs_without_a_network(tiny_model: Path, tmp_path: Path) -> None:
+    world = small_world(tmp_path)
+    world.files |= {f"someone/tiny/{path.name}": path.read_bytes() for path in tiny_model.iterdir()}
+    size = sum(path.stat().st_size for path in tiny_model.iterdir())
+    (tmp_path / "small.toml").write_text("reasoning_tokens = 8\nanswer_tokens = 8\n")
+    with HubServer(world.files) as hub:
+        machine = Machine(world, hub)
+        needed = ("bright", *SMALL, "--runs", world.runs, "--model", "someone/tiny")
+        fetched = machine.run("fetch", *needed, "--to", tmp_path / "disk")
+        assert fetched.returncode == 0, fetched.stderr
+        assert f"{size / 1e3:.1f} kB  someone/tiny" in fetched.stderr
+    machine.env |= dict(line.removeprefix("export ").split("=", 1) for line in fetched.stdout.splitlines())
+    asked = (
+        "--engine",
+        "transformers",
+        "--engine-arg",
+        "device=cpu",
+        "--profile",
+        "small.toml",
+        "--max-failed",
+        "1",
+    )
+    done = machine.run("reproduce", *needed, *asked, "-o", tmp_path / "out")
+    assert done.returncode == 4, done.stderr
+    manifest = json.loads((tmp_path / "out" / "pony" / "manifest.json").read_text())
+    assert (manifest["model"], manifest["windows"]) == ("someone/tiny", WINDOWS // 2)
+    assert manifest["configuration"]["model"]["revision"] == COMMIT
 
 
 def test_verify_ends_in_a_line_for_the_log(server: Server, tmp_path: Path) -> None:
