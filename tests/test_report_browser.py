@@ -249,9 +249,12 @@ def test_a_large_report_paints_within_a_second(browser: Any, tmp_path: Path) -> 
     named = [word for name in ("corpus", "topics", "qrels", "run") for word in (f"--{name}", str(made[name]))]
     path = make(tmp_path / "page.html", made["out"], *named)
     assert path.stat().st_size < 40e6
+    paints = []
+    for _ in range(3):  # the best counts: a busy machine may be late, a page that parses everything always is
+        with View(browser, path) as page:
+            paints.append(page.evaluate("performance.getEntriesByType('paint')[0].startTime"))
+    assert 0 < min(paints) < 1000
     with View(browser, path) as page:
-        paints = page.evaluate("performance.getEntriesByType('paint').map((entry) => entry.startTime)")
-        assert 0 < min(paints) < 1000
         count(page, "1,384 queries")
         page.get_by_label("Search").fill("q777/passage_5.txt")
         count(page, "1 of 1,384 queries")
