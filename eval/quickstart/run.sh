@@ -24,3 +24,4 @@ reasonrank retrieve "${data[@]}" --method bm25 --k 10 -o "$out/bm25.trec"
 reasonrank rerank --run "$out/bm25.trec" "${data[@]}" "${engine[@]}" --overwrite -o "$out/reranked"
 reasonrank show "$out/reranked" --query glass --top 5
 reasonrank evaluate --run "$out/reranked/run.trec" --baseline "$out/bm25.trec" --qrels "$here/qrels.txt" -m nDCG@10 RR@10
+reasonrank report "$out/reranked" "${data[@]}" --qrels "$here/qrels.txt" -o "$out/report.html"
