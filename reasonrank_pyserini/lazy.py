@@ -13,6 +13,10 @@ INSTALL = {
     "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use --engine transformers)",
     "faiss": "pip install 'reasonrank-pyserini[dense]'",
     "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
+    **dict.fromkeys(
+        ("accelerate", "datasets", "inscriptis", "lxml", "matplotlib", "peft", "trl"),
+        "pip install 'reasonrank-pyserini[train]'",
+    ),
 }
 
 

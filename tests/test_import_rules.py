@@ -72,6 +72,10 @@ def test_pure_rooms_import_no_machinery(path: Path) -> None:
     assert rooms <= PURE_MAY | {""}
 
 
+def test_the_reward_imports_nothing_of_ours() -> None:
+    assert not ours(PACKAGE / "training" / "rewards.py")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nobody_imports_an_adapter(path: Path) -> None:
     own = name_of(path)
@@ -92,7 +96,10 @@ def test_the_front_loads_nothing_heavy(line: str) -> None:
     "arguments",
     [
         ["--help"],
-        *([name, "--help"] for name in ("rerank", "retrieve", "evaluate", "reproduce", "fetch", "report")),
+        *(
+            [name, "--help"]
+            for name in ("rerank", "retrieve", "evaluate", "reproduce", "fetch", "report", "synthesize")
+        ),
     ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:

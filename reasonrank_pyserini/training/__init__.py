@@ -1,0 +1,1 @@
+"""Training data and training of listwise rerankers that reason before they rank."""
