@@ -20,9 +20,9 @@ from .types import Document
 def cache_root() -> Path:
     """Where caches live: `$REASONRANK_CACHE`, else `$XDG_CACHE_HOME/reasonrank-pyserini`, else under `~/.cache`."""
     if chosen := os.environ.get("REASONRANK_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "reasonrank-pyserini"
+    return Path(os.path.expanduser(base)) / "reasonrank-pyserini"
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

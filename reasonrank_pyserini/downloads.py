@@ -60,7 +60,7 @@ class HubFile:
 
         found = try_to_load_from_cache(self.repo, self.path, revision=self.revision, repo_type=self.repo_type)
         path = Path(found) if isinstance(found, str) else None
-        return path if path is not None and _problem(path, self) is None else None
+        return path if path is not None and _right(path, self) else None
 
     def fetch(self) -> Path:
         from huggingface_hub import hf_hub_download
@@ -73,7 +73,11 @@ class HubFile:
             if not isinstance(error, OSError | ValueError) and not from_http_library(error):
                 raise
             raise InputError(_hub_advice(self, error)) from error
-        if problem := _problem(path, self):
+        try:
+            problem = _problem(path, self)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        if problem is not None:
             _forget(path)
             raise InputError(
                 f"{self.name} at {self.revision} is not the file expected ({problem}); it has been removed "
@@ -109,7 +113,7 @@ class WebFile:
         return cache_root() / "files" / self.sha256[:32] / self.url.rpartition("/")[2]
 
     def cached(self) -> Path | None:
-        return self.place if self.place.is_file() and _problem(self.place, self) is None else None
+        return self.place if _right(self.place, self) else None
 
     def fetch(self) -> Path:
         if (here := self.cached()) is not None:
@@ -154,24 +158,37 @@ def _download(address: str, path: Path) -> None:
 
 def _problem(path: Path, expected: HubFile | WebFile, *, remember: bool = True) -> str | None:
     """What is wrong with a file, None when nothing is; a verified file is not read a second time."""
-    try:
-        state = path.stat()
-        if expected.size is not None and state.st_size != expected.size:
-            return f"{state.st_size} bytes instead of {expected.size}"
-        checksums = {name: sum for name in ("md5", "sha256") if (sum := getattr(expected, name, None))}
-        marker = _marker(path, state, checksums)
-        if not checksums or (remember and marker.is_file()):
-            return None
-        for name, checksum in checksums.items():
-            if (found := _digest(path, name)) != checksum:
-                return f"{name} {found} instead of {checksum}"
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
+    state = path.stat()
+    if expected.size is not None and state.st_size != expected.size:
+        return f"{state.st_size} bytes instead of {expected.size}"
+    checksums = {name: sum for name in ("md5", "sha256") if (sum := getattr(expected, name, None))}
+    marker = _marker(path, state, checksums)
+    if not checksums or (remember and _is_there(marker)):
+        return None
+    for name, checksum in checksums.items():
+        if (found := _digest(path, name)) != checksum:
+            return f"{name} {found} instead of {checksum}"
     if remember:
         with contextlib.suppress(OSError):  # without the marker it is only verified again
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
     return None
+
+
+def _right(path: Path, expected: HubFile | WebFile) -> bool:
+    """Whether a file is there, can be read and is the one expected."""
+    try:
+        return path.is_file() and _problem(path, expected) is None
+    except OSError:
+        return False
+
+
+def _is_there(marker: Path) -> bool:
+    """Whether the marker can be seen; without it a file is only verified again."""
+    try:
+        return marker.is_file()
+    except OSError:
+        return False
 
 
 def _marker(path: Path, state: os.stat_result, checksums: dict[str, str]) -> Path:

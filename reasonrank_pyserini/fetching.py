@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,20 @@ from .datasets import Dataset, Fetchable
 from .downloads import HubFile, RemoteFile
 from .errors import InputError
 from .hub import MODEL_FILES, TOKENIZER_FILES, cached_file, folder_of, local_folder
+from .lazy import resolve
 
-FOLDERS = {"HF_HOME": "huggingface", "REASONRANK_CACHE": "reasonrank", "IR_DATASETS_HOME": "ir_datasets"}
+FOLDERS = {
+    "HF_HOME": "huggingface",
+    "HF_HUB_CACHE": "huggingface/hub",
+    "REASONRANK_CACHE": "reasonrank",
+    "IR_DATASETS_HOME": "ir_datasets",
+    "PYSERINI_CACHE": "pyserini",
+}
 """The caches by the variable that places them, and their names below one folder."""
+
+
+INDEXES = {"prebuilt": "reasonrank_pyserini.first_stages.prebuilt:find_index"}
+"""What fetches a prebuilt index."""
 
 
 class Item(Protocol):
@@ -92,11 +104,18 @@ class ModelItem:
 
     @property
     def missing(self) -> bool:
-        """Whether configuration or weights are not here; a download that was interrupted is not told from none."""
+        """Whether configuration, tokenizer or any file of the weights is not here."""
         if local_folder(self.model) is not None:
             return False
         config = cached_file(self.model, self.revision, "config.json")
-        return config is None or not any(config.parent.glob("*.safetensors"))
+        if config is None:
+            return True
+        index = config.with_name("model.safetensors.index.json")
+        weights = {"model.safetensors"}
+        if index.is_file():
+            weights = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        tokenizer = any(config.with_name(name).is_file() for name in ("tokenizer.json", "vocab.json"))
+        return not tokenizer or not all(config.with_name(name).is_file() for name in weights)
 
     def fetch(self) -> None:
         folder_of(self.model, self.revision, (*MODEL_FILES, *TOKENIZER_FILES))
@@ -118,6 +137,22 @@ class CollectionItem:
         self.dataset.queries()
         self.dataset.qrels()
         self.dataset.documents.get_many(["0"])
+
+
+@dataclass(frozen=True, slots=True)
+class IndexItem:
+    """A prebuilt index of Pyserini's, which downloads it by itself."""
+
+    index: str
+    size: int | None = None
+    missing: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.index} (index, through Pyserini)"
+
+    def fetch(self) -> None:
+        resolve("index source", "prebuilt", INDEXES)(self.index)
 
 
 def collection_items(dataset: Dataset, variants: Sequence[str], qrels_kind: str) -> list[Item]:

@@ -20,15 +20,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 def local_folder(model: str) -> Path | None:
     """The folder when `model` is one, else None (a hub id, or nothing at all)."""
-    path = Path(model).expanduser()
-    return path if model.strip() and path.is_dir() else None
+    path = os.path.expanduser(model)
+    return Path(path) if model.strip() and os.path.isdir(path) else None
 
 
 def check_model(model: str) -> None:
     """InputError unless `model` is a folder or could be a hub id."""
     if local_folder(model) is not None:
         return
-    if Path(model).expanduser().is_file():
+    if os.path.isfile(os.path.expanduser(model)):
         raise InputError(
             f"the model {model!r} is a file: give the folder that holds it, with its config.json"
         )
@@ -94,9 +94,9 @@ def is_offline() -> bool:
 def cache_folder() -> Path:
     """Where the hub's files are: HF_HUB_CACHE, else `hub` under HF_HOME, else under ~/.cache/huggingface."""
     if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(home).expanduser() / "hub"
+    return Path(os.path.expanduser(home)) / "hub"
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -115,7 +116,7 @@ def folder_hash(folder: str | Path) -> str:
     Above `FULL_HASH_LIMIT` in all, a file counts by its size and 256 samples of 64 KiB spread evenly from
     first to last byte. Fields of config.json that only say where it was written are left out.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     paths = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
     whole = sum(path.stat().st_size for path in paths) <= FULL_HASH_LIMIT
     lines = [f"{path.name} {_weights_hash(path, whole)}" for path in paths]

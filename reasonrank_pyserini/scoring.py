@@ -90,7 +90,7 @@ def parse_measure(name: str | Measure) -> Measure:
             # not one of ir_measures' own names; trec_eval's are tried next
             if len(found := _trec_measures(name)) == 1:
                 return _checked(found[0])
-    examples = ("nDCG@10", "AP", "P@30", "R@100", "RR@10", "ERR@20", "AP(rel=2)", "RBP(p=0.8)", "Judged@10")
+    examples = ("nDCG@10", "AP", "P@30", "R@100", "RR@10", "ERR@20", "AP(rel=2)", "Judged@10")
     raise UnknownNameError("measure", name[:_LONGEST_NAME], examples, "any name of ir_measures or trec_eval")
 
 

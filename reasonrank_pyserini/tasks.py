@@ -13,6 +13,9 @@ from .runfolder import RunFolder
 from .types import Candidate, Query, Ranking, Step, TaskQuery
 from .work import Work
 
+TAG = "reasonrank"
+"""The last column of a run."""
+
 
 class Task:
     """A work and the folder that its result goes to; `run` fills as rankings come, `tally` counts windows."""

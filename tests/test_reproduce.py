@@ -156,6 +156,22 @@ def test_shards_merge_into_the_whole(machine: Machine, server: Server, tmp_path:
     assert "another configuration" in last(other)
 
 
+def test_shards_of_two_partitions_are_not_added_up(machine: Machine, server: Server, tmp_path: Path) -> None:
+    for shard in ("1/2", "2/2", "1/3"):
+        assert machine.reproduce(tmp_path, "--shard", shard, server=server).returncode == 0
+    done = machine.reproduce(tmp_path, "--merge", server=server)
+    assert done.returncode == 2
+    assert "query '0' is in several shards" in last(done)
+
+
+def test_what_differs_from_the_publication_is_said(machine: Machine, server: Server, tmp_path: Path) -> None:
+    asked = ("--reasoning-tokens", "64", "--window", "10", "--step", "5")
+    done = machine.reproduce(tmp_path, *asked, "--limit", "1", server=server)
+    assert done.returncode == 0, "some queries alone are not judged"
+    assert "tiny (condition reasonrank-7b, window 10, step 5)" in done.stdout
+    assert "not as published: reasoning tokens 64, model tiny, window 10, step 5" in done.stdout
+
+
 def test_repeats_share_the_queue(machine: Machine, server: Server, tmp_path: Path) -> None:
     done = machine.reproduce(tmp_path / "out", "--condition", "reasonrank-8b", "--repeat", "2", server=server)
     assert done.returncode == 0, "a sampled condition is not judged by two runs"
@@ -230,6 +246,7 @@ def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tm
         (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),
         (["--estimate", "--gpu", "h10"], "did you mean 'h100'?"),
         (["--first-stage", "bm52", "--runs", "."], "task biology"),
+        (["-o", "/dev/null/x"], "-o /dev/null/x cannot be used as a folder: /dev/null is a file"),
     ],
 )
 def test_bad_input_is_one_line(machine: Machine, tmp_path: Path, more: list[str], expected: str) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "the smallest honest check of an installation against a published row",
     "fetch": "download all that a published row needs, for machines without a network",
     "synthesize": "make training lists with a teacher's reasoning",
+    "train": "fine-tune and reinforce a reranker from a recipe",
     "show": "show one query before and after reranking",
     "report": "make one HTML page of what reranking did, query by query",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,7 @@ from ..scoring import Scores, score
 from ..statistics import Interval, bootstrap_mean
 from . import VariadicCommand
 from .judgements import read_judgements
+from .show import clean
 
 MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
 
@@ -114,7 +116,7 @@ def _repeated_notes(report: RunReport, qrels: Mapping[str, Mapping[str, int]], s
 
 def _say(notes: Sequence[str]) -> None:
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {clean(note)}", err=True)
 
 
 def _report(run: str | None, qrels: str | None, scores: Scores, per_query: bool, seed: int) -> dict[str, Any]:
@@ -135,12 +137,17 @@ def _count(scores: Scores) -> str:
 
 
 def _intervals(scores: Scores, seed: int) -> dict[str, Interval | None]:
-    """The interval of every measure's mean; None for a single query, which has none."""
+    """The interval of every measure's mean; None where there is none: for a single query, for sums."""
     columns = {name: [found[name] for found in scores.per_query.values()] for name in scores.means}
     return {
-        name: bootstrap_mean(values, seed=seed) if len(values) > 1 else None
+        name: bootstrap_mean(values, seed=seed) if _has_interval(scores.means[name], values) else None
         for name, values in columns.items()
     }
+
+
+def _has_interval(mean: float, values: Sequence[float]) -> bool:
+    """Whether the measure is a mean over several queries; some are sums over them."""
+    return len(values) > 1 and math.isclose(mean, sum(values) / len(values), rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _mean_rows(scores: Scores, seed: int) -> list[list[str]]:
@@ -154,7 +161,8 @@ def _mean_rows(scores: Scores, seed: int) -> list[list[str]]:
 def _query_rows(scores: Scores) -> list[list[str]]:
     rows = [["query", *scores.means]]
     rows += [
-        [query, *(f"{found[name]:.4f}" for name in scores.means)] for query, found in scores.per_query.items()
+        [clean(query), *(f"{found[name]:.4f}" for name in scores.means)]
+        for query, found in scores.per_query.items()
     ]
     return rows
 

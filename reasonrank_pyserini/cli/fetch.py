@@ -9,13 +9,13 @@ from shlex import quote
 
 import click
 
+from ..conditions import NAMES
 from ..errors import InputError
 from . import VariadicCommand
-from .reproduce import BENCHMARKS
 
 
 @click.command(cls=VariadicCommand)
-@click.argument("benchmark", type=click.Choice(BENCHMARKS), default="bright")
+@click.argument("benchmark", type=click.Choice(NAMES), default="bright")
 @click.option("--condition", metavar="NAME", help="What will be reproduced.  [default: reasonrank-7b]")
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
 @click.option("--model", metavar="M", help="Another model than the condition's.")

@@ -9,14 +9,14 @@ from ..conditions import BENCHMARKS, Condition, find_condition, first_stage, ups
 from ..datasets import Dataset, load_dataset
 from ..downloads import WebFile
 from ..errors import InputError, UnknownNameError
-from ..fetching import FileItem, Item, ModelItem, collection_items
-from ..reproduce import FIRST_STAGES
+from ..fetching import FileItem, IndexItem, Item, ModelItem, collection_items
+from ..reproduce import FIRST_STAGES, prebuilt_index
 from .reproduce_inputs import DEFAULT, task_names
 
 
 def needed(benchmark: str, flags: Mapping[str, Any], *, with_model: bool) -> list[Item]:
     """Everything for the condition's tasks; InputError for names that do not exist."""
-    condition = find_condition(benchmark, flags["condition"] or DEFAULT[benchmark])
+    condition = find_condition(benchmark, flags["condition"] or DEFAULT)
     model = flags["model"] or condition.model
     revision = condition.revision if model == condition.model else None
     items: list[Item] = [ModelItem(model, revision)] if with_model and model else []
@@ -37,7 +37,7 @@ def _first_stage(
 ) -> tuple[list[Item], list[str]]:
     """The run to fetch, or the query variant that a search will need."""
     source = first_stage(condition.benchmark, condition.first_stage)
-    how = flags["first_stage"] or (source.method if source.method and not source.upstream else "upstream")
+    how = flags["first_stage"] or source.usual
     if how not in FIRST_STAGES:
         raise UnknownNameError("first stage", how, FIRST_STAGES)
     if flags["runs"] is not None:
@@ -45,4 +45,5 @@ def _first_stage(
     if how == "upstream":
         run = source.upstream.get(task)
         return ([FileItem(WebFile(upstream_url(run), run.sha256, run.size))] if run else []), []
-    return [], [source.query_variant] if source.query_variant in dataset.variants() else []
+    index: list[Item] = [IndexItem(prebuilt)] if (prebuilt := prebuilt_index(dataset)) else []
+    return index, [source.query_variant] if source.query_variant in dataset.variants() else []

@@ -35,6 +35,23 @@ def check_output(path: str) -> None:
         raise InputError(f"-o {path}: no permission to write in {parent}")
 
 
+def check_folder(path: Path) -> None:
+    """InputError when no folder can be at `path`: asked before the work; nothing is made."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError(f"-o {path} cannot be used as a folder: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"-o {path}: no permission to write in {there}")
+
+
+def make_folder(path: Path) -> None:
+    """The output folder, made if it is not there; InputError when it cannot be used."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-o {path} cannot be used as a folder: {error.strerror}") from error
+
+
 @contextmanager
 def clean_stdout() -> Iterator[None]:
     """During the block whatever is printed, also by C and Java code, goes to standard error."""

@@ -148,7 +148,8 @@ def _own(result: Result, given: Sources, kind: str) -> Sources:
 
 def _readable(dataset: Dataset, result: Result) -> Docstore:
     """The documents, after a try."""
-    dataset.documents.get_many(result.outcomes[0].before[:1])
+    shown = next((outcome.before for outcome in result.outcomes if outcome.before), ())
+    dataset.documents.get_many(shown[:1] or ["0"])
     return dataset.documents
 
 

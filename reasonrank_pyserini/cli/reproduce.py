@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
+from ..conditions import NAMES
 from ..errors import InputError
 from . import VariadicCommand
 from .engine_options import engine_options, setting_options
 from .run_again import run_again
 
-BENCHMARKS = ("bright", "r2med", "beir")
 OUTSIDE, KEPT = 4, 3
 """Exit statuses: all was done, but a score is outside the tolerance; windows failed and were kept."""
 
 
 @click.command(cls=VariadicCommand)
-@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.argument("benchmark", type=click.Choice(NAMES))
 @click.option("--condition", metavar="NAME", help="What to reproduce: see --list.  [default: reasonrank-7b]")
 @click.option("--list", "list_only", is_flag=True, help="List the conditions and stop.")
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
@@ -63,6 +63,7 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
       reasonrank reproduce bright --judge oracle --tasks biology stackoverflow -o ceiling/
       reasonrank reproduce r2med --condition reasonrank-32b --estimate --gpu h100 --gpus 4 --price 2.5
     """
+    from .outputs import check_folder
     from .reproduce_job import Reproduction
 
     if list_only:
@@ -75,6 +76,8 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
     if flags["merge"] and flags["shard"]:
         raise InputError("--merge unites what --shard made: give one of them")
     with run_again():
+        if flags["output"] is not None:
+            check_folder(flags["output"])
         job = Reproduction.prepare(benchmark, flags, sys.argv[1:])
         for note in job.notes():
             click.echo(f"reasonrank: {note}", err=True)

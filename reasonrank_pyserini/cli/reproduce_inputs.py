@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from ..caches import cache_root
 from ..conditions import BENCHMARKS, Condition, find_condition, first_stage
 from ..datasets import Dataset, load_dataset
 from ..errors import InputError
@@ -15,8 +15,11 @@ from ..types import ScoredDocument
 from ..work import Work, clean_run, from_run
 from .rerank_job import oracle_noise
 
-CHANGEABLE = ("model", "window", "step", "passes", "depth", "passage_tokens", "reasoning_tokens")
-DEFAULT = {"bright": "reasonrank-7b", "r2med": "reasonrank-7b", "beir": "reasonrank-7b"}
+PUBLISHED = ("model", "window", "step", "passes", "depth", "passage_tokens")
+"""Flags whose published value is the condition's."""
+UNPUBLISHED = ("reasoning_tokens", "profile", "first_stage")
+"""Flags that leave the published way whenever they are given."""
+DEFAULT = "reasonrank-7b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class TaskInput:
 
 
 def asked_condition(benchmark: str, flags: Mapping[str, Any]) -> Condition:
-    condition = find_condition(benchmark, flags["condition"] or DEFAULT[benchmark])
+    condition = find_condition(benchmark, flags["condition"] or DEFAULT)
     if condition.kind == "reference":
         raise InputError(
             f"condition {condition.name} holds the numbers of others and cannot be run: "
@@ -46,16 +49,17 @@ def asked_condition(benchmark: str, flags: Mapping[str, Any]) -> Condition:
 
 
 def filled(condition: Condition, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were left out, from the condition; `asked_NAME` where the user changed it."""
+    """The flags that were left out, from the condition; `changed`: what the user asked for otherwise, by name."""
     found: dict[str, Any] = {}
-    for name in CHANGEABLE:
-        published = getattr(condition, name, None) or None
-        asked = flags[name]
+    changed = {name: flags[name] for name in UNPUBLISHED if flags[name] is not None}
+    for name in PUBLISHED:
+        published, asked = getattr(condition, name) or None, flags[name]
         found[name] = asked if asked is not None else published
-        found[f"asked_{name}"] = asked is not None and published is not None and asked != published
-    if flags["revision"] is None and not found["asked_model"]:
+        if published is not None and asked not in (None, published):
+            changed[name] = asked
+    if flags["revision"] is None and "model" not in changed:
         found["revision"] = condition.revision
-    return found
+    return {**found, "changed": changed}
 
 
 def task_names(condition: Condition, names: Sequence[str]) -> list[str]:
@@ -75,10 +79,17 @@ def open_task(
         )
     dataset = load_dataset(id)
     source = first_stage(condition.benchmark, condition.first_stage)
-    keep = flags["output"] / "first-stage" if flags["output"] else Path("first-stage")
+    keep = cache_root() if flags["estimate"] else flags["output"]
     first = first_run(
-        condition, source, name, dataset, how=flags["first_stage"], runs=flags["runs"], keep=keep
+        condition,
+        source,
+        name,
+        dataset,
+        how=flags["first_stage"],
+        runs=flags["runs"],
+        keep=keep / "first-stage",
     )
+    shard = parse_shard(flags["shard"])
     work = from_run(
         first.path,
         None if light else dataset.queries(),
@@ -87,7 +98,7 @@ def open_task(
         depth=depth,
         excluded=dataset.excluded,
         limit=flags["limit"],
-        shard=(parse_shard(flags["shard"]).number, parse_shard(flags["shard"]).of),
+        shard=(shard.number, shard.of),
         rename=None if light else getattr(dataset, "hub_ids", None),
         hashes={"dataset": dataset.id},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,9 +29,12 @@ from ..reproduce import (
 from ..runfile import read_run
 from ..runfolder import RunFolder
 from ..tasks import windows
+from ..trace import read_manifest
+from ..types import ScoredDocument
 from .estimate import modelled_lines
+from .outputs import make_folder
 from .progress import Progress
-from .reproduce_inputs import CHANGEABLE, TaskInput, asked_condition, filled, open_task, task_names
+from .reproduce_inputs import TaskInput, asked_condition, filled, open_task, task_names
 from .rerank_job import fitted, make_plan, oracle_noise, plan_notes, setting_flags, work_configuration
 
 
@@ -76,10 +78,7 @@ class Reproduction:
     @cached_property
     def output(self) -> Path:
         folder = shard_folder(self.flags["output"], self.shard)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be used as output folder: {error.strerror}") from error
+        make_folder(folder)
         return folder
 
     @property
@@ -128,7 +127,7 @@ class Reproduction:
                         journal, tokenizer=self.tokenizer, on_error=self.flags["on_error"],
                         watch=progress.add, say=progress.say, command=self.command,
                     )  # fmt: skip
-        return sum(json.loads((p.folder / "manifest.json").read_text())["errors"] for p in self._parts())
+        return sum(read_manifest(part.folder)["errors"] for part in self._parts())
 
     def merge(self) -> int:
         """Unite the shards of every task; the number of failed windows in them."""
@@ -143,7 +142,7 @@ class Reproduction:
                     raise InputError(
                         f"{where} holds no finished shard of {name}: run --shard 1/N to N/N first"
                     )
-            errors += json.loads((part.folder / "manifest.json").read_text())["errors"]
+            errors += read_manifest(part.folder)["errors"]
         return errors
 
     def table(self) -> Leaderboard:
@@ -154,6 +153,7 @@ class Reproduction:
         runs = self.flags["runs"]
         candidates = None if own else f"runs in {runs}" if runs else self.tasks[0].first.origin
         board = collect(self.shown(), outcomes, candidates=candidates)
+        make_folder(self.output / "scores")
         write_tables(self.output, board, outcomes, {"first_stage_runs": stages})
         return board
 
@@ -168,8 +168,8 @@ class Reproduction:
             condition = replace(condition, label=f"Judge {self.flags['judge']}", sampled=sampled, note="")
         elif changed := self.changed:
             note = "; ".join(filter(None, [condition.note, f"not as published: {changed}"]))
-            model = self.flags["model"] if self.flags["asked_model"] else None
-            condition = replace(condition, label=model or condition.label, note=note)
+            label = self.flags["changed"].get("model", condition.label)
+            condition = replace(condition, label=label, note=note)
         if isinstance(plan, OraclePlan) or self.flags["limit"]:
             condition = replace(condition, published={}, average=None)
         return condition
@@ -177,8 +177,7 @@ class Reproduction:
     @property
     def changed(self) -> str:
         """What the user asked for otherwise than published, in words; empty when nothing."""
-        names = [name for name in CHANGEABLE if self.flags.get(f"asked_{name}")]
-        return ", ".join(f"{name.replace('_', ' ')} {self.flags[name]}" for name in names)
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.flags["changed"].items())
 
     def per_query(self) -> dict[str, list[float]]:
         """Task -> the measure of every query, averaged over the repeats."""
@@ -201,4 +200,10 @@ class Reproduction:
         if self.plan is None:
             return Outcome(task.name, qrels, None, [first])
         parts = [part for part in self._parts() if part.task == task.name]
-        return Outcome(task.name, qrels, first, [read_run(part.folder / "run.trec") for part in parts])
+        return Outcome(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+
+
+def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:
+    """The run of a finished task; one whose queries all had no candidates is an empty file."""
+    path = folder / "run.trec"
+    return read_run(path) if path.stat().st_size else {}

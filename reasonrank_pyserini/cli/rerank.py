@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from ..tasks import TAG
 from . import VariadicCommand
 from .collection import corpus_options
 from .engine_options import engine_options, judge_options, setting_options
@@ -34,7 +35,7 @@ from .outputs import DOCID_STYLES
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
               help="In run.trec: the collection's own docids, or castorini's, with _ for blanks.")  # fmt: skip
-@click.option("--tag", default="reasonrank", show_default=True, help="Last column of run.trec.")
+@click.option("--tag", default=TAG, show_default=True, help="Last column of run.trec.")
 def command(**flags: Any) -> None:
     """Rerank the candidates of a first stage with a reasoning listwise model.
 
@@ -48,6 +49,7 @@ def command(**flags: Any) -> None:
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
           --engine openai --base-url http://127.0.0.1:8000/v1 -o out/
     """
+    from ..runfile import check_tag
     from .rerank_job import Job
     from .rerank_run import run_job
 
@@ -57,6 +59,7 @@ def command(**flags: Any) -> None:
         )
     if flags["output"] is None and not flags["dry_run"]:
         raise InputError("give -o DIR, the folder for run.trec, trace.jsonl and manifest.json")
+    check_tag(flags["tag"])
     job = Job.prepare(flags, command=sys.argv[1:])
     for note in job.notes():
         click.echo(f"reasonrank: {note}", err=True)

@@ -11,7 +11,7 @@ from ..inputs import write_results
 from ..manifest import run_manifest
 from ..runfolder import RunFolder
 from ..scheduler import OnError
-from ..tasks import Task, observer, renamed, run_tasks
+from ..tasks import TAG, Task, observer, renamed, run_tasks
 from ..types import Ranking
 from .outputs import DOCID_STYLES
 from .progress import Progress
@@ -29,7 +29,8 @@ def run_job(
     docid_style: str = "hub",
 ) -> dict[str, Any]:
     """Rerank and write; returns the counts of the run. A folder that already holds this result is left alone."""
-    with RunFolder(output, job.configuration(), overwrite=overwrite) as folder:
+    written = {} if (docid_style, tag) == ("hub", TAG) else {"docid_style": docid_style, "tag": tag}
+    with RunFolder(output, {**job.configuration(), **written}, overwrite=overwrite) as folder:
         progress = Progress(job.windows, max_failed)
         if folder.finished:
             progress.say(f"{output} already holds this result: nothing to do (--overwrite runs it again)")

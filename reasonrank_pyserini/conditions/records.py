@@ -31,6 +31,11 @@ class FirstStageSource:
     method: str | None = None
     query_variant: str | None = None
 
+    @property
+    def usual(self) -> str:
+        """How its candidates are had unless the user says otherwise: "upstream", or by `method`."""
+        return self.method if self.method and not self.upstream else "upstream"
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:

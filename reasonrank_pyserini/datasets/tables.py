@@ -25,7 +25,7 @@ def table(family: str) -> dict[str, Any]:
     chosen = os.environ.get("REASONRANK_COLLECTIONS")
     if not chosen:
         return _read(ours)
-    folder = Path(chosen).expanduser()
+    folder = Path(os.path.expanduser(chosen))
     if not folder.is_dir():
         raise InputError(
             f"REASONRANK_COLLECTIONS names no folder: {folder} (it holds bright.toml or r2med.toml)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ def _read(model: str, folder: Path, dtype: Any, attention: str | None) -> Any:
 
 def _with_adapter(network: Any, adapter: str) -> Any:
     peft = require("peft", "a LoRA adapter with the transformers engine")
-    folder = Path(adapter).expanduser()
+    folder = Path(os.path.expanduser(adapter))
     if not (folder / "adapter_config.json").is_file():
         raise InputError(f"there is no adapter in {adapter!r}: give a folder with adapter_config.json")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -77,7 +78,7 @@ def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 def find_faiss_index(index: str | Path) -> Path:
     """The folder of a Faiss index: the one given, or that of a prebuilt index, which Pyserini downloads."""
-    folder = Path(index).expanduser()
+    folder = Path(os.path.expanduser(index))
     if folder.is_dir():
         return _checked(folder)
     if folder.exists() or isinstance(index, Path) or index.startswith((".", "~", "/")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tarfile
 import urllib.request
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def find_index(index: str | Path) -> Path:
     InputError for a folder without an index, a prebuilt index of another kind, a failed download;
     UnknownNameError for a name that Pyserini does not know.
     """
-    path = Path(index).expanduser()
+    path = Path(os.path.expanduser(index))
     if path.is_dir():
         return _checked(path)
     if path.exists():

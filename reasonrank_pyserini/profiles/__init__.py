@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -103,7 +104,7 @@ def load_profile(path: str | Path) -> Profile:
     `extends` is the name of a shipped profile; `name` defaults to the file's. A file that cannot be used:
     InputError or FileFormatError, with the line where it is known.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -120,7 +121,7 @@ def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profil
     """
     if explicit is not None:
         file = str(explicit) not in profile_names() and (
-            str(explicit).endswith(".toml") or Path(explicit).expanduser().is_file()
+            str(explicit).endswith(".toml") or Path(os.path.expanduser(explicit)).is_file()
         )
         return (load_profile(explicit) if file else shipped_profile(str(explicit))), True
     name = model_name(model).lower()
@@ -132,7 +133,7 @@ def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profil
 
 def model_name(model: str) -> str:
     """A model's plain name: the last part of its id, or its folder's; in a hub cache the repository's."""
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     parts = path.resolve().parts if path.is_dir() else path.parts
     cached = [part.rpartition("--")[2] for part in parts if part.startswith("models--")]
     return (cached or parts or ("",))[-1]

@@ -22,8 +22,7 @@ def make_index(
 ) -> dict[str, Any]:
     """The page's data apart from passages, windows and what only a search reads."""
     scored = [score_result(result, sources) for result, sources in results]
-    names = (result.name for result, _ in results)
-    known = {name: one for name, one in zip(names, scored, strict=True) if one is not None}
+    known = {str(place): one for place, one in enumerate(scored) if one is not None}
     return {
         "title": title,
         "version": __version__,

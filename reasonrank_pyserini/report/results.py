@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,12 +123,12 @@ def _is_result(path: Path) -> bool:
 
 
 def _distinct(folders: Mapping[Path, str]) -> dict[Path, str]:
-    """Names that tell the folders apart: a name that several have is preceded by its parent's."""
-    names = list(folders.values())
-    return {
-        path: name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
-        for path, name in folders.items()
-    }
+    """Names that tell the folders apart: where several have one, the parent's before it, else the whole path."""
+    found = dict(folders)
+    for longer in (lambda path: f"{path.resolve().parent.name}/{path.resolve().name}", str):
+        counts = Counter(found.values())
+        found = {path: name if counts[name] == 1 else longer(path) for path, name in found.items()}
+    return found
 
 
 def _leaderboard(path: Path) -> Mapping[str, Any]:
@@ -140,9 +141,7 @@ def _leaderboard(path: Path) -> Mapping[str, Any]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FileFormatError(path, None, "not a leaderboard: it has no list of rows")
     average = found.get("average")
-    every = [*rows, *([average] if isinstance(average, dict) else [])]
-    scale = 100 if all(abs(number(row.get("ours")) or 0) <= 1 for row in every) else 1
-    table = [_row(row, scale) for row in every]
+    table = [_row(row) for row in (*rows, *([average] if isinstance(average, dict) else []))]
     if isinstance(average, dict):
         table[-1]["task"] = str(average.get("label") or "Average")
     notes = found.get("footnotes")
@@ -154,13 +153,13 @@ def _leaderboard(path: Path) -> Mapping[str, Any]:
     }
 
 
-def _row(row: Mapping[str, Any], scale: int) -> dict[str, Any]:
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     scores = ("first_stage", "ours", "published", "difference", "low", "high")
     numbers = {name: number(row.get(name)) for name in scores}
     return {
         "task": str(row.get("task") or "Average"),
         "queries": number(row.get("queries")),
-        **{name: None if value is None else round(value * scale, 4) for name, value in numbers.items()},
+        **{name: None if value is None else round(value, 4) for name, value in numbers.items()},
         "verdict": str(row.get("verdict") or ""),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .candidates import FIRST_STAGES, FirstRun, first_run, task_file
+from .candidates import FIRST_STAGES, FirstRun, first_run, prebuilt_index, task_file
 from .queue import Part, Queue
 from .results import Outcome, collect, per_query, write_tables
 from .shards import Shard, merge_shards, parse_shard, shard_folder
@@ -19,6 +19,7 @@ __all__ = [
     "merge_shards",
     "parse_shard",
     "per_query",
+    "prebuilt_index",
     "shard_folder",
     "task_file",
     "write_tables",

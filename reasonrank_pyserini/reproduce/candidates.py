@@ -49,7 +49,7 @@ def first_run(
     """
     if runs is not None:
         return FirstRun(found := task_file(runs, task), f"file {found.name}")
-    how = how or (source.method if source.method and not source.upstream else "upstream")
+    how = how or source.usual
     if how not in FIRST_STAGES:
         raise UnknownNameError("first stage", how, FIRST_STAGES, "or give --runs DIR")
     if how == "upstream":
@@ -130,11 +130,16 @@ def _searched(
 def _stage(method: str, dataset: Dataset) -> FirstStage:
     """BM25 over Pyserini's prebuilt index of a BRIGHT task, over an index of the documents for other data sets."""
     make = resolve("method", method, METHODS)
-    if dataset.id.startswith("bright/") and hasattr(dataset, "hub_ids"):
-        return _HubIds(make(index=dataset.id.replace("/", "-"), method=method), dataset)
+    if (index := prebuilt_index(dataset)) is not None:
+        return _HubIds(make(index=index, method=method), dataset)
     identity = documents_identity(dataset)
     stage: FirstStage = make(corpus=dataset.documents, identity=identity, method=method)
     return stage
+
+
+def prebuilt_index(dataset: Dataset) -> str | None:
+    """The name of Pyserini's prebuilt index of a BRIGHT task; None for other data sets."""
+    return dataset.id.replace("/", "-") if dataset.id.startswith("bright/") else None
 
 
 class _HubIds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ from ..manifest import run_manifest
 from ..oracle import OraclePlan
 from ..runfolder import RunFolder
 from ..scheduler import OnError
-from ..tasks import Task, observer, run_tasks, windows
+from ..tasks import TAG, Task, observer, run_tasks, windows
 from ..types import Query, Step
 from ..work import Work
-
-TAG = "reasonrank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,9 @@ class Queue:
 
             def done(task: Task) -> None:
                 details = engine_details(reranker.engine) if reranker.engine is not None else {}
+                settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
                 manifest = run_manifest(
-                    self.plan.described(), task.work, self.plan.settings, task.tally, task.seconds,
+                    self.plan.described(), task.work, settings, task.tally, task.seconds,
                     command=command, details=details, tokenizer=tokenizer,
                 )  # fmt: skip
                 extra = {"task": task.name, "repeat": task.repeat}

@@ -13,8 +13,9 @@ from typing import Any
 from ..errors import InputError
 from ..runfile import read_run
 from ..runfolder import RunFolder
+from ..tasks import TAG
+from ..trace import read_manifest
 from ..types import Query
-from .queue import TAG
 
 COUNTS = ("windows", "prompt_tokens", "completion_tokens", "errors", "cached", "seconds")
 COUNTERS = ("statuses", "error_messages", "counts")
@@ -59,11 +60,15 @@ def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunF
         return False
     runs = [read_run(part / "run.trec") for part in parts if (part / "run.trec").stat().st_size]
     found = {query: [hit.id for hit in hits] for run in runs for query, hits in run.items()}
-    manifests = [json.loads((part / "manifest.json").read_text(encoding="utf-8")) for part in parts]
-    held = {query for one in manifests for query in one["configuration"]["queries"]}
+    manifests = [read_manifest(part) for part in parts]
+    held = Counter(query for one in manifests for query in one["configuration"]["queries"])
+    have = ", ".join(part.parent.name for part in parts)
+    if twice := [query for query, count in held.items() if count > 1]:
+        raise InputError(
+            f"{task}: query {twice[0]!r} is in several shards ({have}): remove those of the other partition"
+        )
     missing = [query.id for query in queries if query.id not in held]
     if missing:
-        have = ", ".join(part.parent.name for part in parts)
         raise InputError(
             f"{task}: {len(missing)} of {len(queries)} queries are in no finished shard, e.g. {missing[0]!r} "
             f"(finished: {have}): run the other shards first"

@@ -137,7 +137,7 @@ def _countdown(query: str, documents: Sequence[ScoredDocument]) -> list[tuple[st
 
 
 def _write(path: str | Path, ranked: Iterable[tuple[str, list[tuple[str, str]]]], tag: str) -> None:
-    _check("tag", tag, _one_word)
+    check_tag(tag)
     with atomic_open(path) as stream:
         for query, documents in ranked:
             _check("query id", query, _one_word)
@@ -146,6 +146,11 @@ def _write(path: str | Path, ranked: Iterable[tuple[str, list[tuple[str, str]]]]
             for rank, (document, score) in enumerate(documents, 1):
                 _check("document id", document, _inner_blanks)
                 stream.write(f"{query} Q0 {document} {rank} {score} {tag}\n")
+
+
+def check_tag(tag: str) -> None:
+    """InputError for a tag that is not one word."""
+    _check("tag", tag, _one_word)
 
 
 def _check(kind: str, text: str, fits: Callable[[bytes], bool]) -> None:
