@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .datasets import Docstore
 from .errors import InputError
-from .types import Candidate, Document
+from .inputs.records import record_of
+from .types import TEXT_FIELDS, Candidate, Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Textless:
 def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tuple[Candidate, ...]:
     """Candidates in the given order, the first of each docid kept.
 
-    Accepts Candidates, Documents, Pyserini hits, RankLLM candidates ({"docid", "score", "doc"}), records
+    Accepts Candidates, Documents, Pyserini hits, RankLLM candidates (objects or {"docid", "score", "doc"}), records
     ({"id" or "docid", "text"/"contents"/...}), (docid, text) pairs and plain texts (docid is then the
     position from 1). `documents` gives the text of hits that carry none. InputError for anything else.
     """
@@ -56,6 +56,10 @@ def _one(item: Any, position: int) -> Candidate | _Textless:
         return _from_mapping(item, position)
     if isinstance(item, tuple) and len(item) == 2 and all(isinstance(part, str) for part in item):
         return Candidate(Document(item[0], item[1]), rank=position)
+    if hasattr(item, "docid") and isinstance(
+        getattr(item, "doc", None), Mapping | str
+    ):  # RankLLM's Candidate
+        return _from_mapping({"docid": item.docid, "score": item.score, "doc": item.doc}, position)
     if hasattr(item, "docid") and hasattr(item, "score"):
         return _from_hit(item, position)
     raise InputError(
@@ -64,14 +68,18 @@ def _one(item: Any, position: int) -> Candidate | _Textless:
     )
 
 
-def _from_mapping(item: Mapping[str, Any], position: int) -> Candidate:
+def _from_mapping(item: Mapping[str, Any], position: int) -> Candidate | _Textless:
     id = next((item[name] for name in ("docid", "id", "_id") if item.get(name) is not None), None)
     if id is None:
         has = ", ".join(map(str, item)) or "nothing"
         raise InputError(f"candidate {position} has no 'docid' or 'id': it has {has}")
-    record = item.get("doc", item)
-    record = record if isinstance(record, Mapping) else {"text": record}
-    return Candidate(Document.from_record(str(id), record), float(item.get("score") or 0.0), position)
+    score, record = float(item.get("score") or 0.0), item.get("doc", item)
+    record = record_of(record) if isinstance(record, str) else record
+    fields = (*TEXT_FIELDS, "content")
+    text = next((record[name] for name in fields if record.get(name) is not None), None) if record else None
+    if text is None:
+        return _Textless(str(id), score, position)
+    return Candidate(Document(str(id), str(text), str(record.get("title") or "")), score, position)
 
 
 def _from_hit(hit: Any, position: int) -> Candidate | _Textless:
@@ -93,11 +101,4 @@ def _raw(hit: Any) -> str | None:
 
 def document_of_raw(id: str, raw: str) -> Document:
     """The document behind an index's stored text: a JSON record's fields, else the text as it is."""
-    if raw.lstrip().startswith("{"):
-        try:
-            record = json.loads(raw)
-        except ValueError:
-            return Document(id, raw)
-        if isinstance(record, dict):
-            return Document.from_record(id, record)
-    return Document(id, raw)
+    return Document.from_record(id, record_of(raw))

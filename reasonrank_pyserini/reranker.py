@@ -169,6 +169,8 @@ class Reranker:
 
     def close(self) -> None:
         """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
+        if threading.current_thread() is self._thread:
+            raise ClosedError("a Reranker cannot be closed from an observer")
         with self._closing:
             if self._closed:
                 return

@@ -37,6 +37,7 @@ class RunFolder:
         self._made = False
         self._lock = FileLock(self.path / "journal" / "lock", timeout=0)
         self._trace: TextIO | None = None
+        self._traced = False
 
     @property
     def journal(self) -> Path:
@@ -64,6 +65,10 @@ class RunFolder:
         note = self.journal / "configuration.json"
         manifest = _read_json(self.path / "manifest.json")
         held = (manifest or {}).get("configuration") or _read_json(note)
+        if held is not None and not isinstance(held, dict):
+            raise InputError(
+                f"{self.path / 'manifest.json'} is not one of ours: choose another -o, or remove it"
+            )
         mine = fingerprint(self.configuration)
         if held is not None and fingerprint(held) != mine and not self.overwrite:
             changed = _differences(held, json.loads(json.dumps(self.configuration)))
@@ -82,6 +87,7 @@ class RunFolder:
         try:
             if self._trace is None:
                 self._trace = open(self.path / "trace.jsonl.part", "w", encoding="utf-8")  # noqa: SIM115
+                self._traced = True
             self._trace.write(json.dumps(trace_line(query, step)) + "\n")
             self._trace.flush()
         except OSError as error:
@@ -90,6 +96,7 @@ class RunFolder:
     def adopt(self, traces: Sequence[Path]) -> None:
         """Take over the windows of other folders' traces, in that order, instead of tracing one's own."""
         try:
+            self._traced = True
             with open(self.path / "trace.jsonl.part", "wb") as whole:
                 for trace in traces:
                     with open(trace, "rb") as part:
@@ -104,7 +111,8 @@ class RunFolder:
             write_run(self.path / "run.trec", run, tag)
             self._close_trace()
             part = self.path / "trace.jsonl.part"
-            part.touch()
+            if not self._traced:  # a part that is there is another run's
+                part.write_bytes(b"")
             os.replace(part, self.path / "trace.jsonl")
             with atomic_open(self.path / "manifest.json") as stream:
                 json.dump({**manifest, "configuration": self.configuration}, stream, indent=1)
@@ -126,9 +134,11 @@ class RunFolder:
             if error is None:
                 raise OutputError(_cannot_write(self.path, problem)) from problem
         finally:
-            self._lock.release()
-            if kind is not None and self._made:
-                self._undo()
+            try:
+                if kind is not None and self._made:
+                    self._undo()
+            finally:
+                self._lock.release()
 
     def _undo(self) -> None:
         """Remove what this process made, if nothing was recorded in it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from typing import Literal, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
 
 from .errors import EngineDiedError, InputError, JournalError
 from .judge import Judge
-from .strategies import RankingStrategy
+from .strategies import RankingStrategy, check_order
 from .types import Candidate, ParseStatus, Query, Ranking, Step, Verdict, Window
 
 OnError = Literal["raise", "keep"]
@@ -64,7 +65,9 @@ async def _judge(
     judge: Judge, query: Query, number: int, documents: Sequence[object], on_error: OnError
 ) -> Verdict:
     try:
-        return await judge.judge(query, documents, number)  # type: ignore[arg-type]
+        verdict = await judge.judge(query, documents, number)  # type: ignore[arg-type]
+        check_order(verdict.order, len(documents))
+        return verdict
     except (EngineDiedError, JournalError, InputError):
         raise  # nothing that follows could succeed either
     except Exception as error:
@@ -97,27 +100,31 @@ async def stream(
     """
     end = object()
     iterator = iter(items)
-    pending: set[asyncio.Task[Result]] = set()
+    reader = ThreadPoolExecutor(1, "reasonrank-reader")  # its own: a blocked source starves nobody
+    reading: asyncio.Future[Any] | None = None
+    pending: set[asyncio.Future[Result]] = set()
     more = True
     try:
         while more or pending:
-            while more and len(pending) < active:
-                item = await asyncio.to_thread(next, iterator, end)
-                if item is end:
-                    more = False
-                else:
-                    pending.add(asyncio.ensure_future(work(item)))  # type: ignore[arg-type]
-                if any(task.done() for task in pending):
-                    break
-            if pending:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for position, task in enumerate(finished := list(done)):
-                    try:
-                        yield task.result()
-                    except BaseException:
-                        pending.update(finished[position + 1 :])
-                        raise
+            if more and reading is None and len(pending) < active:
+                reading = asyncio.get_running_loop().run_in_executor(reader, next, iterator, end)
+            waited = {*pending, reading} if reading is not None else pending
+            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if reading is not None and reading in done:
+                item, reading = reading.result(), None
+                more = item is not end
+                if more:
+                    pending.add(asyncio.ensure_future(work(item)))
+            finished = [task for task in pending if task in done]
+            pending.difference_update(finished)
+            for position, task in enumerate(finished):
+                try:
+                    yield task.result()
+                except BaseException:
+                    pending.update(finished[position + 1 :])
+                    raise
     finally:
+        reader.shutdown(wait=False)
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)

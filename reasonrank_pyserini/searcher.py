@@ -23,6 +23,8 @@ class RerankedHit:
     hit: Any
 
     def __getattr__(self, name: str) -> Any:
+        if name == "searcher" or name.startswith("__"):  # asked for before there is one: copy, pickle
+            raise AttributeError(name)
         return getattr(self.hit, name)
 
 

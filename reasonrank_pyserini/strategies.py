@@ -116,13 +116,16 @@ def judged(window: Window, verdicts: Sequence[Verdict]) -> Window:
     """The window in the order of its only verdict; VerdictError when that is no permutation of it."""
     if len(verdicts) != 1:
         raise VerdictError(f"one window was to be judged, {len(verdicts)} verdicts came back")
-    order = verdicts[0].order
-    if sorted(order) != list(range(len(window))):
+    check_order(verdicts[0].order, len(window))
+    return tuple(window[place] for place in verdicts[0].order)
+
+
+def check_order(order: Sequence[int], size: int) -> None:
+    """VerdictError unless `order` holds each of range(size) once."""
+    if sorted(order) != list(range(size)):
         raise VerdictError(
-            f"a verdict must hold each of 0..{len(window) - 1} once for a window of {len(window)} passages, "
-            f"not {_short(order)}"
+            f"a verdict must hold each of 0..{size - 1} once for a window of {size} passages, not {_short(order)}"
         )
-    return tuple(window[place] for place in order)
 
 
 def _short(order: Sequence[int]) -> str:

@@ -11,7 +11,8 @@ from .datasets import Docstore
 from .errors import InputError, UnknownNameError
 from .first_stage import Run, RunFirstStage
 from .inputs import read_requests
-from .runfile import read_run_report
+from .inputs.lines import check_file
+from .runfile import check_ids, read_run_report
 from .types import Candidate, Document, Query, ScoredDocument
 
 Excluded = Callable[[str], Collection[str]]
@@ -52,6 +53,7 @@ def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
         queries.append(request.query)
         counts[request.query.id] = len(request.candidates)
         duplicates += request.duplicates
+        check_ids(request.query.id, [candidate.id for candidate in request.candidates])
     chosen = select(queries, limit, ids)
     wanted = {query.id for query in chosen}
 
@@ -82,7 +84,7 @@ def from_run(
     neither). `shard` (i, n) leaves every n-th query, from the i-th. Raises InputError for queries without topic
     and candidates without text, before any model is loaded.
     """
-    report = read_run_report(path)
+    report = read_run_report(check_file(path, "run file"))
     run = _renamed(report.run, rename) if rename is not None else report.run
     known = {query.id: query for query in topics} if topics is not None else {id: Query(id, "") for id in run}
     lacking = [id for id in run if id not in known]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reasonrank_pyserini.candidates import as_candidates
+from reasonrank_pyserini.candidates import as_candidates, document_of_raw
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.types import Candidate, Document
 
@@ -67,3 +67,34 @@ def test_anything_else_is_one_clear_line(item: object) -> None:
 def test_hits_without_text_say_what_to_give() -> None:
     with pytest.raises(InputError, match=r"1 of 2 candidates have no text, e\.g\. 'x': give documents="):
         as_candidates([Hit("x", 2.0), Hit("known", 1.0)], Store({"known": "stored"}))
+
+
+class RankLLMCandidate:
+    """The shape of RankLLM's own candidates."""
+
+    def __init__(self, docid: str, doc: object) -> None:
+        self.docid, self.score, self.doc = docid, 2.0, doc
+
+
+def test_rankllm_objects_and_the_hubs_own_field() -> None:
+    found = as_candidates(
+        [
+            RankLLMCandidate("a", {"contents": "one"}),
+            {"id": "b", "content": "two"},
+            {"docid": "c", "doc": '{"text": "three"}'},
+        ]
+    )
+    assert [(one.id, one.document.text) for one in found] == [("a", "one"), ("b", "two"), ("c", "three")]
+
+
+@pytest.mark.parametrize(
+    "record", [{"docid": "d1"}, {"id": "d1", "doc": None}, {"id": "d1", "doc": {"txt": "x"}}]
+)
+def test_a_record_without_a_text_is_no_empty_text(record: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="1 of 1 candidates have no text"):
+        as_candidates([record])
+
+
+@pytest.mark.parametrize("raw", ['{"nums":[2,7]}', '{"a":' * 20_000])
+def test_a_stored_text_that_only_looks_like_a_record_stays(raw: str) -> None:
+    assert document_of_raw("d", raw).text == raw

@@ -261,3 +261,59 @@ def test_bad_input_is_one_line(
     assert expected in one_line(done, 2)
     assert not (tmp_path / "out").exists()
     assert server.requests == []
+
+
+def test_a_pipe_as_run_is_refused(server: Server, tmp_path: Path) -> None:
+    """It could be read once only, so nothing could tell its result from another's."""
+    (tmp_path / "corpus.jsonl").write_text('{"id": "d", "contents": "x"}\n')
+    (tmp_path / "topics.tsv").write_text("q\tx\n")
+    given = [
+        "--corpus",
+        str(tmp_path / "corpus.jsonl"),
+        "--topics",
+        str(tmp_path / "topics.tsv"),
+        "--model",
+        "tiny",
+    ]
+    asked = ["--base-url", server.url, "--api", "chat", "-o", str(tmp_path / "out")]
+    os.mkfifo(tmp_path / "pipe")
+    for run_file in (tmp_path / "pipe", "-"):
+        arguments = [*REASONRANK, "rerank", "--run", str(run_file), *given, *asked]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+        assert "run file" in one_line(done, 2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("qid", "docid"), [("q one", "d"), ("q", "a\nb"), ("q", " a")])
+def test_ids_that_no_run_can_hold_are_refused_before_a_call(
+    server: Server, tmp_path: Path, qid: str, docid: str
+) -> None:
+    candidates = [{"docid": name, "score": 1, "doc": {"text": "x"}} for name in (docid, "other")]
+    path = tmp_path / "requests.jsonl"
+    path.write_text(json.dumps({"query": {"qid": qid, "text": "x"}, "candidates": candidates}) + "\n")
+    assert "does not fit into a run file" in one_line(run(path, server.url, tmp_path / "out"), 2)
+    assert server.requests == []
+
+
+def test_the_trace_of_a_killed_run_is_no_other_results(
+    requests: Path, server: Server, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    server.delay = 0.1
+    slow = ("--engine-arg", "concurrency=1")
+    process = subprocess.Popen(command(requests, server.url, out, *slow), stderr=subprocess.DEVNULL)
+    while not (out / "trace.jsonl.part").exists() or not (out / "trace.jsonl.part").stat().st_size:
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert run(requests, server.url, out, "--depth", "1", "--overwrite").returncode == 0
+    assert (out / "trace.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("key", ["api_key", "openai_key", "client_secret", "password"])
+def test_secrets_are_no_arguments(requests: Path, server: Server, tmp_path: Path, key: str) -> None:
+    done = run(requests, server.url, tmp_path / "out", "--engine-arg", f"{key}=sk-123")
+    line = one_line(done, 2)
+    assert "keys come from the environment" in line
+    assert "sk-123" not in line

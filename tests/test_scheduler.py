@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from reasonrank_pyserini import scheduler
-from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini import Reranker, scheduler
+from reasonrank_pyserini.errors import ClosedError, EngineDiedError, EngineError, VerdictError
 from reasonrank_pyserini.judge import OracleJudge, window_seed
 from reasonrank_pyserini.strategies import SlidingWindow
 from reasonrank_pyserini.types import Candidate, Document, ParseStatus, Query, Ranking, Step, Verdict
@@ -167,3 +168,44 @@ def test_memory_does_not_grow_with_the_number_of_queries() -> None:
     asyncio.run(run())
     tracemalloc.stop()
     assert growth[1] - growth[0] < 5 * 2**20
+
+
+def test_a_finished_ranking_does_not_wait_for_the_next_request() -> None:
+    """The source gives its second request only once the first has been answered."""
+    answered = threading.Event()
+
+    def source() -> Iterator[tuple[str, list[str]]]:
+        yield "first", ["a", "b"]
+        assert answered.wait(20)
+        yield "second", ["a", "b"]
+
+    with Reranker(OracleJudge({})) as reranker:
+        for ranking in reranker.rerank_many(source()):
+            assert ranking.ids == ("1", "2")
+            answered.set()
+
+
+@pytest.mark.parametrize("order", [(0, 5), (0, -1), (0, 0), (0,)])
+def test_a_judges_bad_order_is_a_failed_window(order: tuple[int, ...]) -> None:
+    class Bad:
+        async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+            return Verdict(order)
+
+    with Reranker(Bad()) as reranker, pytest.raises(VerdictError, match=r"each of 0\.\.1 once"):
+        reranker.rerank("q", ["a", "b"])
+    with Reranker(Bad(), on_error="keep") as reranker:
+        ranking = reranker.rerank("q", ["a", "b"])
+    assert (ranking.ids, len(ranking.errors)) == (("1", "2"), 1)
+
+
+def test_an_observer_cannot_close_its_reranker() -> None:
+    raised: list[BaseException] = []
+
+    def close(query: Query, step: Step) -> None:
+        with pytest.raises(ClosedError, match="cannot be closed from an observer") as caught:
+            reranker.close()
+        raised.append(caught.value)
+
+    with Reranker(OracleJudge({}), observe=close) as reranker:
+        reranker.rerank("q", ["a", "b"])
+    assert len(raised) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,14 @@ from ..assembly import Plan
 from ..engines import ENGINES
 from ..errors import InputError, UnknownNameError
 from ..oracle import OraclePlan
+from ..prompts.passages import paired
 from ..settings import QUERY_ROOM
 from ..tasks import windows
 from ..work import Work, from_requests, from_run
 from .collection import Collection, open_collection
 
 SETTINGS = ("window", "step", "passes", "depth", "passage_tokens", "reasoning_tokens", "seed", "compat")
+SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def fitted(
     if tokenizer is None:
         return plan, None
     queries = (query.text for work in works for query in work.queries)
-    longest = max((len(tokenizer(text).input_ids) for text in queries), default=0)
+    longest = max((len(tokenizer(paired(text)).input_ids) for text in queries), default=0)
     return make_plan(flags, passage_tokens, query_tokens=2 * longest), tokenizer
 
 
@@ -136,6 +139,11 @@ def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(
                 f"--engine-arg {pair!r} is not KEY=VALUE, e.g. --engine-arg gpu_memory_utilization=0.8"
+            )
+        if SECRET_ARGUMENT.search(key):
+            raise InputError(
+                f"--engine-arg {key}: arguments are recorded, so keys come from the environment (OPENAI_API_KEY; "
+                "api_key_env=NAME names another variable)"
             )
         try:
             found[key] = json.loads(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,18 @@ def find_document(path: str | Path, line: int | None, id: str, record: Mapping[s
     text = find_text(path, line, record, (*TEXT_FIELDS, "content"))
     title = as_text(path, line, "title", record.get("title"))
     return Document.from_record(id, {"text": text, "title": title})
+
+
+def record_of(text: str) -> dict[str, Any]:
+    """The record that a stored text is when it is JSON with a text in it, else the text as a record."""
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict) and any(isinstance(value.get(name), str) for name in TEXT_FIELDS):
+            return value
+    return {"text": text}
 
 
 def fields_of(record: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError
-from ..types import TEXT_FIELDS, Candidate, Document, Query
+from ..types import Candidate, Document, Query
 from .lines import check_file, json_type, read_objects
 from .records import (
     CANDIDATE_LISTS,
@@ -21,6 +20,7 @@ from .records import (
     find_document,
     find_id,
     find_text,
+    record_of,
 )
 
 DOCIDS = ("docid", "pid", "id", "_id", "doc_id")
@@ -105,7 +105,7 @@ def _candidate(path: Path, line: int, item: Mapping[str, Any], position: int) ->
 def _document(path: Path, line: int, id: str, item: Mapping[str, Any]) -> Document:
     doc = item.get("doc")
     if isinstance(doc, str):
-        doc = _record_of(doc)
+        doc = record_of(doc)
     if doc is None:
         doc = item
     if not isinstance(doc, dict):
@@ -116,18 +116,6 @@ def _document(path: Path, line: int, id: str, item: Mapping[str, Any]) -> Docume
         return find_document(path, line, id, doc)
     except FileFormatError as error:
         raise FileFormatError(path, line, f"candidate {id!r}: {error.problem}") from error
-
-
-def _record_of(text: str) -> dict[str, Any]:
-    """The record that a stored text is when it is JSON with a text in it, else the text as a record."""
-    if text.lstrip().startswith("{"):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict) and any(isinstance(value.get(name), str) for name in TEXT_FIELDS):
-            return value
-    return {"text": text}
 
 
 def _score(path: Path, line: int, id: str, item: Mapping[str, Any]) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from .atomic import atomic_open
 from .lines import numbered_lines
 from .qrels import QrelsReport, read_qrels, read_qrels_report
-from .trec import RunReport, check_tag, read_run, read_run_report, write_run, write_scored_run
+from .trec import RunReport, check_ids, check_tag, read_run, read_run_report, write_run, write_scored_run
 
 __all__ = [
     "QrelsReport",
     "RunReport",
     "atomic_open",
+    "check_ids",
     "check_tag",
     "numbered_lines",
     "read_qrels",

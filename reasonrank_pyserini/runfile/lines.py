@@ -88,3 +88,8 @@ def _nearest(path: Path) -> str:
         if close := difflib.get_close_matches(path.name, beside, n=1):
             return f"; did you mean {path.parent / close[0]}?"
     return ""
+
+
+def printable(text: str) -> str:
+    """The text as it is, or with escapes where it could drive a terminal."""
+    return text if text.isprintable() else ascii(text)

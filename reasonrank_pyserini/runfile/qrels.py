@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileFormatError
-from .lines import numbered_lines
+from .lines import numbered_lines, printable
 
 _COLUMNS = "query iteration document grade"
 _BEIR_HEADER = (b"query-id", b"corpus-id", b"score")
@@ -56,7 +56,8 @@ def read_qrels_report(path: str | Path) -> QrelsReport:
             raise FileFormatError(
                 path,
                 number,
-                f"grade {grade} for query {query}, document {document} after {known} on an earlier line",
+                f"grade {grade} for query {printable(query)}, document {printable(document)} "
+                f"after {known} on an earlier line",
             )
         lines += 1
     if not lines:

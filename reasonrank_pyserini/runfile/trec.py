@@ -12,7 +12,7 @@ from ..errors import FileFormatError, InputError
 from ..types import ScoredDocument
 from .atomic import atomic_open
 from .decreasing import strictly_decreasing
-from .lines import numbered_lines
+from .lines import numbered_lines, printable
 
 _COLUMNS = "query Q0 document rank score tag"
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -63,7 +63,7 @@ def read_run_report(path: str | Path) -> RunReport:
         if document in documents:
             duplicates += 1
             repeated.setdefault(query, []).append(ScoredDocument(document, score))
-            first = first or f"line {number}: query {query}, document {document}"
+            first = first or f"line {number}: query {printable(query)}, document {printable(document)}"
         else:
             documents[document] = ScoredDocument(document, score)
         lines += 1
@@ -140,12 +140,18 @@ def _write(path: str | Path, ranked: Iterable[tuple[str, list[tuple[str, str]]]]
     check_tag(tag)
     with atomic_open(path) as stream:
         for query, documents in ranked:
-            _check("query id", query, _one_word)
-            if len({one for one, _ in documents}) < len(documents):
-                raise InputError(f"query {query!r} names a document twice; a run holds each once")
+            check_ids(query, [document for document, _ in documents])
             for rank, (document, score) in enumerate(documents, 1):
-                _check("document id", document, _inner_blanks)
                 stream.write(f"{query} Q0 {document} {rank} {score} {tag}\n")
+
+
+def check_ids(query: str, documents: Sequence[str]) -> None:
+    """InputError for ids that a run file cannot hold, and for a document named twice."""
+    _check("query id", query, _one_word)
+    if len(set(documents)) < len(documents):
+        raise InputError(f"query {query!r} names a document twice; a run holds each once")
+    for document in documents:
+        _check("document id", document, _inner_blanks)
 
 
 def check_tag(tag: str) -> None:
