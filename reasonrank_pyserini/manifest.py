@@ -102,6 +102,7 @@ def run_manifest(
         "inputs": dict(work.inputs),
         "queries": len(work.queries),
         **tally.as_dict(),
+        "counts": {**{name: count for name, count in work.dropped.items() if count}, **tally.notes},
         "cached": tally.cached,
         "seconds": round(seconds, 3),
     }

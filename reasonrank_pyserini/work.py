@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .caches import file_sha256
@@ -24,7 +24,8 @@ Rename = Callable[[Collection[str]], Mapping[str, str]]
 class Work:
     """The queries to rerank in output order, how many candidates each has, and a way to read them with texts.
 
-    `reread`: `load` gives every text again, so results can be written with them.
+    `reread`: `load` gives every text again, so results can be written with them. `dropped` counts the candidates
+    of the input that are in no window: `deduplicated`, `excluded`.
     """
 
     queries: tuple[Query, ...]
@@ -33,6 +34,7 @@ class Work:
     inputs: Mapping[str, str]
     notes: tuple[str, ...] = ()
     reread: bool = False
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def select(queries: Sequence[Query], limit: int | None, ids: str | None) -> tuple[Query, ...]:
@@ -61,7 +63,8 @@ def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
         return ((r.query, r.candidates) for r in read_requests(path) if r.query.id in wanted)
 
     notes = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
-    return Work(chosen, counts, load, {"requests": file_sha256(path)}, notes, reread=True)
+    hashes = {"requests": file_sha256(path)}
+    return Work(chosen, counts, load, hashes, notes, reread=True, dropped={"deduplicated": duplicates})
 
 
 def from_run(
@@ -105,10 +108,13 @@ def from_run(
 
     dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
     notes = [*report.notes]
-    if excluded is not None and dropped:
-        notes.append(f"{dropped} excluded or repeated candidates dropped")
+    if dropped:
+        notes.append(f"{dropped} excluded candidates dropped")
     counts = {id: len(hits) for id, hits in found.items()}
-    return Work(queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes))
+    return Work(
+        queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes),
+        dropped={"deduplicated": sum(len(report.repeated.get(q.id, ())) for q in queries), "excluded": dropped},
+    )  # fmt: skip
 
 
 def clean_run(path: Path, excluded: Excluded | None, rename: Rename | None = None) -> Run:

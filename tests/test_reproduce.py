@@ -90,6 +90,7 @@ def test_all_tasks_in_one_queue_then_the_same_command_again(
     for task in ("biology", "pony"):
         manifest = json.loads((tmp_path / "out" / task / "manifest.json").read_text())
         assert (manifest["task"], manifest["windows"], manifest["queries"]) == (task, WINDOWS // 2, 4)
+        assert manifest["counts"] == {"excluded": 4}, "one a query"
         assert f"{task} 0 7" not in order(tmp_path / "out", task), "excluded for this query"
         assert sorted(order(tmp_path / "out", task)) == sorted(f"{task} 0 {i}" for i in range(40) if i != 7)
     assert order(tmp_path / "out")[:10] == [f"biology 0 {i}" for i in range(39, 29, -1)]
@@ -294,6 +295,10 @@ def test_a_fetched_model_runs_without_a_network(tiny_model: Path, tmp_path: Path
         fetched = machine.run("fetch", *needed, "--to", tmp_path / "disk")
         assert fetched.returncode == 0, fetched.stderr
         assert f"{size / 1e3:.1f} kB  someone/tiny" in fetched.stderr
+        (weights,) = (tmp_path / "disk" / "huggingface" / "hub").glob("models--*/snapshots/*/model.safetensors")
+        weights.unlink()
+        again = machine.run("fetch", *needed, "--to", tmp_path / "disk")
+        assert "[1/1] someone/tiny" in again.stderr, "weights that are not there are fetched"
     machine.env |= dict(line.removeprefix("export ").split("=", 1) for line in fetched.stdout.splitlines())
     asked = (
         "--engine",
