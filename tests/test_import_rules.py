@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
     "torch", "vllm", "transformers", "trl", "pyserini", "jnius", "faiss", "ir_datasets", "ir_measures", "pandas",
     "scipy", "pyarrow", "openai", "httpx", "huggingface_hub", "fastapi", "numpy", "sentence_transformers",
+    "peft", "accelerate", "datasets", "matplotlib", "lxml", "inscriptis",
 }  # fmt: skip
 PURE = {
     "types", "permutation", "prompts", "strategies", "runfile", "errors", "lazy", "conditions", "statistics", "exports",
@@ -98,7 +99,16 @@ def test_the_front_loads_nothing_heavy(line: str) -> None:
         ["--help"],
         *(
             [name, "--help"]
-            for name in ("rerank", "retrieve", "evaluate", "reproduce", "fetch", "report", "synthesize")
+            for name in (
+                "rerank",
+                "retrieve",
+                "evaluate",
+                "reproduce",
+                "fetch",
+                "report",
+                "synthesize",
+                "train",
+            )
         ),
     ],
 )

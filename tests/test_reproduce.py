@@ -295,7 +295,9 @@ def test_a_fetched_model_runs_without_a_network(tiny_model: Path, tmp_path: Path
         fetched = machine.run("fetch", *needed, "--to", tmp_path / "disk")
         assert fetched.returncode == 0, fetched.stderr
         assert f"{size / 1e3:.1f} kB  someone/tiny" in fetched.stderr
-        (weights,) = (tmp_path / "disk" / "huggingface" / "hub").glob("models--*/snapshots/*/model.safetensors")
+        (weights,) = (tmp_path / "disk" / "huggingface" / "hub").glob(
+            "models--*/snapshots/*/model.safetensors"
+        )
         weights.unlink()
         again = machine.run("fetch", *needed, "--to", tmp_path / "disk")
         assert "[1/1] someone/tiny" in again.stderr, "weights that are not there are fetched"

@@ -1,0 +1,126 @@
+"""`reasonrank train`: supervised fine-tuning and GRPO from a recipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError, UnknownNameError
+from . import VariadicCommand
+
+
+class Stages(click.Group):
+    """The stages, with the nearest name for an unknown one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise UnknownNameError("stage", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Stages)
+def command() -> None:
+    """Train a reasoning reranker: supervised fine-tuning (sft), then reinforcement (grpo).
+
+    Needs trl, accelerate, peft and datasets: pip install 'reasonrank-pyserini[train]'.
+
+    \b
+    Examples:
+      reasonrank train sft --recipe 7b --data sft.jsonl -o sft/
+      reasonrank train grpo --recipe 7b --data rl.jsonl --model sft/ --vllm -o model/
+      reasonrank train score --model model/ --data held-out.jsonl
+    """
+
+
+def _shared(function: Any) -> Any:
+    options = [
+        click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="7b, 32b, 8b, tiny, or your own."),
+        click.option("--data", required=True, type=click.Path(path_type=Path), help="Examples, JSONL."),
+        click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE ...", help="Over the recipe."),
+        click.option("--dry-run", is_flag=True, help="State data, steps and memory, then stop."),
+        click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True,
+                     help="For --dry-run: GPUs that share the states."),
+        click.option("--sharding", type=click.Choice(["fsdp", "zero3", "none"]), default="fsdp",
+                     show_default=True, help="For --dry-run."),
+        click.option("--resume", is_flag=True, help="Refuse to start anew: a checkpoint has to be there."),
+        click.option("--overwrite", is_flag=True, help="Remove another training in -o."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command.command("sft", cls=VariadicCommand)
+@_shared
+@click.option("--model", metavar="M", help="A folder or hub id.  [the recipe's]")
+def sft(**flags: Any) -> None:
+    """Fine-tune on reasoning chains; the loss is on the answer and its end token.
+
+    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
+    the last checkpoint. On several GPUs start it with accelerate (eval/training) or torchrun.
+
+    \b
+    Examples:
+      reasonrank train sft --recipe 7b --data sft.jsonl --dry-run
+      torchrun --nproc_per_node 8 $(which reasonrank) train sft --recipe 7b --data sft.jsonl -o sft/
+    """
+    from .train_job import run
+
+    run("sft", flags, command=sys.argv[1:])
+
+
+@command.command("grpo", cls=VariadicCommand)
+@_shared
+@click.option("--model", required=True, metavar="DIR", help="The fine-tuned model: a folder or hub id.")
+@click.option("--vllm", is_flag=True, help="Sample with vLLM (GPU only).")
+def grpo(**flags: Any) -> None:
+    """Reinforce on the multi-view ranking reward; total, nDCG, recall, RBO and format are logged apart.
+
+    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
+    the last checkpoint.
+
+    \b
+    Example:
+      reasonrank train grpo --recipe 7b --data rl.jsonl --model sft/ --vllm -o model/
+    """
+    from .train_job import run
+
+    run("grpo", flags, command=sys.argv[1:])
+
+
+@command.command("score")
+@click.option("--model", required=True, metavar="DIR", help="A folder or hub id.")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Examples that were not trained on."
+)
+@click.option("--max-completion", type=click.IntRange(min=1), default=3072, show_default=True,
+              help="New tokens at most.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Prompts at a time.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N examples.")
+def score(model: str, data: Path, max_completion: int, batch: int, limit: int | None) -> None:
+    """The mean reward of a model's greedy answers, and of its parts, as JSON.
+
+    \b
+    Example:
+      reasonrank train score --model model/ --data held-out.jsonl
+    """
+    from ..training.heldout import mean_rewards
+    from .outputs import clean_stdout
+
+    with clean_stdout():
+        found = mean_rewards(model, data, max_completion=max_completion, batch=batch, limit=limit)
+    click.echo(json.dumps(found))
+
+
+def need_output(output: Path | None) -> Path:
+    """The folder of -o; InputError when it was left out."""
+    if output is None:
+        raise InputError("give -o DIR, the folder for the model, log.jsonl, curves.png and manifest.json")
+    return output

@@ -1,0 +1,193 @@
+"""The folder of one training stage: model, log.jsonl, curves.png, manifest.json; checkpoints/ while it is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from ..caches import fingerprint
+from ..errors import InputError, OutputError
+from ..runfile import atomic_open
+
+COMPLETE = "complete"
+"""The file that a checkpoint gets at last; it holds the number of processes, each of which keeps its random state."""
+
+
+class StageFolder:
+    """A folder held by one training alone; the first of several processes enters it for all of them.
+
+    Entering refuses, with InputError, a folder that another process writes or that holds another
+    configuration's training; `overwrite` removes that one. `finished` tells whether this very training is
+    already complete here; `resume_from` is its newest whole checkpoint. Half-written ones are removed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        configuration: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        leader: bool = True,
+    ) -> None:
+        self.path, self.configuration = Path(path), json.loads(json.dumps(configuration))
+        self.overwrite, self.leader = overwrite, leader
+        self._lock = FileLock(self.checkpoints / "lock", timeout=0)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What a finished stage says of itself, empty before."""
+        return _read_json(self.path / "manifest.json") or {}
+
+    @property
+    def finished(self) -> bool:
+        return fingerprint(self.manifest.get("configuration") or {}) == fingerprint(self.configuration)
+
+    @property
+    def resume_from(self) -> Path | None:
+        whole = [folder for folder in _numbered(self.checkpoints) if _is_whole(folder)]
+        return whole[-1] if whole else None
+
+    def __enter__(self) -> Self:
+        if not self.leader:
+            return self
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{self.path} is being written by another process: wait, or choose another -o"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be used as output folder: {error.strerror}") from error
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _claim(self) -> None:
+        note = self.checkpoints / "configuration.json"
+        held = self.manifest.get("configuration") or _read_json(note)
+        other = held is not None and fingerprint(held) != fingerprint(self.configuration)
+        if held is not None and other and not self.overwrite:
+            changed = "; ".join(_differences(held, self.configuration)[:3])
+            raise InputError(
+                f"{self.path} holds another training ({changed}): choose another -o, or --overwrite (it is removed)"
+            )
+        if self.overwrite and (other or self.finished):
+            self._clear()
+        if not self.finished:
+            for folder in _numbered(self.checkpoints):
+                if not _is_whole(folder):
+                    shutil.rmtree(folder)
+            with atomic_open(note) as stream:
+                json.dump(self.configuration, stream, indent=1)
+
+    def _clear(self) -> None:
+        for item in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
+            if item == self.checkpoints or item.name == "lock":
+                continue
+            if item.is_dir():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest, which makes the stage complete."""
+        try:
+            with atomic_open(self.path / "manifest.json") as stream:
+                json.dump({**manifest, "configuration": self.configuration}, stream, indent=1)
+                stream.write("\n")
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.leader:
+            return
+        if kind is not None and self.resume_from is None:  # nothing that another configuration could spoil
+            (self.checkpoints / "configuration.json").unlink(missing_ok=True)
+        self._lock.release()
+
+
+def mark_complete(checkpoint: Path, processes: int) -> None:
+    """Say that the first process has written all of a checkpoint."""
+    (checkpoint / COMPLETE).write_text(str(processes))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether the first process has finished with it and the others' random states are there."""
+    try:
+        processes = int((checkpoint / COMPLETE).read_text())
+    except (OSError, ValueError):
+        return False
+    return len([*checkpoint.glob("rng_state*.pth")]) >= processes
+
+
+def publish(trained: Path, base: Path | None, folder: Path, tokenizer: Any, dtype: str) -> None:
+    """Write the model of `trained` into `folder` as safetensors of that dtype, with its tokenizer.
+
+    With a `base`, `trained` is a LoRA adapter: it is merged into the base, and kept in `folder/adapter`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    source = trained if base is None else base
+    model = AutoModelForCausalLM.from_pretrained(
+        str(source), dtype=getattr(torch, dtype), trust_remote_code=False, local_files_only=True
+    )
+    if base is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(trained)).merge_and_unload()
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            (folder / "adapter").mkdir(exist_ok=True)
+            shutil.copyfile(trained / name, folder / "adapter" / name)
+    model.save_pretrained(str(folder), safe_serialization=True)
+    tokenizer.save_pretrained(str(folder))
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): choose another -o, or remove it") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is not one of ours: choose another -o, or remove it")
+    return value
+
+
+def _differences(held: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The settings that differ, e.g. `settings.rollouts: 8 there, 4 now`."""
+    found: list[str] = []
+    for name in sorted(held.keys() | mine.keys()):
+        there, now = held.get(name), mine.get(name)
+        if isinstance(there, dict) and isinstance(now, dict):
+            found += _differences(there, now, f"{prefix}{name}.")
+        elif there != now:
+            found.append(f"{prefix}{name}: {json.dumps(there)[:60]} there, {json.dumps(now)[:60]} now")
+    return found
