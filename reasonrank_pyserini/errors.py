@@ -44,7 +44,7 @@ class UnknownNameError(InputError):
     """A name that does not exist; says the nearest match and what exists."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        self.name, self.known = name, tuple(sorted(known))
+        self.name, self.known = name, tuple(sorted(set(known)))
         close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
         nearest = f"did you mean {close[0]!r}? " if close else ""
         shown = ", ".join(self.known[:12]) + (", ..." if len(self.known) > 12 else "")

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from .caches import fingerprint
+from .claims import differences, held_configuration, hold, read_json
 from .errors import InputError, OutputError
 from .runfile import atomic_open, write_run
 from .types import Query, Step
@@ -45,15 +46,7 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         self._made = not self.path.exists()
-        try:
-            self.journal.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"{self.path} is being written by another process: wait, or choose another -o"
-            ) from None
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be used as output folder: {error.strerror}") from error
+        hold(self.path, self._lock)
         try:
             self._claim()
         except BaseException:
@@ -63,15 +56,11 @@ class RunFolder:
 
     def _claim(self) -> None:
         note = self.journal / "configuration.json"
-        manifest = _read_json(self.path / "manifest.json")
-        held = (manifest or {}).get("configuration") or _read_json(note)
-        if held is not None and not isinstance(held, dict):
-            raise InputError(
-                f"{self.path / 'manifest.json'} is not one of ours: choose another -o, or remove it"
-            )
+        manifest = read_json(self.path / "manifest.json")
+        held = held_configuration(self.path, manifest, note)
         mine = fingerprint(self.configuration)
         if held is not None and fingerprint(held) != mine and not self.overwrite:
-            changed = _differences(held, json.loads(json.dumps(self.configuration)))
+            changed = differences(held, self.configuration)
             raise InputError(
                 f"{self.path} holds the result of another configuration ({changed}): "
                 "choose another -o, or --overwrite (recorded answers are kept)"
@@ -184,37 +173,6 @@ def split_reasoning(text: str) -> tuple[str, str]:
     if "<think>" in text:
         return text.partition("<think>")[2].strip(), ""
     return "", text.strip()
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): choose another -o, or remove it") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is not one of ours: choose another -o, or remove it")
-    return value
-
-
-def _differences(held: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> str:
-    """The settings that differ, e.g. `window: 10 there, 20 now`."""
-    found = []
-    for name in sorted(held.keys() | mine.keys()):
-        there, now = held.get(name), mine.get(name)
-        if there == now:
-            continue
-        if isinstance(there, dict) and isinstance(now, dict):
-            found.append(_differences(there, now, f"{prefix}{name}."))
-        else:
-            found.append(f"{prefix}{name}: {_short(there)} there, {_short(now)} now")
-    return "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

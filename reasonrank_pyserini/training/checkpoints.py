@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from ..caches import fingerprint
+from ..claims import differences, held_configuration, hold, read_json
 from ..errors import InputError, OutputError
 from ..runfile import atomic_open
 
@@ -50,7 +51,7 @@ class StageFolder:
     @property
     def manifest(self) -> dict[str, Any]:
         """What a finished stage says of itself, empty before."""
-        return _read_json(self.path / "manifest.json") or {}
+        return read_json(self.path / "manifest.json") or {}
 
     @property
     def finished(self) -> bool:
@@ -64,15 +65,7 @@ class StageFolder:
     def __enter__(self) -> Self:
         if not self.leader:
             return self
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"{self.path} is being written by another process: wait, or choose another -o"
-            ) from None
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be used as output folder: {error.strerror}") from error
+        hold(self.path, self._lock)
         try:
             self._claim()
         except BaseException:
@@ -82,10 +75,10 @@ class StageFolder:
 
     def _claim(self) -> None:
         note = self.checkpoints / "configuration.json"
-        held = self.manifest.get("configuration") or _read_json(note)
+        held = held_configuration(self.path, self.manifest, note)
         other = held is not None and fingerprint(held) != fingerprint(self.configuration)
         if held is not None and other and not self.overwrite:
-            changed = "; ".join(_differences(held, self.configuration)[:3])
+            changed = differences(held, self.configuration)
             raise InputError(
                 f"{self.path} holds another training ({changed}): choose another -o, or --overwrite (it is removed)"
             )
@@ -167,27 +160,3 @@ def _numbered(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): choose another -o, or remove it") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is not one of ours: choose another -o, or remove it")
-    return value
-
-
-def _differences(held: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings that differ, e.g. `settings.rollouts: 8 there, 4 now`."""
-    found: list[str] = []
-    for name in sorted(held.keys() | mine.keys()):
-        there, now = held.get(name), mine.get(name)
-        if isinstance(there, dict) and isinstance(now, dict):
-            found += _differences(there, now, f"{prefix}{name}.")
-        elif there != now:
-            found.append(f"{prefix}{name}: {json.dumps(there)[:60]} there, {json.dumps(now)[:60]} now")
-    return found
