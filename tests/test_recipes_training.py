@@ -9,8 +9,8 @@ from reasonrank_pyserini.training.memory import GIB, estimate, lora_parameters, 
 from reasonrank_pyserini.training.recipe import Size, load_recipe, recipe_names
 
 
-def test_the_shipped_recipes_are_the_models_of_the_paper_and_a_tiny_one() -> None:
-    assert recipe_names() == ("32b", "7b", "8b", "tiny")
+def test_the_shipped_recipes_are_the_models_of_the_paper_and_two_toys() -> None:
+    assert recipe_names() == ("32b", "7b", "8b", "nano", "tiny")
 
 
 def test_the_7b_has_the_papers_hyper_parameters() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lazy import require
@@ -13,6 +13,9 @@ from . import running, stage
 from .checkpoints import StageFolder
 from .data import Encoder
 from .recipe import Grpo
+
+if TYPE_CHECKING:
+    from .rewards import Weights
 
 PARTS = ("total", "ndcg", "recall", "rbo", "format")
 """The reward and its views, in the order in which the trainer gets them; the first alone is trained on."""
@@ -42,17 +45,23 @@ def train(
     return running.train(request, output, trainer, overwrite=overwrite, command=command, say=say)
 
 
-def reward_functions(tokenizer: Any, *, opened: bool) -> list[Callable[..., list[float]]]:
+def reward_functions(
+    tokenizer: Any, *, opened: bool, weights: Weights | None = None
+) -> list[Callable[..., list[float]]]:
     """One function for each of PARTS, as TRL calls them: data columns come as lists under their names.
 
     The text is decoded here from the ids, without special tokens: what TRL hands over as completion depends
     on the tokenizer's response template. `opened`: the prompt ended with `<think>`.
     """
-    from .rewards import RewardParts, reward_parts
+    from .rewards import DEFAULT_WEIGHTS, RewardParts, reward_parts
+
+    views = weights or DEFAULT_WEIGHTS
 
     @lru_cache(maxsize=4096)
     def parts(text: str, label: str, shown: tuple[str, ...], relevant: tuple[str, ...]) -> RewardParts:
-        return reward_parts(text, label=label, initial_list=shown, relevant=relevant, opened=opened)
+        return reward_parts(
+            text, label=label, initial_list=shown, relevant=relevant, weights=views, opened=opened
+        )
 
     def function(name: str) -> Callable[..., list[float]]:
         def reward(
@@ -82,9 +91,15 @@ def trainer(prepared: stage.Prepared, folder: StageFolder, base: Path, callbacks
     dataset = require("datasets", "training").Dataset.from_list([e.grpo_columns() for e in prepared.examples])
     settings = prepared.request.settings
     assert isinstance(settings, Grpo)
+    from .rewards import Weights
+
     return _trainer_class(prepared.encoder)(
         model=str(base),
-        reward_funcs=reward_functions(prepared.tokenizer, opened=prepared.encoder.opened),
+        reward_funcs=reward_functions(
+            prepared.tokenizer,
+            opened=prepared.encoder.opened,
+            weights=Weights(1.0, settings.recall_weight, settings.rbo_weight),
+        ),
         args=trl.GRPOConfig(**trainer_arguments(settings, folder, vllm=prepared.request.vllm)),
         train_dataset=dataset,
         processing_class=prepared.tokenizer,

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, InputError, UnknownNameError
+from .network import Network
+from .recipe_checks import check
 
 STAGES = ("sft", "grpo")
 
@@ -36,6 +38,8 @@ class Optimisation:
     lora_rank: int = 32
     lora_alpha: int = 32
     learning_rate: float = 5e-6
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
     scheduler: str = "cosine"
     warmup: float = 0.0
     weight_decay: float = 0.0
@@ -57,6 +61,8 @@ class Sft(Optimisation):
     steps: int = 0
     """Optimizer steps, instead of epochs when above 0."""
     cutoff: int = 23552
+    order: str = "shuffled"
+    """Or `given`: the data's own order, so that a file can start with what is easy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,9 @@ class Grpo(Optimisation):
     rollouts: int = 8
     max_prompt: int = 20480
     max_completion: int = 3072
+    recall_weight: float = 0.2
+    """Of recall@10 in the reward; nDCG@10 counts 1."""
+    rbo_weight: float = 0.1
     beta: float = 0.001
     clip: float = 0.2
     dual_clip: float = 3.0
@@ -102,7 +111,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One model's two stages; `size` is None when only the model's own config.json tells it."""
+    """One model's two stages; `size` is None when only the model's own config.json tells it.
+
+    With a `network`, fine-tuning without a model starts from that one, untrained.
+    """
 
     name: str
     model: str
@@ -110,6 +122,7 @@ class Recipe:
     sft: Sft = field(default_factory=Sft)
     grpo: Grpo = field(default_factory=Grpo)
     size: Size | None = None
+    network: Network | None = None
     differences: tuple[Difference, ...] = ()
 
     def stage(self, name: str) -> Sft | Grpo:
@@ -135,7 +148,9 @@ def load_recipe(name: str, overrides: Iterable[str] = (), *, stage: str = "sft")
     A file that says `extends = "7b"` needs only what differs. A key without a stage belongs to `stage`.
     """
     recipe = _from_file(Path(name)) if name.endswith(".toml") else _shipped(name)
-    return _checked(name, _overridden(recipe, overrides, stage))
+    recipe = _overridden(recipe, overrides, stage)
+    check(name, recipe)
+    return recipe
 
 
 def _shipped(name: str) -> Recipe:
@@ -168,6 +183,8 @@ def _built(where: str, content: Mapping[str, Any]) -> Recipe:
             values[stage] = _replaced(base.stage(stage), tables[stage], f"{where}: [{stage}]")
     if "size" in tables:
         values["size"] = Size(**tables["size"])
+    if "network" in tables:
+        values["network"] = _replaced(base.network or Network(), tables["network"], f"{where}: [network]")
     if "differences" in tables:
         values["differences"] = tuple(Difference(**item) for item in tables["differences"])
     return dataclasses.replace(base, **values)
@@ -209,43 +226,3 @@ def _replaced(stage: Any, values: Mapping[str, Any], where: str) -> Any:
 
 
 _WORDS = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-_CHOICES = {
-    "method": ("full", "lora"),
-    "precision": ("bfloat16", "float32"),
-    "scheduler": ("constant", "cosine", "linear", "constant_with_warmup"),
-    "loss": ("grpo", "bnpo", "dapo", "dr_grpo"),
-}
-_MAY_BE_ZERO = {"warmup", "weight_decay", "steps", "beta", "top_k", "seed", "max_grad_norm", "learning_rate"}
-
-
-def _checked(name: str, recipe: Recipe) -> Recipe:
-    for stage in STAGES:
-        settings = recipe.stage(stage)
-        for item in dataclasses.fields(settings):
-            value = getattr(settings, item.name)
-            if item.name in _CHOICES and value not in _CHOICES[item.name]:
-                raise InputError(
-                    f"recipe {name}: {stage}.{UnknownNameError(item.name, value, _CHOICES[item.name])}"
-                )
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                least = 0 if item.name in _MAY_BE_ZERO else 1e-12
-                if not least <= value < float("inf"):
-                    raise InputError(f"recipe {name}: {stage}.{item.name} is {value}: it must be above 0")
-    _check_rounds(name, recipe.grpo)
-    return recipe
-
-
-def _check_rounds(name: str, grpo: Grpo) -> None:
-    sampled = grpo.prompts * grpo.rollouts
-    if grpo.rollouts < 2:
-        raise InputError(f"recipe {name}: grpo.rollouts is {grpo.rollouts}: a group needs at least 2")
-    if sampled % grpo.batch:
-        raise InputError(
-            f"recipe {name}: grpo.batch {grpo.batch} does not divide a round's {sampled} sequences "
-            f"({grpo.prompts} prompts x {grpo.rollouts} rollouts)"
-        )
-    if grpo.save_steps % grpo.rounds_updates:
-        raise InputError(
-            f"recipe {name}: grpo.save_steps is {grpo.save_steps}: checkpoints fall between rounds, so it must "
-            f"be a multiple of {grpo.rounds_updates}"
-        )

@@ -16,11 +16,11 @@ from .stage import (
     Prepared,
     Request,
     has_gpu,
-    model_folder,
     optimizer_steps,
     prepare,
     rank,
     spread,
+    starting_folder,
     world,
 )
 
@@ -58,7 +58,8 @@ def train(
             say(f"{folder.path} holds this training already, finished: nothing to do")
             return summary(folder.manifest)
         say(_opening(prepared, folder.resume_from))
-        base = model_folder(request.model)
+        base = starting_folder(prepared, folder)
+        _together()
         begun = time.monotonic()
         trainer = build(prepared, folder, base, [recorder(folder, optimizer_steps(prepared), say)])
         trainer.remove_callback(require("transformers", "training").PrinterCallback)
@@ -139,7 +140,7 @@ def conclude(
         "command": ["reasonrank", *command],
         "recipe": prepared.request.recipe.as_dict(),
         "seed": settings.seed,
-        "model": prepared.request.model,
+        "model": prepared.request.model or str(base.name),
         "template_opens_reasoning": prepared.encoder.opened,
         "inputs": {"data": prepared.configuration["data"]},
         "examples": prepared.counts.as_dict(),

@@ -41,6 +41,7 @@ def trainer(prepared: stage.Prepared, folder: StageFolder, base: Path, callbacks
             **arguments,
             num_train_epochs=settings.epochs,
             max_length=None,
+            train_sampling_strategy="sequential" if settings.order == "given" else "random",
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         train_dataset=dataset,

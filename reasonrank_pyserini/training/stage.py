@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..caches import file_sha256
 from ..errors import InputError
@@ -17,12 +17,16 @@ from ..lazy import require
 from ..models import load_tokenizer, model_context, model_identity
 from .checkpoints import StageFolder
 from .data import Counts, Encoder, Tokenised, for_grpo, for_sft, read_examples
+from .network import learn_tokenizer, write_network
 from .recipe import Grpo, Recipe, Sft
+
+if TYPE_CHECKING:
+    from .rendering import Example
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for: `kind` is "sft" or "grpo", `model` a folder or a hub id."""
+    """What was asked for: `kind` is "sft" or "grpo", `model` a folder, a hub id, or "" for the recipe's network."""
 
     kind: str
     recipe: Recipe
@@ -50,27 +54,42 @@ class Prepared:
 def prepare(request: Request) -> Prepared:
     """The request with its data read, tokenised and filtered; InputError for what cannot be trained on."""
     check_file(request.data, "data file")
-    if not request.model:
-        raise InputError(f"recipe {request.recipe.name!r} names no model: give --model, a folder or a hub id")
-    check_model(request.model)
-    tokenizer = load_tokenizer(request.model)
+    read = read_examples(request.data)
+    tokenizer = _tokenizer(request, read)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    kept, counts = _fitting(request, encoder := Encoder(tokenizer))
+    kept, counts = _fitting(request, read, encoder := Encoder(tokenizer))
     configuration = {
         "stage": request.kind,
         "settings": asdict(request.settings),
-        "model": model_identity(request.model),
+        "model": model_identity(request.model) if request.model else {"untrained": _network(request)},
         "data": file_sha256(request.data),
         **({"vllm": request.vllm} if request.kind == "grpo" else {}),
     }
     return Prepared(request, tokenizer, encoder, tuple(kept), counts, configuration)
 
 
-def _fitting(request: Request, encoder: Encoder) -> tuple[list[Tokenised], Counts]:
+def _network(request: Request) -> dict[str, Any]:
+    """The untrained network that is asked for, as its identity holds it; InputError when there is none."""
+    if request.recipe.network is None or request.kind != "sft":
+        raise InputError(f"recipe {request.recipe.name!r} names no model: give --model, a folder or a hub id")
+    return asdict(request.recipe.network)
+
+
+def _tokenizer(request: Request, examples: Sequence[Example]) -> Any:
+    """The model's, or for an untrained network one learnt from the examples."""
+    if request.model:
+        check_model(request.model)
+        return load_tokenizer(request.model)
+    texts = (text for e in examples for text in (*(m["content"] for m in e.prompt_messages), e.answer))
+    return learn_tokenizer(texts, _network(request)["vocabulary"])
+
+
+def _fitting(request: Request, read: Sequence[Example], encoder: Encoder) -> tuple[list[Tokenised], Counts]:
     """The examples that fit the recipe's limits and the model's context."""
-    settings, read = request.settings, read_examples(request.data)
-    context = model_context(request.model) or 1 << 40
+    settings, network = request.settings, request.recipe.network
+    context = model_context(request.model) if request.model else network and network.context
+    context = context or 1 << 40
     if isinstance(settings, Sft):
         return for_sft(read, encoder, min(settings.cutoff, context))
     if context <= settings.max_completion:
@@ -135,6 +154,8 @@ def shared_arguments(settings: Sft | Grpo, folder: StageFolder) -> dict[str, Any
         "per_device_train_batch_size": at_once,
         "gradient_accumulation_steps": accumulated,
         "learning_rate": settings.learning_rate,
+        "adam_beta1": settings.adam_beta1,
+        "adam_beta2": settings.adam_beta2,
         "lr_scheduler_type": settings.scheduler,
         "warmup_steps": settings.warmup,
         "weight_decay": settings.weight_decay,
@@ -174,3 +195,14 @@ def adapter(settings: Sft | Grpo) -> Any:
 def model_folder(model: str) -> Path:
     """The model's files on this machine."""
     return local_folder(model) or folder_of(model, None, MODEL_FILES)
+
+
+def starting_folder(prepared: Prepared, folder: StageFolder) -> Path:
+    """The files that training starts from: the model's, or an untrained network written to `initial`."""
+    request = prepared.request
+    if request.model:
+        return model_folder(request.model)
+    initial = folder.path / "initial"
+    if folder.leader and folder.resume_from is None and request.recipe.network is not None:
+        write_network(request.recipe.network, prepared.tokenizer, initial, request.settings.seed)
+    return initial
