@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import InputError, ReasonRankError, UnknownNameError
 
 COMMANDS = {
+    "demo": "see all of it work in a minute, with a toy model, without a GPU or a network",
     "datasets": "list test collections",
     "env": "show versions, Java, GPU and caches, paste-ready",
     "retrieve": "run a first stage and write a TREC run",
@@ -22,6 +23,7 @@ COMMANDS = {
     "fetch": "download all that a published row needs, for machines without a network",
     "synthesize": "make training lists with a teacher's reasoning",
     "train": "fine-tune and reinforce a reranker from a recipe",
+    "nano": "a small world of text with its teacher, to try training in minutes",
     "show": "show one query before and after reranking",
     "report": "make one HTML page of what reranking did, query by query",
 }

@@ -19,6 +19,7 @@ SOURCES = {
     "ir_datasets": "reasonrank_pyserini.datasets.irds:load",
     "bright": "reasonrank_pyserini.datasets.bright:load",
     "r2med": "reasonrank_pyserini.datasets.r2med:load",
+    "nano": "reasonrank_pyserini.datasets.nano:load",
     "beir": "reasonrank_pyserini.datasets.local:BeirDataset",
     "catalogue": "reasonrank_pyserini.datasets.catalogue:list_datasets",
     "plug-in ids": "reasonrank_pyserini.datasets.catalogue:plugin_ids",
@@ -26,8 +27,8 @@ SOURCES = {
 }
 """Where test collections come from, and what is known of them without reading them."""
 
-FAMILIES = ("bright", "r2med")
-"""Collections read from the hub; every other id is ir_datasets'."""
+FAMILIES = ("bright", "r2med", "nano")
+"""Collections read from the hub, and our own; every other id is ir_datasets'."""
 
 TOKENS_BY_FAMILY = {
     "bright/": 512,
@@ -96,9 +97,9 @@ class Fetchable(Protocol):
 def load_dataset(name: str | Path) -> Dataset:
     """The test collection of that name; nothing is read or downloaded before it is asked for.
 
-    A name is `bright/<task>` or `r2med/<task>`, an ir_datasets id (`beir/scifact/test`), a BEIR folder's path,
-    or `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of the same name:
-    write `./beir/scifact` for the folder. Raises UnknownNameError for anything else.
+    A name is `bright/<task>`, `r2med/<task>` or `nano/<split>`, an ir_datasets id (`beir/scifact/test`), a BEIR
+    folder's path, or `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of
+    the same name: write `./beir/scifact` for the folder. Raises UnknownNameError for anything else.
     """
     text = str(name)
     if isinstance(name, Path) or text in (".", "..") or text.startswith(("/", "./", "../", "~")):

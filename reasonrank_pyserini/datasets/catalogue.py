@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UnknownNameError
+from ..nano import TOPICS, World
 from . import load_dataset, passage_tokens
 from .irds_errors import ir_datasets
 from .tables import table
@@ -18,6 +19,10 @@ EXCLUDED_RELEVANCE = "-100"
 LICENCES = {"bright": "CC BY 4.0"}
 """Licences that ir_datasets does not tell, by family."""
 R2MED, OFFICIAL_MEASURE = "r2med/", "nDCG@10"
+NANO = tuple(f"nano/{split}" for split in TOPICS)
+NANO_ABOUT = """\
+A small world of text that the package makes itself. A query describes a concept by two clues, in a setting; a passage \
+names a concept in a setting. Relevant are the passages with both, which share no clue word with the query."""
 BENCHMARKS = {"bright": "BRIGHT", "r2med": "R2MED"}
 
 
@@ -62,6 +67,7 @@ def list_datasets() -> list[Entry]:
         Entry(R2MED + task, known["documents"], known["queries"], None, True, passage_tokens(R2MED))
         for task, known in tasks
     ]
+    entries += [_nano_entry(name) for name in NANO]
     return sorted(entries, key=lambda entry: entry.id)
 
 
@@ -87,6 +93,8 @@ def describe(name: str) -> Description:
         known = table("r2med")
         bibtex = (known["bibtex"].strip(),)
         return Description(entry, variants, (OFFICIAL_MEASURE,), known["about"], known["licence"], bibtex)
+    if name in NANO:
+        return Description(entry, variants, (OFFICIAL_MEASURE,), NANO_ABOUT, "MIT")
     handler = ir_datasets().registry._registered[name]
     documentation: dict[str, Any] = handler.documentation() if hasattr(handler, "documentation") else {}
     keys = documentation.get("bibtex_ids") or ()
@@ -107,6 +115,12 @@ def _entry(name: str, handler: Any) -> Entry:
     if judgements is not None and name.startswith("bright/"):
         judgements -= grades.get(EXCLUDED_RELEVANCE, 0)
     return Entry(name, documents, queries, judgements, bool(handler.has("qrels")), passage_tokens(name))
+
+
+def _nano_entry(name: str) -> Entry:
+    world, split = World.load(), name.removeprefix("nano/")
+    judgements = sum(map(len, world.qrels(split).values()))
+    return Entry(name, len(world.documents), len(world.topics(split)), judgements, True, passage_tokens(name))
 
 
 def _plain(text: str) -> str:

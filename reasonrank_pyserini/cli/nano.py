@@ -1,0 +1,100 @@
+"""`reasonrank nano`: a small world of text with a teacher and a toy model, to try all of it in minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import UnknownNameError
+from .outputs import check_folder, make_folder
+
+
+class Parts(click.Group):
+    """The parts, with the nearest name for an unknown one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise UnknownNameError("part of reasonrank nano", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Parts)
+def command() -> None:
+    """A small world of text, where a query describes a concept and passages name it, its teacher, and a toy model.
+
+    Its test collections are nano/train, nano/validation and nano/test: see reasonrank datasets nano.
+
+    \b
+    Examples:
+      reasonrank nano world -o world/
+      reasonrank nano teacher --noise 0.2
+      reasonrank synthesize --sources world/train.sources-qa.jsonl --domain qa --dataset nano/train \\
+          --model nano-teacher --base-url http://127.0.0.1:8001/v1 --min-ndcg 0.9 -o lists/
+    """
+
+
+@command.command("teacher")
+@click.option("--noise", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="P",
+              help="Share of the orders that are for a mistaken concept.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Which orders those are.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, metavar="N",
+              help="On 127.0.0.1; 0 takes a free one.")  # fmt: skip
+def teacher(noise: float, seed: int, port: int) -> None:
+    """Serve the teacher by the OpenAI chat API.
+
+    It is the model nano-teacher, until Ctrl-C. Prints the base URL, for --base-url, once it listens.
+
+    \b
+    Example:
+      reasonrank nano teacher --noise 0.3 --port 8001
+    """
+    from ..nano import World
+    from ..nano.server import TeacherServer
+    from ..nano.teacher import Teacher
+
+    with TeacherServer(Teacher(World.load(), noise, seed), port) as server:
+        click.echo(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("reasonrank: the nano teacher has ended", err=True)
+
+
+@command.command("model")
+def model() -> None:
+    """Print the folder of the toy model nano.
+
+    Tools of others take that path; here --model nano is enough.
+
+    \b
+    Examples:
+      reasonrank rerank --run bm25.trec --dataset nano/test --model nano --engine transformers -o out/
+      vllm serve $(reasonrank nano model) --served-model-name nano
+    """
+    from ..hub import SHIPPED
+
+    click.echo(SHIPPED["nano"])
+
+
+@command.command("world")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder to write.")  # fmt: skip
+def world(output: Path) -> None:
+    """Write the world's files.
+
+    They are corpus.jsonl, exercises.jsonl and, by split, topics, qrels and sources for synthesize.
+
+    \b
+    Example:
+      reasonrank nano world -o world/
+    """
+    from ..nano import World
+    from ..nano.files import write_world
+
+    check_folder(output)
+    make_folder(output)
+    paths = write_world(World.load(), output)
+    click.echo(f"reasonrank: {len(paths)} files in {output}", err=True)

@@ -1,0 +1,64 @@
+"""What the nano world is made of: domains, their settings and concepts, and how texts are put."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A thing that passages name and queries describe. `words` are each clue's content words."""
+
+    domain: str
+    name: str
+    clues: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The content words of all clues."""
+        return frozenset(word for clue in self.words for word in clue)
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Concepts that meet in the same settings."""
+
+    name: str
+    settings: tuple[str, ...]
+    concepts: tuple[Concept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """How a query and a document are put; places in braces are filled in."""
+
+    query: str
+    document: str
+
+
+@cache
+def shipped() -> tuple[Texts, tuple[Domain, ...]]:
+    """The texts and domains of world.toml, in the file's order."""
+    table = tomllib.loads(files(__package__).joinpath("world.toml").read_text(encoding="utf-8"))
+    function_words = frozenset(table["function_words"])
+    domains = (_domain(name, entry, function_words) for name, entry in table["domains"].items())
+    return Texts(table["query"], table["document"]), tuple(domains)
+
+
+def _domain(
+    name: str, entry: Mapping[str, Mapping[str, list[str]]], function_words: frozenset[str]
+) -> Domain:
+    concepts = (
+        Concept(name, concept, tuple(clues), tuple(_content(clue, function_words) for clue in clues))
+        for concept, clues in entry["concepts"].items()
+    )
+    return Domain(name, tuple(entry["settings"]), tuple(concepts))
+
+
+def _content(clue: str, function_words: frozenset[str]) -> tuple[str, ...]:
+    return tuple(word for word in clue.split() if word not in function_words)
