@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
@@ -18,10 +19,24 @@ _HTTP_PACKAGES = ("httpx", "httpx2", "httpcore", "requests", "huggingface_hub")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+SHIPPED = {"nano": Path(__file__).parent / "nano" / "model"}
+"""Models that come with the package, by name."""
+
+
 def local_folder(model: str) -> Path | None:
-    """The folder when `model` is one, else None (a hub id, or nothing at all)."""
+    """The folder when `model` is one or a shipped model's name, else None (a hub id, or nothing at all).
+
+    A folder of the user's wins over a shipped model of that name.
+    """
     path = os.path.expanduser(model)
-    return Path(path) if model.strip() and os.path.isdir(path) else None
+    if model.strip() and os.path.isdir(path):
+        return Path(path)
+    return SHIPPED.get(model)
+
+
+def model_path(model: str) -> str:
+    """What other libraries are given: the folder for a shipped model's name, any other model as it is."""
+    return str(local_folder(model)) if model in SHIPPED else model
 
 
 def check_model(model: str) -> None:
@@ -106,7 +121,9 @@ def one_line(error: BaseException, limit: int = 300) -> str:
 
 
 def _explain(model: str, revision: str | None, error: Exception) -> str:
-    at = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
+    near = difflib.get_close_matches(model.lower(), SHIPPED, n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    at = f"{model!r}{meant}" + (f" at revision {revision!r}" if revision else "")
     cache = cache_folder()
     page = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{model}"
     if is_offline():

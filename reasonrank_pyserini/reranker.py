@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from . import scheduler
 from .candidates import as_candidates
 from .datasets import Docstore
-from .engines import Engine, StatesContext, innermost
+from .engines import Engine, StatesContext, default_engine, innermost
 from .errors import ClosedError
 from .judge import Judge
 from .scheduler import Observer, OnError
@@ -64,7 +64,7 @@ class Reranker:
         cls,
         model: str,
         *,
-        engine: str = "vllm",
+        engine: str | None = None,
         revision: str | None = None,
         tokenizer: str | None = None,
         profile: str | None = None,
@@ -78,17 +78,18 @@ class Reranker:
     ) -> Reranker:
         """A Reranker for a model of the hub or a local folder, with the settings of its profile.
 
-        `engine`: vllm, transformers, openai (a server at `base_url`) or module:attribute. `settings`
-        overrides the profile: window, step, passes, depth, passage_tokens, reasoning_tokens, temperature,
-        top_p, top_k, min_p, seed, compat, style. `journal`: a folder that keeps every completion, so that
-        the same work is never paid for twice. With vLLM, scripts need `if __name__ == "__main__":`.
+        `engine`: vllm (the default; for the toy `nano` transformers), transformers, openai (a server at
+        `base_url`) or module:attribute. `settings` overrides the profile: window, step, passes, depth,
+        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style. `journal`:
+        a folder that keeps every completion, so that the same work is never paid for twice. With vLLM,
+        scripts need `if __name__ == "__main__":`.
         """
         from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
 
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
         plan = Plan.make(
-            model, engine, revision=revision, tokenizer=tokenizer, profile=profile, base_urls=urls, api=api,
-            engine_args=engine_args or {}, flags=settings,
+            model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
+            base_urls=urls, api=api, engine_args=engine_args or {}, flags=settings,
         )  # fmt: skip
         for note in plan.preflight():
             log.info("%s", note)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..assembly import Plan
-from ..engines import ENGINES
+from ..engines import ENGINES, default_engine
 from ..errors import InputError, UnknownNameError
 from ..oracle import OraclePlan
 from ..prompts.passages import paired
@@ -105,7 +105,7 @@ def make_plan(flags: Mapping[str, Any], passage_tokens: int | None, query_tokens
         raise InputError(
             "no model: give --model M, such as liuwenhan/reasonrank-7B (or --judge oracle, which needs none)"
         )
-    engine = flags["engine"] or ("openai" if flags["base_url"] else "vllm")
+    engine = flags["engine"] or ("openai" if flags["base_url"] else default_engine(flags["model"]))
     if engine not in ENGINES and ":" not in engine:
         raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")
     if flags["base_url"] and engine != "openai":

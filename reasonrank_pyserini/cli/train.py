@@ -40,7 +40,7 @@ def command() -> None:
 
 def _shared(function: Any) -> Any:
     options = [
-        click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="7b, 32b, 8b, tiny, or your own."),
+        click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="7b, 32b, 8b, tiny, nano, or your own."),
         click.option("--data", required=True, type=click.Path(path_type=Path), help="Examples, JSONL."),
         click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE ...", help="Over the recipe."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from ..hub import SHIPPED
 from ..lazy import resolve
 from ..types import Completion, Limits, Prompt, Sampling
 
@@ -85,6 +86,11 @@ class StatesContext(Protocol):
     """An engine that runs elsewhere and can tell how many tokens prompt and answer may have together."""
 
     async def served_context(self) -> int | None: ...
+
+
+def default_engine(model: str) -> str:
+    """The engine for a model when none is named: vllm; transformers for the toy that comes with the package."""
+    return "transformers" if model in SHIPPED else "vllm"
 
 
 def load_engine(name: str, config: EngineConfig) -> Engine:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import InputError, UnknownNameError
+from ..hub import model_path
 from ..lazy import require
 from ..machine import memory_available
 from . import EngineConfig
@@ -157,9 +158,9 @@ def check_context(config: EngineConfig) -> None:
 def engine_arguments(config: EngineConfig, settings: Mapping[str, Any], *, cpu: bool) -> dict[str, Any]:
     """Keyword arguments for vLLM's AsyncEngineArgs: ours first, then those of a CPU, then the user's."""
     args: dict[str, Any] = {
-        "model": config.model,
+        "model": model_path(config.model),
         "revision": config.revision,
-        "tokenizer": config.tokenizer,
+        "tokenizer": config.tokenizer and model_path(config.tokenizer),
         "max_model_len": config.max_model_len,
         "generation_config": "vllm",  # stop tokens of the model, but none of its sampling defaults
         "enable_prefix_caching": True,
