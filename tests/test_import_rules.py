@@ -100,6 +100,7 @@ def test_the_front_loads_nothing_heavy(line: str) -> None:
         *(
             [name, "--help"]
             for name in (
+                "demo",
                 "rerank",
                 "retrieve",
                 "evaluate",

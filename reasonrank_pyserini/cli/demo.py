@@ -1,0 +1,99 @@
+"""`reasonrank demo`: the whole path on a text and a toy model that come along, without a GPU or a network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError, UnknownNameError
+from ..hub import SHIPPED
+from ..nano import TOPICS, World
+from . import VariadicCommand
+from .demo_stages import CANDIDATES, MODEL, DemoFolder, make
+from .outputs import check_folder, clean_stdout, make_folder
+
+
+@click.command(cls=VariadicCommand)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="reasonrank-demo", show_default=True,
+              metavar="DIR", help="Folder to write.")  # fmt: skip
+@click.option("--topics", type=click.IntRange(1, TOPICS["test"]), default=32, show_default=True, metavar="N",
+              help=f"Queries to rerank, {TOPICS['test']} at most.")  # fmt: skip
+@click.option("--query", "query_id", metavar="ID", help="The query to show.  [default: one that gained much]")
+@click.option("--overwrite", is_flag=True, help="Make it anew, also over another demo in -o.")
+def command(output: Path, topics: int, query_id: str | None, overwrite: bool) -> None:
+    """Index, search, rerank, score and report, in a minute, with a toy model on a small text of our own.
+
+    Needs no GPU and no network. Writes DIR/bm25.trec, qrels.txt, reranked/ and report.html. The same command
+    again continues where it stopped, and shows what is finished in seconds.
+
+    \b
+    Examples:
+      reasonrank demo
+      reasonrank demo --query test-0003
+    """
+    from ..caches import documents_sha256
+    from .demo_next import next_steps
+    from .demo_text import file_lines, query_lines, read_outcome, score_lines
+
+    world = World.load()
+    chosen = world.topics("test")[:topics]
+    known = [topic.id for topic in chosen]
+    if query_id is not None and query_id not in known:
+        raise UnknownNameError("query", query_id, known, f"--topics {TOPICS['test']} takes all")
+    check_folder(output)
+    count = parameters(SHIPPED[MODEL])
+    folder = DemoFolder(output)
+    text = documents_sha256(world.documents)
+    _claim(folder, {"text": text, "topics": topics, "candidates": CANDIDATES}, overwrite)
+    click.echo(
+        f"a toy model of {count:,} parameters on our own text: it shows that the machine works, "
+        "not how good ReasonRank is"
+    )
+    with clean_stdout():
+        make(folder, chosen, overwrite=overwrite)
+        outcome = read_outcome(folder, chosen)
+    parts = (query_lines(outcome, query_id), score_lines(outcome), file_lines(folder), next_steps())
+    for lines in parts:
+        click.echo("\n" + "\n".join(lines))
+
+
+def parameters(model: Path) -> int:
+    """How many numbers the weights of a model folder hold; InputError when there are none."""
+    files = sorted(model.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"the toy model is not where it was installed ({model}): install the package again")
+    return sum(math.prod(tensor["shape"]) for file in files for tensor in _tensors(file).values())
+
+
+def _tensors(file: Path) -> dict[str, Any]:
+    """The tensors that a safetensors file says it holds, by name."""
+    with open(file, "rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header: dict[str, Any] = json.loads(stream.read(size))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _claim(folder: DemoFolder, configuration: Mapping[str, Any], overwrite: bool) -> None:
+    """Take a folder that is new, empty, or holds this very demo; InputError for any other."""
+    from ..claims import differences, read_json
+    from ..runfile import atomic_open
+
+    path = folder.path
+    held = read_json(folder.note)
+    if held is None and path.is_dir() and (others := sorted(path.iterdir())):
+        raise InputError(f"{path} holds something else ({others[0].name}): choose another -o")
+    if held is not None and held != configuration and not overwrite:
+        changed = differences(held, configuration)
+        raise InputError(f"{path} holds another demo ({changed}): choose another -o, or --overwrite")
+    make_folder(path)
+    if overwrite:
+        for result in folder.results:
+            result.unlink(missing_ok=True)
+    with atomic_open(folder.note) as stream:
+        stream.write(json.dumps(configuration) + "\n")

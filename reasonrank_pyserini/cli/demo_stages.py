@@ -1,0 +1,116 @@
+"""The stages of a demo, each made by the command that does it elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ..hub import SHIPPED, local_folder
+from ..nano import Topic, World
+from ..runfile import atomic_open
+
+DATASET, MODEL, CANDIDATES = "nano/test", "nano", 40
+ENGINE = ("--engine", "transformers", "--engine-arg", "device=cpu", "batch_size=32")
+"""The same on every machine: a graphics card is not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFolder:
+    """Where a demo's files are; `note` says which demo it is."""
+
+    path: Path
+
+    @property
+    def note(self) -> Path:
+        return self.path / "demo.json"
+
+    @property
+    def first_stage(self) -> Path:
+        return self.path / "bm25.trec"
+
+    @property
+    def qrels(self) -> Path:
+        return self.path / "qrels.txt"
+
+    @property
+    def reranked(self) -> Path:
+        return self.path / "reranked"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """The files whose being there says that a stage is finished."""
+        return self.first_stage, self.reranked / "manifest.json", self.report
+
+
+def make(folder: DemoFolder, topics: Sequence[Topic], *, overwrite: bool) -> None:
+    """Make what the folder does not hold yet for the first topics of the collection."""
+    _write_qrels(folder.qrels, topics)
+    if not folder.first_stage.exists():
+        _invoke(
+            "retrieve", "--dataset", DATASET, "--method", "bm25", "-k", CANDIDATES, "-o", folder.first_stage
+        )
+    _rerank(folder, len(topics), overwrite)
+    if not folder.report.exists():
+        _invoke(
+            "report", folder.reranked, "--run", folder.first_stage, "--qrels", folder.qrels,
+            "--title", "reasonrank demo: a toy model", "-o", folder.report,
+        )  # fmt: skip
+
+
+def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
+    """`reasonrank rerank`, whose summary is not printed."""
+    from .rerank_job import Job
+    from .rerank_run import run_job
+
+    asked = _typed(
+        "rerank", "--run", folder.first_stage, "--dataset", DATASET, *_model(), *ENGINE,
+        "--limit", topics, "-o", folder.reranked,
+    )  # fmt: skip
+    flags = asked.params
+    job = Job.prepare(flags, command=("rerank", *asked.obj))
+    run_job(
+        job,
+        flags["output"],
+        on_error=flags["on_error"],
+        max_failed=flags["max_failed"],
+        overwrite=overwrite,
+        tag=flags["tag"],
+    )
+
+
+def _model() -> tuple[str, ...]:
+    """The toy model, also where the user has a folder of its name."""
+    own = SHIPPED[MODEL]
+    return ("--model", MODEL) if local_folder(MODEL) == own else ("--model", str(own), "--profile", MODEL)
+
+
+def _typed(name: str, *arguments: object) -> click.Context:
+    """A command as if it had been typed, shown on standard error; its arguments are in `obj`."""
+    from . import group
+
+    words = [str(argument) for argument in arguments]
+    click.echo(f"$ reasonrank {name} {shlex.join(words)}", err=True)
+    with click.Context(group) as parent:
+        command = group.get_command(parent, name)
+        assert command is not None
+        return command.make_context(name, list(words), parent, obj=words)
+
+
+def _invoke(name: str, *arguments: object) -> None:
+    with _typed(name, *arguments) as asked:
+        asked.command.invoke(asked)
+
+
+def _write_qrels(path: Path, topics: Sequence[Topic]) -> None:
+    judged = World.load().qrels("test")
+    with atomic_open(path) as stream:
+        for topic in topics:
+            stream.writelines(f"{topic.id} 0 {docid} {grade}\n" for docid, grade in judged[topic.id].items())
