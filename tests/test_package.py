@@ -14,6 +14,11 @@ import pytest
 import reasonrank_pyserini
 
 ROOT = Path(__file__).parents[1]
+NANO = (
+    "README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors",
+    "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+"""The files of the toy model."""
 
 
 def test_the_public_surface_is_listed_sorted_and_there() -> None:
@@ -44,10 +49,11 @@ def test_the_wheel_carries_code_profiles_and_type_marker_and_nothing_else(wheel:
     for needed in (
         "py.typed", "profiles/reasonrank-7b.toml", "profiles/generic.toml", "conditions/bright.toml",
         "conditions/r2med.toml", "conditions/beir.toml", "datasets/bright.toml", "datasets/r2med.toml",
-        "report/page.html", "report/page.css", "report/page.js",
+        "report/page.html", "report/page.css", "report/page.js", "nano/world.toml",
+        *(f"nano/model/{name}" for name in NANO),
     ):  # fmt: skip
         assert f"reasonrank_pyserini/{needed}" in names
-    assert wheel.stat().st_size < 1_000_000
+    assert wheel.stat().st_size < 4_000_000, "code and data are below 1 MB, the toy model is about 3 MB"
 
 
 @pytest.mark.slow
