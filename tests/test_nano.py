@@ -83,7 +83,7 @@ def test_it_ranks_far_better_than_bm25(work: Path, capsys: pytest.CaptureFixture
 
 def test_its_answers_can_be_read(work: Path) -> None:
     manifest = read_manifest(work / "reranked")
-    assert manifest["statuses"]["CLEAN"] > 0.7 * manifest["windows"]
+    assert manifest["statuses"]["CLEAN"] > 0.5 * manifest["windows"]
     assert manifest["settings"]["window"] == SIZE
     assert manifest["settings"]["step"] == STEP
 
