@@ -74,7 +74,12 @@ def test_a_recipe_without_a_network_needs_a_model(
 
 @pytest.mark.parametrize(
     ("line", "problem"),
-    [("widht = 64", "did you mean 'width'"), ("width = 'a'", "width is 'a': it must be a whole number")],
+    [
+        ("widht = 64", "did you mean 'width'"),
+        ("width = 'a'", "width is 'a': it must be a whole number"),
+        ("layers = 0", "network.layers is 0: it must be above 0"),
+        ("heads = 3", "network.width is 128: 3 heads need a multiple of 6"),
+    ],
 )
 def test_a_wrong_network_is_one_line(tmp_path: Path, line: str, problem: str) -> None:
     path = tmp_path / "mine.toml"
@@ -84,7 +89,7 @@ def test_a_wrong_network_is_one_line(tmp_path: Path, line: str, problem: str) ->
 
 
 def test_a_drawn_network_attends_to_equal_tokens_and_repeats_them(tmp_path: Path) -> None:
-    """Before any training: of two answers, the next token is more likely one that the text already holds."""
+    """Before any training: the next token is more likely one that the text already holds."""
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM
 

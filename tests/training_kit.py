@@ -15,6 +15,8 @@ from typing import Any
 
 import tiny
 
+from reasonrank_pyserini.training.network import learn_tokenizer
+
 GRADES = ("best", "good", "fair", "poor", "bad")
 THINGS = ("stone", "river", "cloud", "tree", "lamp", "boat", "road", "door", "bird", "coin", "wheel", "glass")
 QWEN3_TEMPLATE = tiny.CHAT_TEMPLATE.replace("assistant\\n' }}{% endif", "assistant\\n<think>\\n' }}{% endif")
@@ -57,32 +59,12 @@ def write(path: Path, seeds: Sequence[int], **options: Any) -> Path:
 
 def build_tokenizer(folder: Path, *, template: str = tiny.CHAT_TEMPLATE) -> Path:
     """A tokenizer in which every word of the task is one token."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     texts = [json.loads(json.dumps(example(seed))) for seed in range(300)]
     corpus = [
         part for e in texts for part in (e["prompt"][0]["content"], e["prompt"][1]["content"], e["answer"])
     ]
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(tiny.WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(
-        [*corpus, "system user assistant"] * 2,
-        trainers.BpeTrainer(
-            vocab_size=420, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-        ),
-    )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
-    )
+    fast = learn_tokenizer([*corpus, "system user assistant"] * 2, 420)
+    fast.chat_template = template
     if template == QWEN3_TEMPLATE:
         fast.add_tokens(["<think>", "</think>"])
     fast.save_pretrained(folder)

@@ -1,14 +1,7 @@
 #!/usr/bin/env bash
 # The main job on a small collection of our own: BM25, reranking, scores. Sets up .venv if none is active.
 # MODEL=liuwenhan/reasonrank-7B ENGINE=vllm bash eval/quickstart/run.sh   uses the real model on a GPU.
-set -euo pipefail
-cd "$(dirname "$0")/../.."
-if [ -z "${VIRTUAL_ENV:-}" ]; then
-    [ -d .venv ] || python3 -m venv .venv
-    . .venv/bin/activate
-fi
-python -m pip install --quiet --upgrade pip
-python -m pip install --quiet --editable "."
+. "$(dirname "$0")/../environment.sh"
 here=eval/quickstart
 out=${OUT:-build/quickstart}
 mkdir -p "$out"

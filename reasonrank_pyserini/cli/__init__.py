@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+from typing import Any
 
 import click
 
@@ -44,6 +45,21 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+class NamedGroup(click.Group):
+    """A group of commands, with the nearest name for an unknown one; `what` says what they are."""
+
+    def __init__(self, *arguments: Any, what: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.what = what
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise UnknownNameError(self.what, args[0], self.commands)
+        return super().resolve_command(ctx, args)
 
 
 class VariadicCommand(click.Command):

@@ -6,22 +6,11 @@ from pathlib import Path
 
 import click
 
-from ..errors import UnknownNameError
+from . import NamedGroup
 from .outputs import check_folder, make_folder
 
 
-class Parts(click.Group):
-    """The parts, with the nearest name for an unknown one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None:
-            raise UnknownNameError("part of reasonrank nano", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Parts)
+@click.group(cls=NamedGroup, what="part of reasonrank nano")
 def command() -> None:
     """A small world of text, where a query describes a concept and passages name it, its teacher, and a toy model.
 

@@ -9,22 +9,11 @@ from typing import Any
 
 import click
 
-from ..errors import InputError, UnknownNameError
-from . import VariadicCommand
+from ..errors import InputError
+from . import NamedGroup, VariadicCommand
 
 
-class Stages(click.Group):
-    """The stages, with the nearest name for an unknown one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None:
-            raise UnknownNameError("stage", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Stages)
+@click.group(cls=NamedGroup, what="stage")
 def command() -> None:
     """Train a reasoning reranker: supervised fine-tuning (sft), then reinforcement (grpo).
 

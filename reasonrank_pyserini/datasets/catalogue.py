@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UnknownNameError
-from ..nano import TOPICS, World
+from ..nano import DATASETS, World
 from . import load_dataset, passage_tokens
 from .irds_errors import ir_datasets
 from .tables import table
@@ -19,7 +19,6 @@ EXCLUDED_RELEVANCE = "-100"
 LICENCES = {"bright": "CC BY 4.0"}
 """Licences that ir_datasets does not tell, by family."""
 R2MED, OFFICIAL_MEASURE = "r2med/", "nDCG@10"
-NANO = tuple(f"nano/{split}" for split in TOPICS)
 NANO_ABOUT = """\
 A small world of text that the package makes itself. A query describes a concept by two clues, in a setting; a passage \
 names a concept in a setting. Relevant are the passages with both, which share no clue word with the query."""
@@ -67,7 +66,7 @@ def list_datasets() -> list[Entry]:
         Entry(R2MED + task, known["documents"], known["queries"], None, True, passage_tokens(R2MED))
         for task, known in tasks
     ]
-    entries += [_nano_entry(name) for name in NANO]
+    entries += [_nano_entry(name) for name in DATASETS]
     return sorted(entries, key=lambda entry: entry.id)
 
 
@@ -93,7 +92,7 @@ def describe(name: str) -> Description:
         known = table("r2med")
         bibtex = (known["bibtex"].strip(),)
         return Description(entry, variants, (OFFICIAL_MEASURE,), known["about"], known["licence"], bibtex)
-    if name in NANO:
+    if name in DATASETS:
         return Description(entry, variants, (OFFICIAL_MEASURE,), NANO_ABOUT, "MIT")
     handler = ir_datasets().registry._registered[name]
     documentation: dict[str, Any] = handler.documentation() if hasattr(handler, "documentation") else {}

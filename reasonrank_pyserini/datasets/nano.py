@@ -8,19 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ..errors import UnknownNameError
-from ..nano import TOPICS, World
+from ..nano import DATASETS, World
 from ..types import Document, Query
-
-
-def ids() -> tuple[str, ...]:
-    """The ids of the splits."""
-    return tuple(f"nano/{split}" for split in TOPICS)
 
 
 def load(name: str) -> NanoDataset:
     """The split with that id; UnknownNameError for another."""
-    if name.lower() not in ids():
-        raise UnknownNameError("dataset", name, ids(), "list them: reasonrank datasets")
+    if name.lower() not in DATASETS:
+        raise UnknownNameError("dataset", name, DATASETS, "list them: reasonrank datasets")
     return NanoDataset(name.lower().removeprefix("nano/"))
 
 

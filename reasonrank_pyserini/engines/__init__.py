@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
-from ..hub import SHIPPED
+from ..hub import SHIPPED, local_folder
 from ..lazy import resolve
 from ..types import Completion, Limits, Prompt, Sampling
 
@@ -90,7 +90,7 @@ class StatesContext(Protocol):
 
 def default_engine(model: str) -> str:
     """The engine for a model when none is named: vllm; transformers for the toy that comes with the package."""
-    return "transformers" if model in SHIPPED else "vllm"
+    return "transformers" if local_folder(model) in SHIPPED.values() else "vllm"
 
 
 def load_engine(name: str, config: EngineConfig) -> Engine:

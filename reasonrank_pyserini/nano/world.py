@@ -23,6 +23,8 @@ TRAPS = 3
 lexical search finds the setting's documents, those with decoys first."""
 TOPICS = {"train": 2400, "validation": 48, "test": 96}
 """Topics of a split, the same number for every concept."""
+DATASETS = tuple(f"nano/{split}" for split in TOPICS)
+"""The splits as test collections."""
 PAIRS = {"train": 10, "validation": 2, "test": 3}
 """Of a concept's 15 pairs of clues, those that a split's queries use; no pair is in two splits."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
+    from .network import Network
     from .recipe import Grpo, Recipe
 
 _CHOICES = {
@@ -18,7 +19,7 @@ _CHOICES = {
     "order": ("shuffled", "given"),
 }
 _MAY_BE_ZERO = {"warmup", "weight_decay", "steps", "beta", "top_k", "seed", "max_grad_norm", "learning_rate",
-                "recall_weight", "rbo_weight", "adam_beta1", "adam_beta2"}  # fmt: skip
+                "recall_weight", "rbo_weight", "adam_beta1", "adam_beta2", "matching", "copying"}  # fmt: skip
 
 
 def check(name: str, recipe: Recipe) -> None:
@@ -35,7 +36,26 @@ def check(name: str, recipe: Recipe) -> None:
                 least = 0 if item.name in _MAY_BE_ZERO else 1e-12
                 if not least <= value < float("inf"):
                     raise InputError(f"recipe {name}: {stage}.{item.name} is {value}: it must be above 0")
+        for beta in ("adam_beta1", "adam_beta2"):
+            if getattr(settings, beta) >= 1:
+                raise InputError(
+                    f"recipe {name}: {stage}.{beta} is {getattr(settings, beta)}: it must be below 1"
+                )
     _check_rounds(name, recipe.grpo)
+    if recipe.network is not None:
+        _check_network(name, recipe.network)
+
+
+def _check_network(name: str, network: Network) -> None:
+    for item in dataclasses.fields(network):
+        value = getattr(network, item.name)
+        if value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
+            raise InputError(f"recipe {name}: network.{item.name} is {value}: it must be above 0")
+    if network.width % (2 * network.heads):
+        raise InputError(
+            f"recipe {name}: network.width is {network.width}: {network.heads} heads need a multiple of "
+            f"{2 * network.heads}"
+        )
 
 
 def _check_rounds(name: str, grpo: Grpo) -> None:
