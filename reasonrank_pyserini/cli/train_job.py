@@ -50,7 +50,7 @@ def described(prepared: stage.Prepared, gpus: int, sharding: str) -> Iterator[st
     """Lines for the user: settings, data, steps, differences from the authors' tools, memory."""
     request, settings, counts = prepared.request, prepared.request.settings, prepared.counts
     yield f"stage              {request.kind}, recipe {request.recipe.name}"
-    yield f"model              {request.model}"
+    yield f"model              {request.model or 'the untrained network of the recipe'}"
     for name in settings.__dataclass_fields__:
         yield f"  {name:<24} {getattr(settings, name)}"
     yield f"examples           {counts.kept} of {counts.read}"
