@@ -1,72 +1,18 @@
+"""The BRIGHT data sets: their queries, judgements, documents and exclusions, and the names by which they are asked."""
+
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
+from bright_kit import DOCUMENTS, TAIL, own_files, parquet, table_of
 from hub_server import HubServer, run_python
 
 from reasonrank_pyserini import load_dataset
 from reasonrank_pyserini.datasets import Fetchable
 from reasonrank_pyserini.errors import InputError, UnknownNameError
-
-TAIL = "-00000-of-00001.parquet"
-FIXED = "0 0 a b.txt 1\n0 0 d.txt 1\n"
-EXAMPLE = {
-    "id": "0", "query": "original", "reasoning": "human note", "gold_answer": "42", "gold_ids": ["a b.txt", "c", "c"],
-    "gold_ids_long": ["long.txt"], "excluded_ids": ["x y", "N/A"],
-}  # fmt: skip
-BARE = {**EXAMPLE, "id": "1", "gold_ids": ["c"], "gold_ids_long": ["N/A"], "excluded_ids": ["N/A"]}
-DOCUMENTS = [("a b.txt", "one"), ("c", "two"), ("p_q", "three"), ("p q", "four"), ("r s t", "five")]
-
-
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), stream)
-    return stream.getvalue()
-
-
-def own_files() -> dict[str, bytes]:
-    """A small BRIGHT as the hub lays it out, and a mended file of judgements."""
-    rewritten = {**EXAMPLE, "query": "rewritten by GPT-4"}
-    tables = {
-        "examples/earth_science": [EXAMPLE, BARE],
-        "gpt4_reason/earth_science": [rewritten],
-        "claude-3-opus_reason/earth_science": [{**EXAMPLE, "query": "rewritten by Claude"}],
-        "documents/earth_science": [{"id": id, "content": text} for id, text in DOCUMENTS],
-        "long_documents/earth_science": [{"id": "long.txt", "content": "one and two"}],
-    }
-    files = {f"datasets/xlangai/BRIGHT/{name}{TAIL}": parquet(rows) for name, rows in tables.items()}
-    return {**files, "castorini/anserini-tools/qrels/qrels.bright-earth-science.fixed.txt": FIXED.encode()}
-
-
-def table_of(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
-    """The environment under which the sizes and checksums of these files replace the known ones."""
-    hub, raw = [], []
-    for name, content in files.items():
-        _, _, path = name.removeprefix("datasets/").split("/", 2)
-        sums = {kind: hashlib.new(kind, content).hexdigest() for kind in ("md5", "sha256")}
-        if name.startswith("datasets/"):
-            hub.append(f'"{path}" = {{ size = {len(content)}, md5 = "{sums["md5"]}" }}')
-        else:
-            raw.append(
-                f'"{path.rpartition("/")[2]}" = {{ size = {len(content)}, sha256 = "{sums["sha256"]}" }}'
-            )
-    url = f"https://raw.githubusercontent.com/castorini/anserini-tools/{'5b81' * 10}/qrels"
-    lines = ['repository = "xlangai/BRIGHT"', f'revision = "{"3066" * 10}"', "[files]", *hub]
-    (folder / "tables").mkdir()
-    (folder / "tables" / "bright.toml").write_text(
-        "\n".join([*lines, "[qrels]", f'url = "{url}"', "[qrels.files]", *raw])
-    )
-    return {"REASONRANK_COLLECTIONS": str(folder / "tables")}
-
 
 WHOLE = """
 import json, sys
@@ -133,84 +79,6 @@ def test_a_small_bright_from_the_hub(tmp_path: Path) -> None:
     stores = [path.parent for path in (tmp_path / "cache").glob("docstore-*/*/store")]
     assert {path.parent.name.rpartition("-")[2] for path in stores} == {("3066" * 10)[:12]}
     assert len(stores) == 2
-
-
-KEPT = """
-import json
-from reasonrank_pyserini import load_dataset
-dataset = load_dataset("bright/earth-science")
-print(json.dumps([[q.id for q in dataset.queries()], len(dataset.documents.get_many(["c", "p q"]))]))
-"""
-
-
-def test_queries_take_one_download_and_the_store_is_built_once(tmp_path: Path) -> None:
-    files = own_files()
-    environment = table_of(tmp_path, files)
-    with HubServer(files) as server:
-        line = 'from reasonrank_pyserini import load_dataset; load_dataset("bright/earth-science").queries()'
-        assert run_python("-c", line, folder=tmp_path, server=server, environment=environment).returncode == 0
-        assert [path for verb, path in server.requests if verb == "GET" and "/resolve/" in path] == [
-            f"/datasets/xlangai/BRIGHT/resolve/{'3066' * 10}/examples/earth_science{TAIL}"
-        ]
-        assert run_python("-c", KEPT, folder=tmp_path, server=server, environment=environment).returncode == 0
-        assert server.asked(f"/documents/earth_science{TAIL}") == 1
-    for path in (tmp_path / "hf").rglob(f"documents/earth_science{TAIL}"):
-        path.unlink()
-    done = run_python("-c", KEPT, folder=tmp_path, environment=environment)
-    assert json.loads(done.stdout) == [["0", "1"], 2], done.stderr
-
-
-def test_two_processes_at_once_build_one_store(tmp_path: Path) -> None:
-    files = own_files()
-    environment = table_of(tmp_path, files)
-    with HubServer(files) as server, ThreadPoolExecutor(2) as pool:
-        both = [
-            pool.submit(run_python, "-c", KEPT, folder=tmp_path, server=server, environment=environment)
-            for _ in range(2)
-        ]
-        found = [done.result().stdout for done in both]
-    assert [json.loads(text) for text in found] == [[["0", "1"], 2]] * 2
-    assert len(list((tmp_path / "cache").glob("docstore-*/*/store"))) == 1
-
-
-def test_a_table_of_ones_own_must_be_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REASONRANK_COLLECTIONS", str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"REASONRANK_COLLECTIONS names no folder: .*none"):
-        load_dataset("bright/pony").queries()
-    monkeypatch.setenv("REASONRANK_COLLECTIONS", str(tmp_path))
-    assert load_dataset("r2med/biology").id == "r2med/biology"
-    (tmp_path / "bright.toml").write_text("repository = ")
-    with pytest.raises(InputError, match=r"bright\.toml: is no table of a collection's files"):
-        load_dataset("bright/pony").queries()
-
-
-def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
-    files = {
-        name: b"PAR1 no parquet" if "examples" in name else content for name, content in own_files().items()
-    }
-    with HubServer(files) as server:
-        done = run_python("-c", SHOWN, folder=tmp_path, server=server, environment=table_of(tmp_path, files))
-    assert done.returncode == 0, done.stderr
-    bad, damaged = json.loads(done.stdout)
-    assert f"examples/earth_science{TAIL} cannot be read (" in bad
-    assert bad.endswith("delete it and try again")
-    assert damaged.startswith(f"the documents in {tmp_path}/cache/docstore-bright-earth-science-")
-    assert [len(line.splitlines()) for line in (bad, damaged)] == [1, 1]
-
-
-SHOWN = """
-import json
-from reasonrank_pyserini import load_dataset
-from reasonrank_pyserini.errors import InputError
-def refused(call):
-    try: call()
-    except InputError as error: return str(error)
-dataset = load_dataset("bright/earth-science")
-bad = refused(dataset.queries)
-dataset.documents.get_many(["c"])
-(dataset.documents.folder / "store" / "bin").write_bytes(b"")
-print(json.dumps([bad, refused(lambda: load_dataset("bright/earth-science").documents.get_many(["c"]))]))
-"""
 
 
 def test_names_and_files_without_a_network() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_server import answer, status
+from http_server import answer, hang, status
 from teacher_server import Teaching, teaching, user_message, world
 
 from reasonrank_pyserini.cli import main
@@ -133,18 +133,21 @@ def test_a_synthesis_killed_twice_continues_and_pays_no_answered_call_again(tmp_
     arguments, out, queries = world(tmp_path, 40), tmp_path / "out", 40
     draw = random.Random()
     with teaching(delay=0.05) as server:
+        teach = server.choose
         command = [
             *REASONRANK, *arguments, "--base-url", server.url, "--engine-arg", f"concurrency={CONCURRENCY}",
             "-o", str(out),
         ]  # fmt: skip
         for _ in range(2):
-            enough = len(server.requests) + draw.randrange(3, 25)
+            enough = len(server.requests) + draw.randrange(8, 25)
+            server.choose = lambda r, most=enough: hang() if len(server.requests) > most else teach(r)  # type: ignore[misc]
             with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
                 while len(server.requests) < enough and process.poll() is None:
                     time.sleep(0.002)
                 process.send_signal(signal.SIGKILL)
             assert process.returncode == -signal.SIGKILL
             assert not list(out.glob("*.jsonl"))
+        server.choose = teach
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         asked = Counter(map(user_message, server.requests))
