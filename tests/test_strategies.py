@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError, VerdictError
@@ -126,7 +126,6 @@ sane = st.integers(2, 12).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(sane, st.integers(0, 60), st.randoms(use_true_random=False))
 def test_whatever_a_judge_says_a_permutation_comes_out(strategy: SlidingWindow, n: int, random: Any) -> None:
     order, shown = run(strategy, n, lambda window: random.sample(window, len(window)))
@@ -141,7 +140,6 @@ def test_whatever_a_judge_says_a_permutation_comes_out(strategy: SlidingWindow, 
         assert set().union(*(range(*window) for window in per_pass)) == set(range(strategy.start, end))
 
 
-@settings(deadline=None)
 @given(sane, st.integers(2, 60), st.data())
 def test_one_pass_of_a_perfect_judge_lifts_the_best(
     strategy: SlidingWindow, n: int, data: st.DataObject
