@@ -25,7 +25,7 @@ cat lists/{3,6,8,10}/rl.jsonl > rl.jsonl
 
 reasonrank train sft --recipe nano --data world/exercises.jsonl --set seed=1 scheduler=constant_with_warmup -o base
 reasonrank train sft --recipe nano --data sft.jsonl --model base --set seed=1 order=shuffled steps=600 save_steps=300 -o sft
-reasonrank train grpo --recipe nano --data rl.jsonl --model sft --set seed=1 learning_rate=3e-5 rounds=12 save_steps=12 -o grpo
+reasonrank train grpo --recipe nano --data rl.jsonl --model sft --set seed=1 learning_rate=3e-5 prompts=8 batch=64 save_steps=12 -o grpo
 
 for model in base sft grpo; do
     reasonrank rerank --run bm25.trec --dataset nano/test --depth 40 --model $model --profile nano --engine transformers \
