@@ -106,6 +106,8 @@ class Server:
         started.set()
         await self._stopped.wait()
         listener.close()
+        for _ in range(10):  # connections just accepted get as far as `_tasks`
+            await asyncio.sleep(0)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
