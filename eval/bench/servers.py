@@ -17,7 +17,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,13 +115,6 @@ def _told(engine: Any) -> list[dict[str, int]]:
     return servers
 
 
-def measured(job: Awaitable[Outcome]) -> Outcome:
-    async def run() -> Outcome:
-        return await job
-
-    return asyncio.run(run())
-
-
 def main(arguments: argparse.Namespace) -> None:
     windows, rounds, seconds, slots = (getattr(arguments, name) for name in NUMBERS)
     with ExitStack() as stack:
@@ -130,10 +123,10 @@ def main(arguments: argparse.Namespace) -> None:
         flying = 6 * slots  # enough for three servers to be full and have as many waiting
         ones, twos = [], []
         for _ in range(rounds):
-            ones.append(measured(work(urls[:1], windows, flying)).seconds)
-            twos.append(measured(work(urls[:2], windows, flying)).seconds)
+            ones.append(asyncio.run(work(urls[:1], windows, flying)).seconds)
+            twos.append(asyncio.run(work(urls[:2], windows, flying)).seconds)
         ratio = bootstrap_mean([one / two for one, two in zip(ones, twos, strict=True)])
-        killed = measured(work(urls, windows, flying, servers[2].process.kill))
+        killed = asyncio.run(work(urls, windows, flying, servers[2].process.kill))
     rate = slots / seconds
     least = windows / 2 / (3 * rate) + windows / 2 / (2 * rate)
     print(
