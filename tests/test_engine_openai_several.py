@@ -18,7 +18,7 @@ from reasonrank_pyserini.types import Completion, Prompt
 __all__ = ["no_key", "server"]  # fixtures
 
 T = TypeVar("T")
-LONG = {"backoff": 60, "max_backoff": 60}
+LONG = {"backoff": 400, "max_backoff": 400}
 """A pause that no test can wait for: whoever takes it runs into the time limit."""
 
 
@@ -33,7 +33,7 @@ def run(use: Callable[[Engine], Awaitable[T]], *urls: str, **args: Any) -> T:
         async with load_engine("openai", config(*urls, api="completions", **args)) as engine:
             return await use(engine)
 
-    return asyncio.run(asyncio.wait_for(inside(), 40))
+    return asyncio.run(asyncio.wait_for(inside(), 120))
 
 
 def windows(count: int, tokens: int = 10) -> list[Prompt]:
@@ -169,26 +169,41 @@ def test_a_window_that_nobody_can_answer_takes_no_server_out(server: srv.Server,
 def test_a_server_that_comes_back_gets_one_request_then_its_share(
     server: srv.Server, other: srv.Server
 ) -> None:
-    freed = False
+    steps = 0
+
+    async def slowly(exchange: srv.Exchange) -> None:
+        await until(lambda: steps >= 1)
+        await exchange.start_stream()
+        await exchange.event({"choices": [srv.choice(exchange.request, text="<think>")]})
+        await until(lambda: steps >= 2)
+        await exchange.event({"choices": [srv.choice(exchange.request, text="[1]", finish="stop")]})
+        await exchange.end_stream()
+
     server.stop()
-    back = srv.Server(port=server.port, always=held_until(lambda: freed))
+    back = srv.Server(port=server.port, always=slowly)
 
     async def use(engine: Engine) -> None:
-        nonlocal freed
+        nonlocal steps
         await burst(engine, windows(5))
         assert len(other.requests) == 5
         with back:
-            calls: list[asyncio.Task[Completion]] = []
-            while not back.requests:
-                calls.append(asyncio.create_task(engine.complete(windows(1)[0], SAMPLING)))
-                await asyncio.sleep(0.01)
+            calls: list[asyncio.Task[list[Completion]]] = []
+
+            async def ask_until(enough: Callable[[], bool]) -> None:
+                while not enough():
+                    calls.append(asyncio.create_task(burst(engine, windows(5))))
+                    await asyncio.sleep(0.01)
+
+            await ask_until(lambda: bool(back.requests))
             await burst(engine, windows(10))
             assert len(back.requests) == 1
-            freed = True
+            steps = 1  # the first byte
+            await ask_until(lambda: len(back.requests) > 1)
+            steps = 2
             await asyncio.gather(*calls)
-            before = len(other.requests)
+            before = (len(back.requests), len(other.requests))
             await burst(engine, windows(20))
-            assert (len(back.requests), len(other.requests)) == (1 + 10, before + 10)
+            assert (len(back.requests), len(other.requests)) == (before[0] + 10, before[1] + 10)
 
     run(use, server.url, other.url)
 

@@ -24,7 +24,8 @@ FIRST_ATTEMPTS = 3
 class Call:
     """One request on its way, whichever servers it visits.
 
-    `size` is prompt plus `max_tokens`; `tried` its failures and `due` when it may come again, by address.
+    `size` is prompt plus `max_tokens`; `tried` its failures and `due` when it may come again, by address; `failed`
+    is the last failure that says more than that nobody answers.
     """
 
     size: int
@@ -68,7 +69,8 @@ class Pool:
     @contextmanager
     def visit(self, server: Server, call: Call) -> Iterator[None]:
         """Counts the request as under way there, and what becomes of it: FailedCall, or a complete answer."""
-        probe = server.probing = server.out
+        if server.out:
+            server.probe = call
         started = asyncio.get_running_loop().time()
         server.requests += 1
         server.tokens += call.size
@@ -82,8 +84,8 @@ class Pool:
         finally:
             server.requests -= 1
             server.tokens -= call.size
-            if probe:
-                server.probing = False
+            if server.probe is call:
+                server.probe = None
             self._bell.ring()
 
     def gone(self) -> bool:
@@ -99,7 +101,8 @@ class Pool:
         return next((server, server.last) for server in self.servers if server.last is not None)
 
     def _note(self, server: Server, call: Call, failure: Failure, started: float) -> None:
-        call.failed = (server, failure)
+        if call.failed is None or not failure.unreachable:
+            call.failed = (server, failure)
         call.tried[server.url] += 1
         server.tally.failures[failure.kind] += 1
         if not failure.retry:
@@ -115,8 +118,8 @@ class Pool:
                 rest = backoff(self._options, server.rests - 1, failure.wait)
                 server.rest(rest, crowded=False)
                 what = f"{failure.message}; no requests there for {rest:.1f} s"
-        level = logging.WARNING if server.worth_a_warning() else logging.INFO
-        log.log(level, "%s: %s", server.url, what)
+        where = "" if server.url in what else f"{server.url}: "
+        log.log(logging.WARNING if server.worth_a_warning() else logging.INFO, "%s%s", where, what)
 
     def _attempts(self, server: Server) -> int:
         met = any(other.answered for other in self.servers)

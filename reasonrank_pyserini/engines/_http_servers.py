@@ -77,9 +77,9 @@ class Bell:
 class Server:
     """One address. Times are the event loop's; `requests` and `tokens` are under way.
 
-    It is `out` after `OUT_AFTER` failures in a row or as soon as nobody answers there. Then it rests, longer each
-    time, and gets one request at a time: once that is being answered all may come again, on trial until an
-    answer is complete. `bell` rings when it may take more than before.
+    It is `out` after `OUT_AFTER` failures in a row or as soon as nobody answers there. Then it rests, twice as long
+    each time, and gets one request, the `probe`: once that is being answered all may come again, on trial until
+    an answer is complete. `bell` rings when it may take more than before, `most` is how many it gets at once.
     """
 
     url: str
@@ -96,7 +96,7 @@ class Server:
     window: float = math.inf
     out: bool = False
     out_since: float = -math.inf
-    probing: bool = False
+    probe: object = None
     rests: int = 0
     streak: int = 0
     last: Failure | None = None
@@ -135,7 +135,7 @@ class Server:
 
     def admits(self, size: int, now: float) -> bool:
         """Whether a request of `size` tokens may go there now; one larger than the bound goes alone."""
-        if now < self.resting_until or (self.out and self.probing):
+        if now < self.resting_until or (self.out and self.probe is not None):
             return False
         bound = self.options.tokens
         fits = bound is None or not self.requests or self.tokens + size <= bound
@@ -167,7 +167,7 @@ class Server:
     def begun(self, started: float) -> None:
         """The first byte of an answer to a request that started then."""
         if self.out and started >= self.out_since:
-            self.out = False
+            self.out, self.probe = False, None
             self.bell.ring()
 
     def served(self) -> None:

@@ -61,6 +61,7 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> Limits:
+        """All servers together; each gets at most `tokens`, and its part of the default concurrency."""
         each, tokens = CONCURRENCY[self.config.api], self.options.tokens
         count = len(self.options.urls)
         return Limits(self.options.concurrency or each * count, tokens and tokens * count)
@@ -80,7 +81,10 @@ class OpenAIEngine:
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Of every server address, counts (requests, answers, tokens, failures) and what it told; retries by kind."""
+        """Of each server its address, counts (requests, answers, tokens, failures) and what it told of itself.
+
+        `retries`: failed attempts that allow another, of all servers together, by kind.
+        """
         servers = [server.details() for server in self._servers]
         return {
             "servers": servers or [{"url": url} for url in self.options.urls],
@@ -140,8 +144,6 @@ class OpenAIEngine:
         """The answer to a request, tried again as often as its failures and the options allow."""
         call = Call(size)
         while (server := await pool.next(call)) is not None:
-            if call.failed is not None:
-                self.retries[call.failed[1].kind] += 1
             try:
                 with pool.visit(server, call):
                     reader = await self._attempt(server, body)
@@ -150,6 +152,7 @@ class OpenAIEngine:
             except FailedCall as failed:
                 if not failed.failure.retry:
                     break
+                self.retries[failed.failure.kind] += 1
         raise await self._final(pool, call)
 
     async def _final(self, pool: Pool, call: Call) -> EngineError:
