@@ -105,9 +105,11 @@ class Server:
         self.port = listener.sockets[0].getsockname()[1]
         started.set()
         await self._stopped.wait()
-        listener.close()
-        for _ in range(10):  # connections just accepted get as far as `_tasks`
+        # A closed listener drops what it just accepted without a word: that first gets as far as `_tasks`.
+        self._loop.remove_reader(listener.sockets[0])
+        for _ in range(10):
             await asyncio.sleep(0)
+        listener.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
