@@ -94,7 +94,7 @@ def test_a_slow_server_gets_less(server: srv.Server, other: srv.Server) -> None:
 
 
 def test_tokens_bound_each_server(server: srv.Server, other: srv.Server) -> None:
-    server.delay = other.delay = 0.05
+    server.always = other.always = held_until(lambda: len(server.requests + other.requests) >= 3 + 3)
     size = 10 + SAMPLING.max_tokens
     prompts = [*windows(12), Prompt(token_ids=(99,) * 10 * size)]  # the last one larger than the bound: alone
     run(lambda engine: burst(engine, prompts), server.url, other.url, tokens=3 * size)
@@ -144,7 +144,7 @@ def test_a_silent_server_is_taken_out(server: srv.Server, other: srv.Server) -> 
         await burst(engine, windows(10))
         await burst(engine, windows(10))
 
-    run(use, server.url, other.url, inactivity_timeout=1.5, **LONG)
+    run(use, server.url, other.url, inactivity_timeout=2, **LONG)
     assert (len(server.requests), len(other.requests)) == (5, 10 + 10)
 
 

@@ -1,6 +1,6 @@
 """Several servers behind the openai engine: two against one, and three of which one is killed half way.
 
-    python eval/bench/servers.py [--windows 160] [--rounds 8] [--seconds 0.4] [--slots 8] [--json FILE]
+    python eval/bench/servers.py [--windows 96] [--rounds 6] [--seconds 0.8] [--slots 8] [--json FILE]
 
 Every server is a process that works on `--slots` requests at once and takes `--seconds` for each, so that what
 is measured is the client: two servers should answer twice as much. Rounds alternate between one and two servers;
@@ -29,7 +29,7 @@ from reasonrank_pyserini.engines.gate import Gated
 from reasonrank_pyserini.statistics import Interval, bootstrap_mean
 from reasonrank_pyserini.types import Prompt, Sampling
 
-NUMBERS = {"windows": 160, "rounds": 8, "seconds": 0.4, "slots": 8}
+NUMBERS = {"windows": 96, "rounds": 6, "seconds": 0.8, "slots": 8}
 SAMPLING = Sampling(max_tokens=750)
 CHUNK = {"choices": [{"index": 0, "text": "<answer> [1] </answer>", "finish_reason": "stop"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": PROMPT, "completion_tokens": SAMPLING.max_tokens}}
