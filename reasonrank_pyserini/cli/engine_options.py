@@ -19,7 +19,8 @@ def engine_options(command: F) -> F:
         click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
         click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
                      "[default: vllm; with --base-url openai; for nano transformers]"),
-        click.option("--base-url", multiple=True, metavar="URL", help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."),
+        click.option("--base-url", multiple=True, metavar="URL",
+                     help="OpenAI-compatible server (http://127.0.0.1:8000/v1); several share the work."),
         click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
                      help="completions sends token ids; chat is for third parties."),
         click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),

@@ -47,7 +47,7 @@ def command(**flags: Any) -> None:
       reasonrank rerank --run bm25.trec --corpus corpus.jsonl --topics topics.tsv \\
           --model liuwenhan/reasonrank-7B -o out/
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
-          --engine openai --base-url http://127.0.0.1:8000/v1 -o out/
+          --base-url http://a:8000/v1 http://b:8000/v1 -o out/     # two servers share the windows
     """
     from ..runfile import check_tag
     from .rerank_job import Job

@@ -12,6 +12,8 @@ from ._http_stream import AnswerReader
 
 SLACK = 4
 """Tokens by which servers differ in counting an answer's end."""
+LETTERS = 4
+"""Letters a token, roughly."""
 
 
 def request_body(
@@ -30,6 +32,14 @@ def request_body(
         body |= _beyond_openai(config, options, prompt, sampling)
     kept = {name: value for name, value in body.items() if name not in options.omit}
     return kept | dict(options.extra_body)
+
+
+def request_size(prompt: Prompt, sampling: Sampling) -> int:
+    """Tokens that a request may take on a server: its prompt (by letters where no ids are known) and its answer."""
+    if prompt.token_ids is not None:
+        return len(prompt.token_ids) + sampling.max_tokens
+    letters = len(prompt.text) or sum(len(text) for message in prompt.messages for text in message.values())
+    return letters // LETTERS + sampling.max_tokens
 
 
 def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
