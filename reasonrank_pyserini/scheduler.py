@@ -127,26 +127,24 @@ async def stream(
     reader = ThreadPoolExecutor(1, "reasonrank-reader")  # its own: a blocked source starves nobody
     reading: asyncio.Future[Any] | None = None
     pending: set[asyncio.Future[Result]] = set()
+    finished: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
     more = True
     try:
         while more or pending:
             if more and reading is None and len(pending) < active:
                 reading = asyncio.get_running_loop().run_in_executor(reader, next, iterator, end)
-            waited = {*pending, reading} if reading is not None else pending
-            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if reading is not None and reading in done:
+                reading.add_done_callback(finished.put_nowait)
+            done = await finished.get()
+            if done is reading:
                 item, reading = reading.result(), None
                 more = item is not end
                 if more:
-                    pending.add(asyncio.ensure_future(work(item)))
-            finished = [task for task in pending if task in done]
-            pending.difference_update(finished)
-            for position, task in enumerate(finished):
-                try:
-                    yield task.result()
-                except BaseException:
-                    pending.update(finished[position + 1 :])
-                    raise
+                    started = asyncio.ensure_future(work(item))
+                    started.add_done_callback(finished.put_nowait)
+                    pending.add(started)
+            else:
+                pending.discard(done)
+                yield done.result()
     finally:
         reader.shutdown(wait=False)
         for task in pending:

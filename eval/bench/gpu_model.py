@@ -3,9 +3,9 @@
     python eval/bench/gpu_model.py [--gpus 1 8 16 64 256] [--json FILE]
 
 1,384 queries of 12 data sets, 9 windows each in a row, 5,687 tokens in and 750 out on average, ReasonRank-7B on
-H200s (`simulated_gpu`). Answers are either all of 750 tokens or drawn from a lognormal distribution (sigma 0.5, seed
-0, cut to 50..3,172 tokens, then scaled to a mean of 750). The Reranker, its scheduler and gate are the real ones;
-only the engine and the clock are modelled. One plan a column:
+H200s (`simulated_gpu`). Answers are `constant`, all of 750 tokens, or `lognormal` (sigma 0.5, seed 0, cut to
+50..3,172 tokens, then scaled to a mean of 750); `mixed` is lognormal with 1 to 9 windows a query. The Reranker,
+its scheduler and gate are the real ones; only the engine and the clock are modelled. One plan a column, in seconds:
 
     ours        one queue, longest remaining first in the gate and in each GPU's queue
     server      the same, but GPUs take windows first come first served, as an HTTP server does
@@ -13,8 +13,10 @@ only the engine and the clock are modelled. One plan a column:
     32          as fcfs, at most 32 windows in flight a GPU
     barrier     set after set, window after window: all queries' first windows, then all second ones, ...
 
-and two bounds: `full`, the same engine when all windows are there at once and none waits for another, and `chain`, the
-longest query alone on a GPU. `ratio` is ours over the larger bound.
+and bounds: `full`, the same engine when all windows are there at once and none waits for another; `chain`, the
+longest query alone on a GPU; `even`, a GPU that has its even share of the windows and the longest query among them
+(each of whose tokens is a step, and a step costs a pass over the weights however few windows are in it). `ratio`
+is ours over the larger of the first two.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class Bench:
         return loop.now
 
     def queries(self) -> list[Request]:
-        return [(Query(name, "0"), DOCUMENTS) for name in self.lengths]
+        return [(Query(name, "0"), DOCUMENTS[: 10 * len(new) + 10]) for name, new in self.lengths.items()]
 
     def single_windows(self) -> Iterator[list[Request]]:
         """All windows of all sets as queries of their own, a list for each set and window number."""
@@ -99,7 +101,8 @@ class Bench:
         for size in SETS.values():
             members = [next(names) for _ in range(size)]
             for window in range(WINDOWS):
-                yield [(Query(name, str(window)), DOCUMENTS[:20]) for name in members]
+                there = [name for name in members if window < len(self.lengths[name])]
+                yield [(Query(name, str(window)), DOCUMENTS[:20]) for name in there]
 
     def chain(self) -> float:
         """The longest query alone: its windows one after the other on an idle GPU."""
@@ -109,6 +112,15 @@ class Bench:
             return first + self.speed.decode(new - 1, 1, WINDOW_PROMPT_TOKENS + 1)
 
         return max(sum(map(window, windows)) for windows in self.lengths.values())
+
+    def even(self, gpus: int) -> float:
+        """The work of a GPU that shares the windows evenly with the others and has the longest query."""
+        every = [new for windows in self.lengths.values() for new in windows]
+        prompts = self.speed.prefill(WINDOW_PROMPT_TOKENS) * len(every)
+        read = sum((WINDOW_PROMPT_TOKENS + new / 2) * new for new in every) * self.speed.per_cached_token
+        longest = max(map(sum, self.lengths.values()))
+        steps = max(longest, sum(every) / gpus / MOST_AT_ONCE)
+        return (prompts + read) / gpus + steps * (STEP + self.speed.per_pass)
 
     def row(self, gpus: int) -> dict[str, float]:
         """Seconds of every plan and bound on that many GPUs."""
@@ -122,6 +134,7 @@ class Bench:
             "barrier": self.seconds(gpus, list(self.single_windows()), **first_come),
             "full": self.seconds(gpus, [list(chain.from_iterable(self.single_windows()))], **first_come),
             "chain": self.chain(),
+            "even": self.even(gpus),
         }
         return {**found, "ratio": found["ours"] / max(found["full"], found["chain"])}
 
@@ -136,14 +149,15 @@ def lengths(draw: Callable[[], float]) -> Lengths:
 
 def distributions() -> dict[str, Lengths]:
     rng = random.Random(0)
-    return {
-        "constant": lengths(lambda: WINDOW_NEW_TOKENS),
-        "lognormal": lengths(lambda: WINDOW_NEW_TOKENS * rng.lognormvariate(-0.125, 0.5)),
-    }
+    long_tailed = lengths(lambda: WINDOW_NEW_TOKENS * rng.lognormvariate(-0.125, 0.5))
+    mixed = {name: each[: rng.randint(1, WINDOWS)] for name, each in long_tailed.items()}
+    return {"constant": lengths(lambda: WINDOW_NEW_TOKENS), "lognormal": long_tailed, "mixed": mixed}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 16, 64, 256])
     parser.add_argument("--json", type=Path)
     flags = parser.parse_args()

@@ -18,7 +18,15 @@ from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, Self
 
-from reasonrank_pyserini.costmodel import ARITHMETIC, BANDWIDTH, MEMORY, MOST_AT_ONCE, STEP, Gpu
+from reasonrank_pyserini.costmodel import (
+    ARITHMETIC,
+    BANDWIDTH,
+    MEMORY,
+    MOST_AT_ONCE,
+    STEP,
+    WINDOW_NEW_TOKENS,
+    Gpu,
+)
 from reasonrank_pyserini.priority import PLACE
 from reasonrank_pyserini.profiles import Profile
 from reasonrank_pyserini.types import Completion, Limits, Prompt, Sampling
@@ -93,13 +101,13 @@ class SimulatedGpu:
         number = next(self._numbers)
         place = PLACE.get() if self.ordered else 0
         window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future())
-        self.outstanding += window.need
+        self.outstanding += prompt + WINDOW_NEW_TOKENS  # nobody knows yet how long the answer will be
         heappush(self.waiting, window)
         self._arrival.set()
         try:
             await window.done
         finally:
-            self.outstanding -= window.need
+            self.outstanding -= prompt + WINDOW_NEW_TOKENS
 
     async def run(self) -> None:
         """The GPU's life: one step after the other, steps that only decode taken together up to the next change."""

@@ -40,8 +40,9 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
         self.loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready or timeout == 0:
+        if timeout == 0:
+            return []
+        if ready := super().select(0):
             return ready
         if timeout is None or not self.loop.busy():
             return super().select(None)

@@ -14,8 +14,8 @@ from ..types import Completion, Prompt, Sampling
 from . import Engine
 from .wrapper import EngineWrapper
 
-PATIENCE = 1024
-"""Places in the queue that a round still to go is worth."""
+PATIENCE = 256
+"""Places in the queue that a round still to go is worth (`python eval/bench/gpu_model.py` tells others)."""
 
 
 class Gated(EngineWrapper):
