@@ -73,7 +73,11 @@ class Bench:
     speed: Speed
     lengths: Lengths
 
-    def seconds(
+    def seconds(self, gpus: int, batches: Sequence[Sequence[Request]], **plan: Any) -> float:
+        """Virtual seconds until the last of the batches, one after the other, is done."""
+        return self.ends(gpus, batches, **plan)[-1]
+
+    def ends(
         self,
         gpus: int,
         batches: Sequence[Sequence[Request]],
@@ -81,16 +85,16 @@ class Bench:
         patience: int = PATIENCE,
         ordered: bool = True,
         requests: int = round(SURPLUS * MOST_AT_ONCE),
-    ) -> float:
-        """Virtual seconds for the batches, one after the other."""
+    ) -> list[float]:
+        """When each ranking was there, in virtual seconds."""
         loop = VirtualLoop()
         with patch.object(asyncio, "new_event_loop", lambda: loop):
             engine = Gated(SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience)
             with Reranker(LengthJudge(engine, self.lengths), engine=engine) as reranker:
                 loop.busy = lambda: bool(reranker._running)
-                done = sum(1 for batch in batches for _ in reranker.rerank_many(batch))
-        assert done == sum(map(len, batches))
-        return loop.now
+                ends = [loop.now for batch in batches for _ in reranker.rerank_many(batch)]
+        assert len(ends) == sum(map(len, batches))
+        return ends
 
     def queries(self) -> list[Request]:
         return [(Query(name, "0"), DOCUMENTS[: 10 * len(new) + 10]) for name, new in self.lengths.items()]
