@@ -110,6 +110,23 @@ def test_the_engine_is_told_that_a_lone_call_goes_first() -> None:
     assert found["65"] < found["66"]
 
 
+def test_who_waited_behind_a_cancelled_call_moves_up_at_once() -> None:
+    async def let_through() -> list[str]:
+        engine = Held(9, 100)
+        gated = Gated(engine)
+        calls = [Call(1, 1, size).ask(gated, number) for number, size in enumerate((60, 60, 30))]
+        await settled()
+        assert engine.order == ["0"], "the third fits, but does not overtake the second"
+        calls[1].task.cancel()
+        await settled()
+        for call in calls:
+            call.task.cancel()
+        await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
+        return engine.order
+
+    assert asyncio.run(let_through()) == ["0", "2"]
+
+
 asked = st.tuples(st.integers(0, 2), st.integers(1, 9), st.integers(ANSWER + 1, 60))
 events = st.lists(
     st.tuples(st.sampled_from(["ask", "ask", "end", "cancel"]), asked, st.integers(0, 99)), max_size=60

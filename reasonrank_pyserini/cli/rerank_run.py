@@ -48,6 +48,11 @@ def run_job(
         )  # fmt: skip
         folder.finish(renamed(task.run, DOCID_STYLES[docid_style]), tag, manifest)
     counts = task.tally.as_dict()
+    if late := counts["deadline"]:
+        progress.say(
+            f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "
+            "continues them, best with a later --deadline"
+        )
     return {
         "queries": len(task.run),
         **{name: value for name, value in counts.items() if name != "error_messages"},
