@@ -134,6 +134,7 @@ class Plan:
         on_error: OnError = "raise",
         observe: Observer | None = None,
         repeats: int = 1,
+        deadline: float | None = None,
     ) -> Reranker:
         """A running Reranker: the engine is started here. `tokenizer`: where it is loaded already.
 
@@ -157,6 +158,7 @@ class Plan:
             depth=settings.depth,
             on_error=on_error,
             observe=observe,
+            deadline=deadline,
         )
         try:
             served = reranker.served_context()

@@ -109,10 +109,13 @@ def run_manifest(
 
 
 class Tally:
-    """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts."""
+    """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
+
+    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    """
 
     def __init__(self) -> None:
-        self.windows = self.cached = self.prompt_tokens = self.completion_tokens = 0
+        self.windows = self.cached = self.prompt_tokens = self.completion_tokens = self.deadline = 0
         self.statuses: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -141,5 +144,6 @@ class Tally:
             "completion_tokens": self.completion_tokens,
             "errors": sum(self.errors.values()),
             "error_messages": dict(self.errors.most_common(20)),
+            "deadline": self.deadline,
             "counts": dict(sorted(self.notes.items())),
         }

@@ -172,11 +172,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A query's candidates in their final order, best first, and the steps that led there."""
+    """A query's candidates in their final order, best first, and the steps that led there.
+
+    `cut_short`: the deadline came before the last window, so this is the order so far.
+    """
 
     query: Query
     candidates: tuple[Candidate, ...]
     steps: tuple[Step, ...] = ()
+    cut_short: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:

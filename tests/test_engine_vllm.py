@@ -29,6 +29,7 @@ from reasonrank_pyserini.errors import (
     PromptTooLongError,
     UnknownNameError,
 )
+from reasonrank_pyserini.priority import PLACE, during
 from reasonrank_pyserini.types import Completion, Prompt, Sampling
 
 __all__ = ["loop", "model"]  # fixtures
@@ -172,6 +173,27 @@ class TestCompletions:
         with pytest.raises(EngineError, match="top_p"):
             loop.run(engine.complete(prompt(5), Sampling(temperature=1.0, top_p=7.0, max_tokens=4)))
         assert loop.run(engine.complete(prompt(5), Sampling(max_tokens=4))).completion_tokens == 4
+
+    def test_who_waits_is_served_in_the_gates_order(self, engine: Engine, loop: Loop) -> None:
+        """All slots are taken and end one after another; the later call has the lower place."""
+
+        async def ended() -> list[int]:
+            order: list[int] = []
+
+            async def one(place: int, tokens: int) -> None:
+                await engine.complete(prompt(place), Sampling(max_tokens=tokens))
+                order.append(place)
+
+            fillers = (engine.complete(prompt(n), Sampling(max_tokens=100 + 50 * n)) for n in range(SLOTS))
+            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in fillers]
+            await asyncio.sleep(0.05)
+            for place, tokens in ((7, 20), (3, 1), (5, 10)):
+                with during(PLACE, place):
+                    tasks.append(asyncio.ensure_future(one(place, tokens)))
+            await asyncio.gather(*tasks)
+            return order
+
+        assert loop.run(ended()) == [3, 5, 7]
 
     def test_cancelling_frees_the_slots(self, engine: Engine, loop: Loop) -> None:
         """Four times as many long calls as there are slots: uncancelled, they would hold them for four rounds."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError, VerdictError
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow
+from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, so_far
 from reasonrank_pyserini.types import Verdict, Window
 
 
@@ -150,6 +150,24 @@ def test_one_pass_of_a_perfect_judge_lifts_the_best(
     ranked = sorted(range(strategy.start, end), key=lambda one: worth[one], reverse=True)
     lifted = strategy.size - strategy.step if end - strategy.start > strategy.size else len(ranked)
     assert list(order[strategy.start : strategy.start + lifted]) == ranked[:lifted]
+
+
+@settings(deadline=None)
+@given(sane, st.integers(0, 60), st.integers(0, 12), st.randoms(use_true_random=False))
+def test_the_order_so_far_is_the_end_that_judges_without_opinion_would_give(
+    strategy: SlidingWindow, n: int, judged: int, random: Any
+) -> None:
+    verdicts: list[tuple[Window, Verdict]] = []
+
+    def judge(window: Window) -> list[int]:
+        if len(verdicts) == judged:
+            return list(window)
+        chosen = random.sample(range(len(window)), len(window))
+        verdicts.append((window, Verdict(tuple(chosen))))
+        return [window[place] for place in chosen]
+
+    order, _ = run(strategy, n, judge)
+    assert so_far(n, verdicts) == order
 
 
 # ---- the authors' geometry

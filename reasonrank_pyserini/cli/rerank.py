@@ -29,6 +29,8 @@ from .outputs import DOCID_STYLES
 @click.option("--dry-run", is_flag=True, help="State windows, tokens and time, then stop.")
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
               help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Seconds for a query from its first window on, then its order so far is taken (exit 3)")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
@@ -73,10 +75,11 @@ def command(**flags: Any) -> None:
         flags["output"],
         on_error=flags["on_error"],
         max_failed=flags["max_failed"],
+        deadline=flags["deadline"],
         overwrite=flags["overwrite"],
         tag=flags["tag"],
         docid_style=flags["docid_style"],
     )
     click.echo(json.dumps(summary))
-    if summary["errors"]:
+    if summary["errors"] or summary["deadline"]:
         sys.exit(3)

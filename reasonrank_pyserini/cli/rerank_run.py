@@ -27,6 +27,7 @@ def run_job(
     overwrite: bool,
     tag: str,
     docid_style: str = "hub",
+    deadline: float | None = None,
 ) -> dict[str, Any]:
     """Rerank and write; returns the counts of the run. A folder that already holds this result is left alone."""
     written = {} if (docid_style, tag) == ("hub", TAG) else {"docid_style": docid_style, "tag": tag}
@@ -34,11 +35,11 @@ def run_job(
         progress = Progress(job.windows, max_failed)
         if folder.finished:
             progress.say(f"{output} already holds this result: nothing to do (--overwrite runs it again)")
-            return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0}
+            return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0, "deadline": 0}
         for line in job.plan.preflight():
             progress.say(line)
         task = Task(job.work, folder)
-        details = _rerank(job, task, progress, on_error)
+        details = _rerank(job, task, progress, on_error, deadline)
         if job.work.reread:
             write_results(output / "results.jsonl", _rankings(job, task.run))
         manifest = run_manifest(
@@ -46,14 +47,21 @@ def run_job(
             command=job.command, details=details, tokenizer=job.tokenizer,
         )  # fmt: skip
         folder.finish(renamed(task.run, DOCID_STYLES[docid_style]), tag, manifest)
-    counts = progress.tally.as_dict()
+    counts = task.tally.as_dict()
+    if late := counts["deadline"]:
+        progress.say(
+            f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "
+            "continues them, best with a later --deadline"
+        )
     return {
         "queries": len(task.run),
         **{name: value for name, value in counts.items() if name != "error_messages"},
     }
 
 
-def _rerank(job: Job, task: Task, progress: Progress, on_error: OnError) -> dict[str, Any]:
+def _rerank(
+    job: Job, task: Task, progress: Progress, on_error: OnError, deadline: float | None
+) -> dict[str, Any]:
     """Fills the task's run; what the engine tells of itself."""
     with (
         progress.watching(task.folder.journal),
@@ -62,6 +70,7 @@ def _rerank(job: Job, task: Task, progress: Progress, on_error: OnError) -> dict
             journal=task.folder.journal,
             on_error=on_error,
             observe=observer([task], progress.add),
+            deadline=deadline,
         ) as reranker,
     ):
         run_tasks([task], reranker, lambda _: None)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import EngineDiedError, EngineError, PromptTooLongError
+from ..priority import PLACE
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from . import _vllm_args as arguments
@@ -39,8 +40,11 @@ class VLLMEngine:
 
     Bound to the event loop it was entered in. Every sampling field is sent and the model's own sampling
     defaults are ignored; a prompt that does not fit is refused, where vLLM would cut the answer short.
-    The engine's processes die with this one, however it ends.
+    The engine's processes die with this one, however it ends. Its own queue follows the gate's order.
     """
+
+    OPERATIONAL = frozenset({"scheduling_policy"})
+    """Arguments that change the order of work, not what is written."""
 
     def __init__(self, config: EngineConfig) -> None:
         arguments.check(config)
@@ -177,7 +181,7 @@ class VLLMEngine:
         parameters = sampling_parameters(sampling, skip_special_tokens=not running.kept_special)
         name = f"window-{next(self._numbers)}"
         stream: AsyncGenerator[Any, None] = running.llm.generate(
-            tokens_input(ids), parameters, name, lora_request=running.lora
+            tokens_input(ids), parameters, name, lora_request=running.lora, priority=PLACE.get()
         )
         return stream
 
