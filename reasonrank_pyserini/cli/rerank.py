@@ -31,6 +31,7 @@ from .outputs import DOCID_STYLES
               help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
+@click.option("--replay", is_flag=True, help="Start no engine: every answer comes from DIR/journal.")
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
@@ -48,9 +49,13 @@ def command(**flags: Any) -> None:
           --model liuwenhan/reasonrank-7B -o out/
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
           --engine openai --base-url http://127.0.0.1:8000/v1 -o out/
+
+    The first one again with --replay makes the same run from DIR/journal, without GPU and weights; where the
+    result is there already, it is compared with what the journal gives.
     """
     from ..runfile import check_tag
     from .rerank_job import Job
+    from .rerank_replay import replay_job
     from .rerank_run import run_job
 
     if (flags["run"] is None) == (flags["requests"] is None):
@@ -68,7 +73,7 @@ def command(**flags: Any) -> None:
 
         click.echo("\n".join(estimate(job)))
         return
-    summary = run_job(
+    summary = (replay_job if flags["replay"] else run_job)(
         job,
         flags["output"],
         on_error=flags["on_error"],
