@@ -51,7 +51,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_FOLDER
 @_JSON
 def show(folder: Path, as_json: bool) -> None:
-    """Files, records, tokens, damage, and how many of its answers the folder's result was made from.
+    """Show files, records, tokens, damage.
+
+    Beside a finished result also how many of its windows were answered from the journal.
 
     \b
     Example:
@@ -93,7 +95,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 @_FOLDER
 @_JSON
 def verify(folder: Path, as_json: bool) -> None:
-    """Read every record. Exit 0 when all are whole, else 1 with a line for each damaged place.
+    """Read every record, say what is damaged.
+
+    Exit 0 when all are whole, else 1, after a line for each damaged place.
 
     \b
     Example:
@@ -122,9 +126,9 @@ def verify(folder: Path, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would go, change nothing.")
 @_JSON
 def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
-    """Merge all files into one: every answer once, damaged bytes dropped. No answer is lost, killed whenever.
+    """Merge all files into one, without duplicates and damage.
 
-    Refused while another process writes the folder. Answers that no result needs any more are kept: a record
+    No answer is lost, even when it is killed. Refused while another process writes the folder. Answers that no result needs any more are kept: a record
     does not say what asked for it.
 
     \b

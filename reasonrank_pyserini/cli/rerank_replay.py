@@ -10,7 +10,7 @@ from typing import Any
 
 from ..assembly import Plan
 from ..errors import EngineError, InputError, OutputError, ReplayMissError
-from ..journal import EngineNote
+from ..journal import EngineNote, damage_line
 from ..runfile import read_run, write_run
 from ..runfolder import RunFolder
 from ..scheduler import OnError
@@ -69,6 +69,8 @@ def _replay(
             tokenizer=job.tokenizer, journal=journal, on_error="keep", observe=watch, replay=note
         ) as reranker,
     ):
+        if (damage := damage_line(reranker.engine)) is not None:
+            progress.say(damage)
         run_tasks([task], reranker, lambda _: None)
         return told_by(reranker.engine)
 
