@@ -185,8 +185,8 @@ class Plan:
                 for each in judges:
                     each.builder = builder
             if journal is not None and replay is None:
-                identity = dict(engine.identity)
-                write_note(Path(journal), EngineNote(self.asked(), identity, builder.context or 0))
+                note = EngineNote(self.asked(), dict(engine.identity), builder.context or 0)
+                write_note(Path(journal), note)
         except BaseException:
             reranker.close()
             raise

@@ -27,7 +27,9 @@ class EngineNote:
 
 
 def write_note(folder: Path, note: EngineNote) -> None:
-    """Keep the note in `folder`, as engine-HASH.json; JournalError when it cannot be written."""
+    """Keep the note in `folder`, as engine-HASH.json, if it is new; JournalError when it cannot be written."""
+    if find_note(folder, note.asked) == EngineNote(**json.loads(json.dumps(asdict(note)))):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_open(folder / f"engine-{fingerprint(note.asked)[:16]}.json") as stream:
