@@ -184,9 +184,7 @@ class Plan:
                 builder = self.builder(tokenizer, served)
                 for each in judges:
                     each.builder = builder
-            if journal is not None and replay is None:
-                note = EngineNote(self.asked(), dict(engine.identity), builder.context or 0)
-                write_note(Path(journal), note)
+            self._note(engine, builder)
         except BaseException:
             reranker.close()
             raise
@@ -197,6 +195,12 @@ class Plan:
             return Replay(Journal(journal), replay.identity)
         engine: Engine = Gated(load_engine(self.engine, self.config))
         return engine if journal is None else Recorded(engine, Journal(journal))
+
+    def _note(self, engine: Engine, builder: PromptBuilder) -> None:
+        """Tell the journal, if there is one, what it records."""
+        if isinstance(engine, Recorded):
+            note = EngineNote(self.asked(), dict(engine.identity), builder.context or self.context)
+            write_note(engine.journal.folder, note)
 
     def _check_answer(self, context: int) -> None:
         """InputError when the answer's budget alone fills the context."""

@@ -12,6 +12,7 @@ import pytest
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.journal import Journal
 from reasonrank_pyserini.journal.records import encode
+from reasonrank_pyserini.runfolder import RunFolder
 from reasonrank_pyserini.types import Completion
 
 KEYS = [f"{number:02x}" * 32 for number in range(4)]
@@ -65,7 +66,7 @@ def test_every_damaged_place_has_a_line(out: Path, capsys: pytest.CaptureFixture
     assert (status, err) == (1, "")
     where = out / "journal" / "1.journal"
     assert text.splitlines() == [
-        f"{where}: byte {3 * SIZE}, 50 bytes: a record without its end",
+        f"{where}: byte {3 * SIZE}, 50 bytes: a record without its end: torn, or being written right now",
         "1 damaged: 5 records in 2 files",
     ]
     os.truncate(where, 3 * SIZE)
@@ -97,6 +98,8 @@ def test_a_folder_in_use_is_not_pruned(out: Path, capsys: pytest.CaptureFixture[
     assert "is being written by another process: wait until it has ended" in err
     assert len(list((out / "journal").glob("*.journal"))) == 3
     writer.close()
+    with RunFolder(out / "task", {}):  # one of several that share the journal
+        assert told(capsys, "prune", out)[0] == 2
     assert as_json(capsys, "prune", out)["records"] == 5
 
 

@@ -24,8 +24,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -173,20 +174,15 @@ def below(pid: int) -> list[int]:
 
 
 def gone(pids: Sequence[int], seconds: float) -> bool:
-    """Whether none of the processes is left after at most that time."""
+    """Whether none of the processes is left after at most that time (a zombie counts as gone)."""
     import psutil
 
-    deadline = time.monotonic() + seconds
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
-        if time.monotonic() > deadline:
-            zombies = [
-                psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-                for pid in alive
-                if psutil.pid_exists(pid)
-            ]
-            return all(zombies)
-        time.sleep(0.05)
-    return True
+    processes = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            processes.append(psutil.Process(pid))
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
 
 def after(seconds: float) -> Callable[[subprocess.Popen[bytes]], object]:
@@ -199,9 +195,7 @@ def after(seconds: float) -> Callable[[subprocess.Popen[bytes]], object]:
     return wait
 
 
-def measure(
-    command: Sequence[str], folder: Path, kills: int, draw: random.Random, server: Server | None
-) -> Counts:
+def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Random, server: Any) -> Counts:
     """A whole run, then folder after folder with kills, until there were enough."""
     begin = time.monotonic()
     expected = Trial(command, folder / "whole", Counts(), server).finish()
@@ -249,9 +243,7 @@ def main() -> None:
     for kind, counts in found.items():
         print(table(kind, counts))
     if asked.json:
-        asked.json.write_text(
-            json.dumps({kind: asdict(counts) for kind, counts in found.items()}, indent=1) + "\n"
-        )
+        asked.json.write_text(json.dumps({kind: vars(one) for kind, one in found.items()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -128,8 +128,8 @@ def verify(folder: Path, as_json: bool) -> None:
 def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
     """Merge all files into one, without duplicates and damage.
 
-    No answer is lost, even when it is killed. Refused while another process writes the folder. Answers that no result needs any more are kept: a record
-    does not say what asked for it.
+    No answer is lost, even when it is killed. Refused while another process writes the folder. Answers that no
+    result needs any more are kept: a record does not say what asked for it.
 
     \b
     Examples:
@@ -141,29 +141,28 @@ def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
 
     place = journal_of(folder)
     if dry_run:
-        report = after = inspect(place)
+        report = inspect(place)
     else:
         with held_alone(place):
             report = inspect(place)
             if _needs_pruning(report):
                 merge(report)
-            after = inspect(place)
-    size = sum(piece.length for _, piece in report.last().values()) if dry_run else after.size
+    kept = sum(piece.length for _, piece in report.last().values())
     found = {
         "pruned": not dry_run and _needs_pruning(report), "files": len(report.files), "records": report.keys,
         "duplicates": report.records - report.keys, "damaged": report.damaged, "bytes": report.size,
-        "bytes_after": size,
+        "bytes_after": kept if _needs_pruning(report) else report.size,
     }  # fmt: skip
-    if as_json:
-        click.echo(json.dumps(found))
-        return
+    click.echo(json.dumps(found) if as_json else _pruned(found, report))
+
+
+def _pruned(found: dict[str, Any], report: JournalReport) -> str:
     if not _needs_pruning(report):
-        click.echo(f"nothing to prune: {len(report.files)} files, {report.records:,} records, each once")
-        return
-    click.echo(
-        f"{'would merge' if dry_run else 'merged'} {len(report.files):,} files into one: {report.keys:,} answers kept, "
-        f"{found['duplicates']:,} duplicates and {report.damaged:,} damaged records dropped, "
-        f"{report.size:,} bytes before, {size:,} after"
+        return f"nothing to prune: {len(report.files)} files, {report.records:,} records, each once"
+    return (
+        f"{'merged' if found['pruned'] else 'would merge'} {found['files']:,} files into one: {report.keys:,} answers "
+        f"kept, {found['duplicates']:,} duplicates and {report.damaged:,} damaged records dropped, "
+        f"{report.size:,} bytes before, {found['bytes_after']:,} after"
     )
 
 

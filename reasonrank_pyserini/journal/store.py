@@ -105,10 +105,7 @@ class Journal:
                 self._failed = str(error.strerror)
                 raise self._problem("cannot be written") from error
             self._index[bytes.fromhex(key)] = (self._path, position)
-            if self._timer is None:
-                self._timer = threading.Timer(SYNC_SECONDS, self._sync)
-                self._timer.daemon = True
-                self._timer.start()
+            self._sync_later()
 
     def _problem(self, what: str) -> JournalError:
         self._told = True
@@ -127,6 +124,13 @@ class Journal:
             with contextlib.suppress(OSError):  # tells `prune` that the file is in use; nothing else needs it
                 fcntl.flock(self._out.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._out
+
+    def _sync_later(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(SYNC_SECONDS, self._sync)
+            self._timer.daemon = True
+            with contextlib.suppress(RuntimeError):  # the interpreter is ending: close() syncs
+                self._timer.start()
 
     def _sync(self) -> None:
         """Write through to the disk, while others go on recording; the timer's thread does it."""

@@ -115,7 +115,7 @@ def _reason(content: bytes) -> str:
     if not content.strip(b"\0"):
         return "zeros, as a crash of the machine leaves them"
     if not content.endswith(b"\n"):
-        return "a record without its end"
+        return "a record without its end: torn, or being written right now"
     return "no record, or one whose checksum does not hold" if checked(content) is None else "no completion"
 
 
