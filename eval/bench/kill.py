@@ -38,6 +38,8 @@ from reasonrank_pyserini.journal.upkeep import inspect  # noqa: E402
 
 CODE = "from reasonrank_pyserini.cli import main; main()"
 CONCURRENCY = 8
+Moment = Callable[[subprocess.Popen[bytes]], object]
+"""Returns when the process that it is given is to be killed, or has ended."""
 ENVIRONMENT = {
     "PYTHONPATH": str(ROOT), "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "HF_HUB_OFFLINE": "1",
 }  # fmt: skip
@@ -45,8 +47,8 @@ ENVIRONMENT = {
 
 @dataclass
 class Counts:
-    """What was seen. `vain`: for each kill, the calls that were made and are not in the journal; `without_gain`:
-    kills before which nothing was recorded; `survivors`: kills that left processes behind."""
+    """What was seen. `vain`: a kill's calls that are not in the journal; `without_gain`: kills before which nothing
+    was recorded; `survivors`: kills that left processes behind."""
 
     kills: int = 0
     folders: int = 0
@@ -68,7 +70,7 @@ class Trial:
         self.vain = 0
         self._before = self._asked()
 
-    def kill(self, moment: Callable[[subprocess.Popen[bytes]], object]) -> bool:
+    def kill(self, moment: Moment) -> bool:
         """Kill once `moment(process)` returns; False when the command has ended by then."""
         kept, process = self.answers(), self._start()
         moment(process)
@@ -104,8 +106,7 @@ class Trial:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with open(self.folder.with_suffix(".log"), "ab") as log:
-            environment = {**os.environ, **ENVIRONMENT}
-            return subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
+            return subprocess.Popen(self.command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT})
 
     def _asked(self) -> int:
         return 0 if self.server is None else len(self.server.requests)
@@ -135,13 +136,9 @@ def write_requests(path: Path, queries: int, depth: int) -> Path:
     """A request file of that many queries with that many passages each."""
     with path.open("w") as stream:
         for q in range(queries):
+            texts = [f"moths and lamps, {i} of {q}" for i in range(depth)]
             rows = [
-                {
-                    "docid": f"d{q}-{i}",
-                    "score": depth - i,
-                    "doc": {"contents": f"moths and lamps, {i} of {q}"},
-                }
-                for i in range(depth)
+                {"docid": f"d{q}-{i}", "score": -i, "doc": {"contents": text}} for i, text in enumerate(texts)
             ]
             query = {"qid": f"q{q}", "text": f"why do moths circle lamp {q}"}
             stream.write(json.dumps({"query": query, "candidates": rows}) + "\n")
@@ -154,11 +151,6 @@ def of_client(requests: Path, server: Server) -> list[str]:
         "--requests", str(requests), "--model", "tiny", "--base-url", server.url, "--api", "chat",
         "--engine-arg", f"concurrency={CONCURRENCY}",
     ]  # fmt: skip
-
-
-def of_vllm(requests: Path) -> list[str]:
-    """What to give `reasonrank rerank` so that nano answers inside of it."""
-    return ["--requests", str(requests), "--model", "nano", "--engine", "vllm", "--max-failed", "1"]
 
 
 def below(pid: int) -> list[int]:
@@ -179,12 +171,12 @@ def gone(pids: Sequence[int], seconds: float) -> bool:
     import psutil
 
     _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid in pids], timeout=seconds)
-    return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
+    with suppress(psutil.NoSuchProcess):
+        return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
+    return True
 
 
-def after(
-    seconds: float, first: Callable[[], bool] = lambda: True
-) -> Callable[[subprocess.Popen[bytes]], object]:
+def after(seconds: float, first: Callable[[], bool] = lambda: True) -> Moment:
     """The moment that long after `first()` came true, or when the process ends before."""
 
     def wait(process: subprocess.Popen[bytes]) -> None:
@@ -196,9 +188,7 @@ def after(
     return wait
 
 
-def drawn(
-    draw: random.Random, whole: float, server: Server | None
-) -> Callable[[subprocess.Popen[bytes]], object]:
+def drawn(draw: random.Random, whole: float, server: Server | None) -> Moment:
     """The moment of the next kill."""
     if server is None or draw.random() < 0.25:
         return after(draw.uniform(0, whole))
@@ -221,17 +211,13 @@ def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Rando
 
 
 def table(name: str, counts: Counts) -> str:
-    """The counts in words."""
-    rows = [
-        (f"{name}: kills", counts.kills), ("folders", counts.folders), ("runs that differ", counts.different),
-        ("kills that left processes", counts.survivors), ("kills before anything was recorded", counts.without_gain),
-        ("damaged records", counts.damaged), ("windows needed", counts.windows),
-    ]  # fmt: skip
-    if counts.vain:
-        most = max(counts.vain)
-        rows += [("calls that the server saw", counts.calls), ("calls in vain, all kills", sum(counts.vain)),
-                 (f"most for one kill (of {CONCURRENCY} in flight)", most)]  # fmt: skip
-    return "\n".join(f"{label:<42} {value:>7,}" for label, value in rows)
+    """The counts, a line each."""
+    rows = {
+        **vars(counts),
+        "vain": sum(counts.vain),
+        "most in vain for one kill": max(counts.vain, default=0),
+    }
+    return "\n".join([name, *(f"  {what.replace('_', ' '):<26} {count:>7,}" for what, count in rows.items())])
 
 
 def main() -> None:
@@ -249,7 +235,17 @@ def main() -> None:
             found["client"] = measure(command, folder, asked.kills, draw, server)
         if asked.in_process:
             (folder / "vllm").mkdir()
-            command = of_vllm(write_requests(folder / "vllm.jsonl", 24, 12))
+            requests = write_requests(folder / "vllm.jsonl", 24, 12)
+            command = [
+                "--requests",
+                str(requests),
+                "--model",
+                "nano",
+                "--engine",
+                "vllm",
+                "--max-failed",
+                "1",
+            ]
             found["in process"] = measure(command, folder / "vllm", asked.in_process, draw, None)
     for kind, counts in found.items():
         print(table(kind, counts))
