@@ -176,24 +176,18 @@ def gone(pids: Sequence[int], seconds: float) -> bool:
     return True
 
 
-def after(seconds: float, first: Callable[[], bool] = lambda: True) -> Moment:
-    """The moment that long after `first()` came true, or when the process ends before."""
+def drawn(draw: random.Random, whole: float, server: Server | None) -> Moment:
+    """The next kill's moment: within a whole run's time, or (three in four) within four seconds of its first call."""
+    counting = server if draw.random() < 0.75 else None
+    seconds, seen = draw.uniform(0, 4 if counting else whole), len(counting.requests) if counting else 0
 
-    def wait(process: subprocess.Popen[bytes]) -> None:
-        while not first() and process.poll() is None:
+    def moment(process: subprocess.Popen[bytes]) -> None:
+        while counting and len(counting.requests) == seen and process.poll() is None:
             time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
 
-    return wait
-
-
-def drawn(draw: random.Random, whole: float, server: Server | None) -> Moment:
-    """The moment of the next kill."""
-    if server is None or draw.random() < 0.25:
-        return after(draw.uniform(0, whole))
-    seen = len(server.requests)
-    return after(draw.uniform(0, 4), lambda: len(server.requests) > seen)
+    return moment
 
 
 def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Random, server: Any) -> Counts:
