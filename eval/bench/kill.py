@@ -6,9 +6,9 @@
 The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed
 time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to
 its end; then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to
-four seconds after the first call; both are drawn evenly. A call was made in vain when the server saw it and the
-journal does not have it after the kill. In process the toy model nano is asked, kills come after a part of a whole
-run's time, and every process of the engine must be gone within ten seconds of each.
+four seconds after the first call (in process: answer); both are drawn evenly. A call was made in vain when the server saw it and the
+journal does not have it after the kill. In process the toy model nano is asked, and every process of the engine must
+be gone within ten seconds of each kill.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Trial:
         self.command = [sys.executable, "-c", CODE, "rerank", *command, "-o", str(folder)]
         self.folder, self.counts, self.server = folder, counts, server
         self.vain = 0
-        self._before = self._asked()
+        self._before = self.asked()
 
     def kill(self, moment: Moment) -> bool:
         """Kill once `moment(process)` returns; False when the command has ended by then."""
@@ -85,7 +85,7 @@ class Trial:
         counts.without_gain += self.answers() == kept
         if self.server is not None:
             self._settle(self.server)
-            vain = self._asked() - self._before - self.answers() - self.vain
+            vain = self.asked() - self._before - self.answers() - self.vain
             self.vain += vain
             counts.vain.append(vain)
         return True
@@ -94,7 +94,7 @@ class Trial:
         process = self._start()
         self._expect(process.wait())
         self.counts.folders += 1
-        self.counts.calls += self._asked() - self._before
+        self.counts.calls += self.asked() - self._before
         self.counts.windows += json.loads((self.folder / "manifest.json").read_text())["windows"]
         self.counts.damaged += inspect(self.folder / "journal").damaged
         return (self.folder / "run.trec").read_bytes()
@@ -108,7 +108,7 @@ class Trial:
         with open(self.folder.with_suffix(".log"), "ab") as log:
             return subprocess.Popen(self.command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT})
 
-    def _asked(self) -> int:
+    def asked(self) -> int:
         return 0 if self.server is None else len(self.server.requests)
 
     @staticmethod
@@ -176,14 +176,16 @@ def gone(pids: Sequence[int], seconds: float) -> bool:
     return True
 
 
-def drawn(draw: random.Random, whole: float, server: Server | None) -> Moment:
-    """The next kill's moment: within a whole run's time, or (three in four) within four seconds of its first call."""
-    counting = server if draw.random() < 0.75 else None
-    seconds, seen = draw.uniform(0, 4 if counting else whole), len(counting.requests) if counting else 0
+def drawn(draw: random.Random, whole: float, trial: Trial) -> Moment:
+    """The next kill's moment: within a whole run's time, or (three in four) within four seconds of its first call
+    (in process: of its first answer)."""
+    count = trial.asked if trial.server is not None else trial.answers
+    anywhere, before = draw.random() < 0.25, count()
+    seconds = draw.uniform(0, whole if anywhere else 4)
 
     def moment(process: subprocess.Popen[bytes]) -> None:
-        while counting and len(counting.requests) == seen and process.poll() is None:
-            time.sleep(0.002)
+        while not anywhere and count() == before and process.poll() is None:
+            time.sleep(0.01)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
 
@@ -197,7 +199,7 @@ def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Rando
     whole, counts = time.monotonic() - begin, Counts()
     while counts.kills < kills:
         trial = Trial(command, folder / f"killed-{counts.folders}", counts, server)
-        while counts.kills < kills and trial.kill(drawn(draw, whole, server)):
+        while counts.kills < kills and trial.kill(drawn(draw, whole, trial)):
             print(f"\r{counts.kills} of {kills} kills, {trial.answers()} answers", end="", file=sys.stderr)
         counts.different += trial.finish() != expected
     print(file=sys.stderr)
