@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import Any
 
 from . import __version__
+from .journal import Journal
 from .models import chat_template_hash
 from .settings import Settings
 from .types import Query, Step
@@ -88,6 +89,7 @@ def run_manifest(
     command: Sequence[str],
     details: Mapping[str, Any],
     tokenizer: Any = None,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
     """What a result was made with, ready for manifest.json; `details` is what the engine tells of itself."""
     engine = described.get("engine")
@@ -104,6 +106,7 @@ def run_manifest(
         **tally.as_dict(),
         "counts": {**{name: count for name, count in work.dropped.items() if count}, **tally.notes},
         "cached": tally.cached,
+        "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
         "seconds": round(seconds, 3),
     }
 

@@ -18,6 +18,7 @@ from .candidates import as_candidates
 from .datasets import Docstore
 from .engines import Engine, StatesContext, default_engine, innermost
 from .errors import ClosedError, InputError
+from .journal import damage_line
 from .judge import Judge
 from .scheduler import Observer, OnError
 from .strategies import RankingStrategy, SlidingWindow
@@ -78,6 +79,7 @@ class Reranker:
         api: str = "completions",
         engine_args: Mapping[str, Any] | None = None,
         journal: str | Path | None = None,
+        replay: bool = False,
         on_error: OnError = "raise",
         observe: Observer | None = None,
         deadline: float | None = None,
@@ -87,9 +89,9 @@ class Reranker:
 
         `engine`: vllm (the default; for the toy `nano` transformers), transformers, openai (a server at
         `base_url`) or module:attribute. `settings` overrides the profile: window, step, passes, depth,
-        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style. `journal`:
-        a folder that keeps every completion, so that the same work is never paid for twice. With vLLM,
-        scripts need `if __name__ == "__main__":`.
+        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style. `journal`: a folder
+        that keeps every completion, so that nothing is paid for twice; with `replay` all come from there and no
+        engine is started. With vLLM, scripts need `if __name__ == "__main__":`.
         """
         from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
 
@@ -98,9 +100,15 @@ class Reranker:
             model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
             base_urls=urls, api=api, engine_args=engine_args or {}, flags=settings,
         )  # fmt: skip
-        for note in plan.preflight():
-            log.info("%s", note)
-        return plan.reranker(journal=journal, on_error=on_error, observe=observe, deadline=deadline)
+        note = plan.recorded(journal) if replay else None
+        for line in plan.preflight() if note is None else ():
+            log.info("%s", line)
+        reranker = plan.reranker(
+            journal=journal, on_error=on_error, observe=observe, deadline=deadline, replay=note
+        )
+        if (damage := damage_line(reranker.engine)) is not None:
+            log.warning("%s", damage)
+        return reranker
 
     def rerank(
         self,

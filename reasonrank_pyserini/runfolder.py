@@ -135,7 +135,8 @@ class RunFolder:
         """Remove what this process made, if nothing was recorded in it."""
         if any(self.journal.glob("*.journal")):
             return
-        for name in ("lock", "configuration.json"):
+        notes = (path.name for path in self.journal.glob("engine-*.json"))
+        for name in ("lock", "configuration.json", *notes):
             (self.journal / name).unlink(missing_ok=True)
         (self.path / "trace.jsonl.part").unlink(missing_ok=True)
         for folder in (self.journal, self.path):

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Itera
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-from .errors import EngineDiedError, InputError, JournalError
+from .errors import EngineDiedError, InputError, JournalError, ReplayMissError
 from .judge import Judge
 from .priority import TURN, Turn, during
 from .strategies import RankingStrategy, check_order, so_far
@@ -92,9 +92,10 @@ async def _judge(
         verdict = await judge.judge(query, documents, number)  # type: ignore[arg-type]
         check_order(verdict.order, len(documents))
         return verdict
-    except (EngineDiedError, JournalError, InputError):
-        raise  # nothing that follows could succeed either
     except Exception as error:
+        final = isinstance(error, EngineDiedError | JournalError | InputError)
+        if final and not isinstance(error, ReplayMissError):
+            raise  # nothing that follows could succeed either
         if on_error == "raise":
             error.add_note(f"query {query.id}, window {number}")
             raise

@@ -152,7 +152,6 @@ def test_one_pass_of_a_perfect_judge_lifts_the_best(
     assert list(order[strategy.start : strategy.start + lifted]) == ranked[:lifted]
 
 
-@settings(deadline=None)
 @given(sane, st.integers(0, 60), st.integers(0, 12), st.randoms(use_true_random=False))
 def test_the_order_so_far_is_the_end_that_judges_without_opinion_would_give(
     strategy: SlidingWindow, n: int, judged: int, random: Any
