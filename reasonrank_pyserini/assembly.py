@@ -146,7 +146,11 @@ class Plan:
             engine = Recorded(engine, Journal(journal))
         builder = self.builder(tokenizer)
         judges = [
-            LLMJudge(builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat)
+            LLMJudge(
+                builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat,
+                force_answer=settings.force_answer and self.config.api != "chat",
+                constrained=settings.constrained, answer_k=settings.answer_k,
+            )
             for i in range(repeats)
         ]
         judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
@@ -172,7 +176,7 @@ class Plan:
 
     def _check_answer(self, context: int) -> None:
         """InputError when the answer's budget alone fills the context."""
-        budget = self.settings.sampling.max_tokens
+        budget = self.settings.sampling.max_tokens + self.settings.forced_room
         if budget >= context:
             raise InputError(
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "

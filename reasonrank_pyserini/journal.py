@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .constrained import CLOSE
 from .engines import Engine
 from .engines.wrapper import EngineWrapper
 from .errors import JournalError, ReplayMissError
@@ -34,7 +35,10 @@ SUFFIX = ".journal"
 
 def completion_key(identity: Mapping[str, Any], prompt: Prompt, sampling: Sampling, sample: int = 0) -> str:
     """What a completion depends on, as sha256 hex: engine and weights, sampling, prompt, sample number."""
-    head = {"engine": dict(identity), "sampling": asdict(sampling), "sample": sample}
+    drawn = asdict(sampling)
+    if sampling.permutation is None:
+        del drawn["permutation"]  # a key is what it was before there was such a field
+    head = {"engine": dict(identity), "sampling": drawn, "sample": sample}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(json.dumps([dict(message) for message in prompt.messages], sort_keys=True).encode())
     if prompt.token_ids is not None:
@@ -97,7 +101,7 @@ class Journal:
             raise JournalError(f"journal {place[0]} cannot be read: {error.strerror}") from error
         if checked is not None:
             with suppress(TypeError, ValueError):  # another version's fields
-                return replace(Completion(**json.loads(checked[1])), cached=True)
+                return replace(_completion(json.loads(checked[1])), cached=True)
         self.damaged += 1
         return None
 
@@ -149,6 +153,11 @@ class Journal:
         return (key.hex() for key in list(self._index))
 
 
+def _completion(record: dict[str, Any]) -> Completion:
+    ids = record.pop("token_ids", None)  # older records have none
+    return Completion(**record, token_ids=None if ids is None else tuple(ids))
+
+
 def _checked(line: bytes) -> tuple[bytes, bytes] | None:
     """Key and JSON of a line whose checksum holds, else None."""
     if len(line) < 75 or line[-1:] != b"\n":
@@ -163,7 +172,10 @@ def _checked(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 class Recorded(EngineWrapper):
-    """An engine that asks `journal` first and records every new completion before anybody else sees it."""
+    """An engine that asks `journal` first and records every new completion before anybody else sees it.
+
+    Token ids, larger than the text, are kept only where no answer was closed: nothing else is continued.
+    """
 
     def __init__(self, engine: Engine, journal: Journal, *, sample: int = 0) -> None:
         super().__init__(engine)
@@ -175,6 +187,8 @@ class Recorded(EngineWrapper):
         if found is not None:
             return found
         completion = await self.engine.complete(prompt, sampling)
+        if CLOSE in completion.text:
+            completion = replace(completion, token_ids=None)
         self.journal.put(key, completion)  # no await in between: a cancelled sibling cannot lose it
         return completion
 
