@@ -61,6 +61,11 @@ class Plan:
             raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
         found, known = find_profile(model, profile)
         settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+        if settings.constrained and engine in ("transformers", "openai"):
+            raise InputError(
+                f"--constrained is for --engine vllm, not {engine}: leave it out (an answer that does not come is "
+                "asked for alone)"
+            )
         args = dict(engine_args or {})
         limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
         context = min(settings.context_needed(query_tokens), limit)

@@ -97,6 +97,18 @@ def grammar(passages: int, count: int, tagged: bool) -> Grammar:
     return Grammar(passages, count, tagged=tagged)
 
 
+def answer_regex(asked: Permutation) -> str | None:
+    """An expression for servers that enforce no more: the answer's form and its number of identifiers.
+
+    It lets an identifier come twice. None for an answer that is already begun, or that comes later.
+    """
+    if asked.written != "":
+        return None
+    name = r"\[(" + "|".join(map(str, range(1, asked.passages + 1))) + r")\]"
+    more = f"( > {name}){{{asked.count - 1}}}" if asked.count > 1 else ""
+    return f" ?{name}{more}" + (f" ?{CLOSE}" if asked.answer == "tagged" else "")
+
+
 class Vocabulary:
     """A tokenizer's tokens as text: which of them may follow a state, whatever it merged.
 

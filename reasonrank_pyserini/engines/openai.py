@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..constrained import answer_regex
 from ..errors import EngineDiedError, EngineError
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
@@ -35,7 +36,8 @@ class OpenAIEngine:
 
     `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered;
     `api="chat"` sends messages: the server applies its own template, and control strings in passages
-    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`.
+    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`. A
+    sampling's `permutation` is sent to vLLM as a regular expression of its form: identifiers may still repeat.
     Addresses are no part of `identity`: the same model elsewhere continues the same journal.
     """
 
@@ -119,7 +121,8 @@ class OpenAIEngine:
         if self._description is None:
             self._description = asyncio.create_task(self.describe())
         started = time.monotonic()
-        reader = await self._insist(request_body(self.config, self.options, prompt, sampling))
+        regex = await self._regex(sampling)
+        reader = await self._insist(request_body(self.config, self.options, prompt, sampling, regex=regex))
         check_lengths(reader, prompt, sampling)
         return Completion(
             text=reader.text,
@@ -128,6 +131,15 @@ class OpenAIEngine:
             finish_reason="length" if reader.finish_reason in ("length", "max_tokens") else "stop",
             seconds=time.monotonic() - started,
         )
+
+    async def _regex(self, sampling: Sampling) -> str | None:
+        """The form of the answer that is asked for; None for any form, and unless every server is vLLM."""
+        asked = sampling.permutation
+        if asked is None or self._description is None:
+            return None
+        await asyncio.wait([self._description])
+        owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
+        return answer_regex(asked) if owners == {"vllm"} else None
 
     async def _insist(self, body: dict[str, Any]) -> AnswerReader:
         """The answer to a request, tried again as often as its failures and the options allow."""
