@@ -36,6 +36,11 @@ class State(NamedTuple):
         """Whether the answer is complete."""
         return not self.rests and self.digits is None
 
+    @property
+    def expected(self) -> str:
+        """The only characters that may go on from here (not all of them need to)."""
+        return "0123456789]" if self.digits is not None else "".join(rest[0] for rest in self.rests)
+
 
 class Grammar:
     """The answers `[2] > [1] > [3]`: `count` of the identifiers 1 to `passages`, none of them twice.
@@ -60,9 +65,9 @@ class Grammar:
     def step(self, state: State, character: str) -> State | None:
         """The state after one more character; None where no answer goes on like that."""
         if state.digits is None:
-            rests = tuple(rest[1:] for rest in state.rests if rest[0] == character)
+            rests = tuple([rest[1:] for rest in state.rests if rest[0] == character])
             if not rests or rests[0]:
-                return state._replace(rests=rests) if rests else None
+                return State(rests, None, state.left, state.more) if rests else None
             return State((), "" if state.more else None, state.left, state.more)
         if character == "]":
             bit = 1 << int(state.digits or 0)
@@ -71,7 +76,8 @@ class Grammar:
             more = state.more - 1
             return State(_BETWEEN if more else self._end, None, state.left ^ bit, more)
         digits = state.digits + character
-        return state._replace(digits=digits) if self._beginning.get(digits, 0) & state.left else None
+        going_on = self._beginning.get(digits, 0) & state.left
+        return State((), digits, state.left, state.more) if going_on else None
 
     def read(self, text: str, state: State | None = None) -> State | None:
         """The state after `text`, from `state` or the start; None when that begins no answer."""
@@ -133,8 +139,9 @@ class Vocabulary:
         pending = [(self._trie, state)]
         while pending:
             node, at = pending.pop()
-            for character, deeper in node.items():
-                if character and (following := rules.step(at, character)) is not None:
+            for character in at.expected:
+                deeper = node.get(character)
+                if deeper is not None and (following := rules.step(at, character)) is not None:
                     found += deeper.get("", ())
                     pending.append((deeper, following))
         return found
