@@ -152,9 +152,14 @@ class Plan:
         builder = self.builder(tokenizer)
         judges = [
             LLMJudge(
-                builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat,
+                builder,
+                engine,
+                settings.sampling,
+                seed=settings.seed + i,
+                compat=settings.compat,
                 force_answer=settings.force_answer and self.config.api != "chat",
-                constrained=settings.constrained, answer_k=settings.answer_k,
+                constrained=settings.constrained,
+                answer_k=settings.answer_k,
             )
             for i in range(repeats)
         ]

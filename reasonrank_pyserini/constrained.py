@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from .types import Permutation
 
@@ -148,7 +148,7 @@ class Vocabulary:
 
 
 class Guide:
-    """Follows one completion and says what it may go on with.
+    """Follows one completion and says what it may go on with; `seen` counts the tokens that it followed.
 
     Where the permutation's `written` is None it lets everything pass until `</think>` and then `<answer>`
     were written, however they were split into tokens. After the answer only `ends` may come.
@@ -160,20 +160,24 @@ class Guide:
         self._state = None if asked.written is None else self._rules.read(asked.written)
         self._waits_for = [OPEN, REASONED] if asked.written is None else []
         self._tail = ""
-        self._seen = 0
+        self.seen = 0
 
-    def allowed(self, written: Sequence[int]) -> Sequence[int] | None:
-        """The ids that may follow the completion's ids so far; None: any."""
-        for id in written[self._seen :]:
-            self._follow(self._vocabulary.texts.get(id, ""))
-        self._seen = len(written)
+    def follow(self, ids: Sequence[int]) -> Self:
+        """Take note of the next tokens of the completion."""
+        for id in ids:
+            self._read(self._vocabulary.texts.get(id, ""))
+        self.seen += len(ids)
+        return self
+
+    def allowed(self) -> Sequence[int] | None:
+        """The ids that may come next; None: any."""
         if self._state is None:
             return None
         if self._state.done:
             return self._ends or None
         return self._vocabulary.allowed(self._rules, self._state) or None
 
-    def _follow(self, text: str) -> None:
+    def _read(self, text: str) -> None:
         if self._state is not None:
             self._state = self._rules.read(text, self._state)
         elif self._waits_for:

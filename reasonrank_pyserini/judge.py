@@ -78,7 +78,11 @@ class LLMJudge:
     ) -> None:
         self.builder, self.engine, self.sampling = builder, engine, sampling
         self.seed, self.compat = seed, compat
-        self.force_answer, self.constrained, self.answer_k = force_answer and not compat, constrained, answer_k
+        self.force_answer, self.constrained, self.answer_k = (
+            force_answer and not compat,
+            constrained,
+            answer_k,
+        )
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
         n, room = len(documents), self._answer_tokens(len(documents)) + CLOSING_TOKENS

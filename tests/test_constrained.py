@@ -69,7 +69,7 @@ def test_every_walk_ends_in_a_clean_answer(
     tokens = vocabulary(merges)
     guide = Guide(tokens, Permutation(passages, count, form), [END])
     written: list[int] = []
-    while (allowed := guide.allowed(written)) != [END]:
+    while (allowed := guide.follow(written[guide.seen :]).allowed()) != [END]:
         assert allowed
         written.append(chance.choice(sorted(allowed)))
     text = "".join(tokens.texts[id] for id in written)
@@ -107,7 +107,7 @@ def test_it_waits_for_an_answer_after_the_reasoning(
     guide, written, at = Guide(tokens, Permutation(5, 5, "tagged", None), [END]), [], 0
     tokens.texts = {**tokens.texts, END + 1: ","}
     while at < len(text):
-        allowed = guide.allowed(written)
+        allowed = guide.follow(written[guide.seen :]).allowed()
         fitting = [id for id, piece in tokens.texts.items() if piece and text.startswith(piece, at)]
         if at <= len(before):
             assert allowed is None
@@ -115,13 +115,13 @@ def test_it_waits_for_an_answer_after_the_reasoning(
             fitting = [id for id in fitting if id in allowed]
         written.append(chance.choice(fitting))
         at += len(tokens.texts[written[-1]])
-    assert guide.allowed(written) == [END]
+    assert guide.follow(written[guide.seen :]).allowed() == [END]
 
 
 def test_an_answer_that_was_begun_is_gone_on_with() -> None:
     tokens = vocabulary([])
     guide = Guide(tokens, Permutation(12, 12, "tagged", " [2] > [1"), [END])
-    assert {tokens.texts[id] for id in guide.allowed([]) or ()} == {"]", "0", "1", "2"}
+    assert {tokens.texts[id] for id in guide.allowed() or ()} == {"]", "0", "1", "2"}
 
 
 def test_the_tokens_of_a_real_tokenizer(tiny_tokenizer: Path) -> None:
@@ -130,6 +130,8 @@ def test_the_tokens_of_a_real_tokenizer(tiny_tokenizer: Path) -> None:
     assert tokens.covers
     ids = tokenizer.encode(" [2] > [1] > [3] </answer>", add_special_tokens=False)
     guide = Guide(tokens, Permutation(3, 3), [END])
-    assert all(id in (guide.allowed(ids[:place]) or ()) for place, id in enumerate(ids))
-    assert guide.allowed(ids) == [END]
+    for id in ids:
+        assert id in (guide.allowed() or ())
+        guide.follow([id])
+    assert guide.allowed() == [END]
     assert not Vocabulary({0: "[", 1: "]"}).covers

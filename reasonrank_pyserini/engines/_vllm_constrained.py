@@ -32,7 +32,9 @@ def install(vllm_config: Any) -> None:
     """
     v2 = bool(getattr(vllm_config, "use_v2_model_runner", False))
     if vllm_config.speculative_config is not None or (v2 and not _exists(_V2_INTERFACE)):
-        log.warning("this vLLM cannot enforce permutations with these arguments: answers are parsed as they come")
+        log.warning(
+            "this vLLM cannot enforce permutations with these arguments: answers are parsed as they come"
+        )
         return
     model = vllm_config.model_config
     name = f"{__name__}:{'V2Processor' if v2 else 'V1Processor'}"
@@ -120,7 +122,7 @@ def _v1_processor() -> type:
                 return None
 
             def process(written: list[int], logits: Any) -> Any:
-                allowed = guide.allowed(written)
+                allowed = guide.follow(written[guide.seen :]).allowed()
                 if allowed is not None:
                     keep_only(logits, allowed)
                 return logits
@@ -153,15 +155,12 @@ def _v2_processor() -> type:
                 return logits
             ends = (ctx.pos + 1).tolist()
             for row, slot in enumerate(ctx.expanded_idx_mapping.tolist()):
-                guide = self._guides.get(slot)
-                allowed = guide.allowed(self._written(slot, ends[row])) if guide is not None else None
-                if allowed is not None:
-                    keep_only(logits[row], allowed)
+                if (guide := self._guides.get(slot)) is not None:
+                    start = int(self._requests.prompt_len.np[slot]) + guide.seen
+                    written = self._requests.all_token_ids.gpu[slot, start : ends[row]].tolist()
+                    allowed = guide.follow(written).allowed()
+                    if allowed is not None:
+                        keep_only(logits[row], allowed)
             return logits
-
-        def _written(self, slot: int, end: int) -> list[int]:
-            start = int(self._requests.prompt_len.np[slot])
-            written: list[int] = self._requests.all_token_ids.gpu[slot, start:end].tolist()
-            return written
 
     return V2Processor
