@@ -59,11 +59,8 @@ def _bare(text: str, scan: Scan, asked: Permutation) -> Continuation | None:
         return None
     if scan.reasoning:
         closing = f"\n{REASONED}\n\n"
-        return (
-            None
-            if Scan(text + closing).outside().strip()
-            else Continuation(closing, replace(asked, answer="bare"))
-        )
+        alone = not Scan(text + closing).outside().strip()
+        return Continuation(closing, replace(asked, answer="bare")) if alone else None
     written = text.rpartition(REASONED)[2].lstrip()
     then = replace(asked, answer="bare", written=written)
     return Continuation("", then) if _begins(then) and scan.outside().strip() == written.strip() else None

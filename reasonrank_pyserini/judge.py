@@ -78,11 +78,8 @@ class LLMJudge:
     ) -> None:
         self.builder, self.engine, self.sampling = builder, engine, sampling
         self.seed, self.compat = seed, compat
-        self.force_answer, self.constrained, self.answer_k = (
-            force_answer and not compat,
-            constrained,
-            answer_k,
-        )
+        self.force_answer, self.constrained = force_answer and not compat, constrained and not compat
+        self.answer_k = 0 if compat else answer_k
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
         n, room = len(documents), self._answer_tokens(len(documents)) + CLOSING_TOKENS
@@ -114,11 +111,15 @@ class LLMJudge:
 
     def _answer_tokens(self, n: int) -> int:
         """The budget of a request for the answer alone."""
-        return answer_budget(self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0), n)
+        meant = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
+        return answer_budget(meant, max(1, n))
 
     def _sampling(self, query: Query, n: int, window: int) -> Sampling:
-        asked = Permutation(n, self._count(n), self.sampling.answer, None) if self.constrained else None
-        return replace(self.sampling, seed=window_seed(self.seed, query.id, window), permutation=asked)
+        drawn, asked = self.sampling, None
+        if self.constrained:  # a bare answer without reasoning starts at once
+            written = "" if drawn.answer == "bare" and not drawn.reasoning_tokens else None
+            asked = Permutation(n, self._count(n), drawn.answer, written)
+        return replace(drawn, seed=window_seed(self.seed, query.id, window), permutation=asked)
 
     def _parsed(self, prompt: Prompt, completion: Completion, n: int) -> Parsed:
         text = _with_opening(prompt, completion.text)
