@@ -102,16 +102,15 @@ class Settings:
         )
 
     @property
-    def forced_room(self) -> int:
-        """Tokens that a second request, for the answer alone, needs besides those of the first; 0 without one."""
-        if not self.force_answer:
-            return 0
-        return CLOSING_TOKENS + answer_budget(self.answer_tokens, self.window)
+    def room(self) -> int:
+        """Tokens that a prompt leaves free: the first request's answer and what a second one adds to it."""
+        second = CLOSING_TOKENS + answer_budget(self.answer_tokens, self.window) if self.force_answer else 0
+        return self.sampling.max_tokens + second
 
     def context_needed(self, query_tokens: int = QUERY_ROOM) -> int:
         """Tokens that the longest prompt and its answer take: `query_tokens` for both appearances of the query."""
         passages = self.window * (self.passage_tokens + 16)
-        return TEMPLATE_ROOM + query_tokens + passages + self.sampling.max_tokens + self.forced_room
+        return TEMPLATE_ROOM + query_tokens + passages + self.room
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

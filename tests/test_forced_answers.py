@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import prompts_kit as kit
 import pytest
+from http_server import Server, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.forcing import CLOSING_TOKENS, answer_budget, continuation
@@ -188,6 +191,43 @@ def test_only_the_first_k_are_asked_for() -> None:
     assert (asked.passages, asked.count) == (N, 2)
     assert parse("<answer> [3] </answer>", N, count=2).status is REPAIRED
     assert parse("<answer> [3] > [1] </answer>", N).status is REPAIRED
+
+
+def test_from_the_command_line_over_token_ids(
+    tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every first answer is cut inside the reasoning; trace and manifest tell, and a second run asks nobody."""
+    record = {"query": {"text": "which?", "qid": "q"}, "candidates": [
+        {"docid": f"d{i}", "score": N - i, "doc": {"contents": f"text {i}"}} for i in range(N)
+    ]}  # fmt: skip
+    (tmp_path / "requests.jsonl").write_text(json.dumps(record) + "\n")
+    command = ["rerank", "--requests", str(tmp_path / "requests.jsonl"), "--model", "tiny", "--tokenizer",
+               str(tiny_tokenizer), "--reasoning-tokens", "72", "-o", str(tmp_path / "out")]  # fmt: skip
+
+    def rerank(*more: str) -> dict[str, Any]:
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--base-url", server.url, *more])
+        assert end.value.code == 0, capsys.readouterr().err
+        return dict(json.loads((tmp_path / "out" / "manifest.json").read_text()))
+
+    with Server() as server:
+        server.script(
+            answer("<think> well", finish="length", completion_tokens=172),
+            answer("[4] > [3] > [2] > [1] </answer>"),
+        )
+        told = rerank()
+        assert (told["statuses"], told["counts"]["forced"], told["windows"]) == ({"CLEAN": 1}, 1, 1)
+        (line,) = (tmp_path / "out" / "trace.jsonl").read_text().splitlines()
+        window = json.loads(line)
+        assert (window["forced"], window["order"]) == (True, ["d3", "d2", "d1", "d0"])
+        assert (window["reasoning"], window["answer"]) == ("well", "<answer>[4] > [3] > [2] > [1] </answer>")
+        told = rerank("--no-force-answer", "--overwrite")  # the first answer is in the journal
+        assert (told["statuses"], told["cached"], told["settings"]["force_answer"]) == (
+            {"FAILED": 1},
+            1,
+            False,
+        )
+        assert len(server.requests) == 2
 
 
 PIECES = ("<think>", "</think>", "<answer>", "</answer>", "[2]", " > ", "[1", "why", "\n", " ", "<", "3")
