@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ class Plan:
             raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
         found, known = find_profile(model, profile)
         settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+        if api == "chat":  # a message cannot be continued
+            settings = replace(settings, force_answer=False)
+        if settings.constrained and engine in ("transformers", "openai"):
+            raise InputError(
+                f"--constrained is for --engine vllm, not {engine}: leave it out (an answer that does not come is "
+                "asked for alone)"
+            )
         args = dict(engine_args or {})
         limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
         context = min(settings.context_needed(query_tokens), limit)
@@ -166,7 +173,16 @@ class Plan:
         engine = self._opened(journal, replay)
         builder = self.builder(tokenizer, replay.context if replay is not None else None)
         judges = [
-            LLMJudge(builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat)
+            LLMJudge(
+                builder,
+                engine,
+                settings.sampling,
+                seed=settings.seed + i,
+                compat=settings.compat,
+                force_answer=settings.force_answer,
+                constrained=settings.constrained,
+                answer_k=settings.answer_k,
+            )
             for i in range(repeats)
         ]
         judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
@@ -206,7 +222,7 @@ class Plan:
 
     def _check_answer(self, context: int) -> None:
         """InputError when the answer's budget alone fills the context."""
-        budget = self.settings.sampling.max_tokens
+        budget = self.settings.room
         if budget >= context:
             raise InputError(
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "

@@ -89,9 +89,10 @@ class Reranker:
 
         `engine`: vllm (the default; for the toy `nano` transformers), transformers, openai (a server at
         `base_url`) or module:attribute. `settings` overrides the profile: window, step, passes, depth,
-        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style. `journal`: a folder
-        that keeps every completion, so that nothing is paid for twice; with `replay` all come from there and no
-        engine is started. With vLLM, scripts need `if __name__ == "__main__":`.
+        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style, force_answer,
+        constrained, answer_k (see `settings.Settings`). `journal`: a folder that keeps every completion, so that
+        nothing is paid for twice; with `replay` all come from there and no engine is started. With vLLM, scripts
+        need `if __name__ == "__main__":`.
         """
         from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
 

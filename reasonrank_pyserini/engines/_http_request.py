@@ -17,9 +17,12 @@ LETTERS = 4
 
 
 def request_body(
-    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling
+    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling, *, regex: str | None = None
 ) -> dict[str, Any]:
-    """All fields but `model` and `stream`; every sampling field is there: no server default slips in."""
+    """All fields but `model` and `stream`; every sampling field is there: no server default slips in.
+
+    `regex`: the answer's form, for servers known to be vLLM.
+    """
     body: dict[str, Any] = _input(config, prompt) | {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -30,6 +33,8 @@ def request_body(
         body["seed"] = sampling.seed
     if options.send_extra:
         body |= _beyond_openai(config, options, prompt, sampling)
+        if regex is not None:
+            body["structured_outputs"] = {"regex": regex}
     kept = {name: value for name, value in body.items() if name not in options.omit}
     return kept | dict(options.extra_body)
 

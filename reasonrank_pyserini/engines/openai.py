@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..constrained import answer_regex
 from ..errors import EngineDiedError, EngineError
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
@@ -33,7 +34,8 @@ class OpenAIEngine:
 
     `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered;
     `api="chat"` sends messages: the server applies its own template, and control strings in passages
-    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`.
+    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`. A
+    sampling's `permutation` is sent to vLLM as a regular expression of its form: identifiers may still repeat.
     Several servers share the work by outstanding tokens; one that fails is left alone for a while and what it
     had under way is asked elsewhere. A complete answer is never asked for again.
     Addresses are no part of `identity`: the same model elsewhere continues the same journal.
@@ -129,7 +131,7 @@ class OpenAIEngine:
         if self._description is None:
             self._description = asyncio.create_task(self.describe())
         started = time.monotonic()
-        body = request_body(self.config, self.options, prompt, sampling)
+        body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
         reader = await self._insist(self._pool, body, request_size(prompt, sampling))
         check_lengths(reader, prompt, sampling)
         return Completion(
@@ -139,6 +141,15 @@ class OpenAIEngine:
             finish_reason="length" if reader.finish_reason in ("length", "max_tokens") else "stop",
             seconds=time.monotonic() - started,
         )
+
+    async def _regex(self, sampling: Sampling) -> str | None:
+        """The form of the answer that is asked for; None for any form, and unless every server is vLLM."""
+        asked = sampling.permutation
+        if asked is None or self._description is None:
+            return None
+        await asyncio.wait([self._description])
+        owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
+        return answer_regex(asked) if owners == {"vllm"} else None
 
     async def _insist(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
         """The answer to a request, tried again as often as its failures and the options allow."""

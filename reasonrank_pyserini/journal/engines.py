@@ -7,10 +7,11 @@ import hashlib
 import json
 from array import array
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
+from ..constrained import CLOSE
 from ..engines import Engine
 from ..engines.wrapper import EngineWrapper
 from ..errors import ReplayMissError
@@ -20,7 +21,10 @@ from .store import Journal
 
 def completion_key(identity: Mapping[str, Any], prompt: Prompt, sampling: Sampling, sample: int = 0) -> str:
     """What a completion depends on, as sha256 hex: engine and weights, sampling, prompt, sample number."""
-    head = {"engine": dict(identity), "sampling": asdict(sampling), "sample": sample}
+    drawn = asdict(sampling)
+    if sampling.permutation is None:
+        del drawn["permutation"]  # a key is what it was before there was such a field
+    head = {"engine": dict(identity), "sampling": drawn, "sample": sample}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(json.dumps([dict(message) for message in prompt.messages], sort_keys=True).encode())
     if prompt.token_ids is not None:
@@ -34,7 +38,8 @@ class Recorded(EngineWrapper):
     """An engine that asks `journal` first and records every new completion before anybody else sees it.
 
     Looking up happens in a worker thread, recording in the event loop: some 30 microseconds for an answer of
-    750 tokens, a third of what the way to a thread and back takes (`python eval/bench/journal.py`).
+    750 tokens, a third of what the way to a thread and back takes (`python eval/bench/journal.py`). Token ids,
+    larger than the text, are kept only where no answer was closed: nothing else is continued.
     """
 
     def __init__(self, engine: Engine, journal: Journal, *, sample: int = 0) -> None:
@@ -50,6 +55,8 @@ class Recorded(EngineWrapper):
         if found is not None:
             return found
         completion = await self.engine.complete(prompt, sampling)
+        if CLOSE in completion.text:
+            completion = replace(completion, token_ids=None)
         self.journal.put(key, completion)  # no await in between: a cancelled sibling cannot lose it
         return completion
 

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import IO
 
 from ..types import Completion
@@ -46,7 +46,9 @@ def decode(text: bytes) -> Completion | None:
     """The completion of a record's JSON, fields of later versions left out; None when it is none."""
     with suppress(TypeError, ValueError, AttributeError):
         found = json.loads(text)
-        return Completion(**{name: value for name, value in found.items() if name in _FIELDS})
+        completion = Completion(**{name: value for name, value in found.items() if name in _FIELDS})
+        ids = completion.token_ids
+        return completion if ids is None else replace(completion, token_ids=tuple(ids))
     return None
 
 
