@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from . import permutation
@@ -55,7 +57,8 @@ def repeat_of(query: Query) -> int:
 class LLMJudge:
     """Asks a language model: prompt, completion, parsed permutation.
 
-    Prompts are built in worker threads, so the event loop and the engine never wait for a tokenizer.
+    Prompts are built in one worker thread: the event loop does not wait for a tokenizer, nor share the
+    interpreter with many threads that all want to build.
     """
 
     def __init__(
@@ -69,11 +72,11 @@ class LLMJudge:
     ) -> None:
         self.builder, self.engine, self.sampling = builder, engine, sampling
         self.seed, self.compat = seed, compat
+        self._building = ThreadPoolExecutor(1, "reasonrank-prompts")
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
-        built = await asyncio.to_thread(
-            self.builder.build, query.text, documents, answer_tokens=self.sampling.max_tokens
-        )
+        build = partial(self.builder.build, query.text, documents, answer_tokens=self.sampling.max_tokens)
+        built = await asyncio.get_running_loop().run_in_executor(self._building, build)
         sampling = replace(self.sampling, seed=window_seed(self.seed, query.id, window))
         completion = await self.engine.complete(built.prompt, sampling)
         if built.prompt.text.rstrip().endswith("<think>"):  # the chat template opened the reasoning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -74,12 +75,16 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
     for task in tasks:
         if task.complete:
             done(task)
-    for ranking in reranker.rerank_many(chain.from_iterable(task.requests() for task in tasks)):
-        assert isinstance(ranking.query, TaskQuery)
-        task = by_key[ranking.query.task, ranking.query.repeat]
-        task.take(ranking)
-        if task.complete:
-            done(task)
+    gc.freeze()  # going through all objects of the loaded libraries would stop the event loop for 250 ms
+    try:
+        for ranking in reranker.rerank_many(chain.from_iterable(task.requests() for task in tasks)):
+            assert isinstance(ranking.query, TaskQuery)
+            task = by_key[ranking.query.task, ranking.query.repeat]
+            task.take(ranking)
+            if task.complete:
+                done(task)
+    finally:
+        gc.unfreeze()
 
 
 def windows(work: Work, settings: Any) -> int:
