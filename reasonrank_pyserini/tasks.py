@@ -75,6 +75,7 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
     for task in tasks:
         if task.complete:
             done(task)
+    frozen = gc.get_freeze_count()
     gc.freeze()  # going through all objects of the loaded libraries would stop the event loop for 250 ms
     try:
         for ranking in reranker.rerank_many(chain.from_iterable(task.requests() for task in tasks)):
@@ -84,7 +85,8 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
             if task.complete:
                 done(task)
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def windows(work: Work, settings: Any) -> int:

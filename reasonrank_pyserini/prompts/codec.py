@@ -208,7 +208,7 @@ class Codec:
         return [] if last is None else list(encoding.tokens[:last])
 
     def _text(self, ids: Iterable[int]) -> str:
-        return self._joined([self._tokenizer.id_to_token(id) for id in ids])
+        return self._joined([str(self._tokenizer.id_to_token(id)) for id in ids])
 
     def _joined(self, tokens: Sequence[str]) -> str:
         decoder = self._tokenizer.decoder
