@@ -35,6 +35,7 @@ _ONLY_ORDINARY = re.compile(f"[{re.escape(_ORDINARY)}]+")
 _PRINTABLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _OTHERS = {byte: 256 + number for number, byte in enumerate(b for b in range(256) if b not in _PRINTABLE)}
 """How byte-level BPE writes the bytes that are no printable Latin-1 character."""
+_SPACE = chr(_OTHERS[0x20])
 _BYTES = {chr(_OTHERS.get(byte, byte)) for byte in range(256)}
 _MOST, _LONGEST = 1 << 15, 64
 _PROBE = "He'LL say:  [12] “naïve”\n\n  x² – 3.14\t(e.g.) don’t_stop!!\r\n ½ \n \t y"
@@ -52,13 +53,13 @@ class _WordIds(dict[str, tuple[int, ...]]):
         self._model = model
 
     def __missing__(self, word: str) -> tuple[int, ...]:
-        if _ONLY_ORDINARY.fullmatch(word) is None:
+        if word.isascii() and word.isprintable():
+            spelled = word.replace(" ", _SPACE)
+        elif _ONLY_ORDINARY.fullmatch(word) is not None:
+            spelled = word.encode().decode("latin-1").translate(_OTHERS)
+        else:
             raise _UnknownWord
-        spelled = word.encode().decode("latin-1").translate(_OTHERS)
-        tokens = self._model.tokenize(spelled)
-        if "".join(token.value for token in tokens) != spelled:
-            raise _UnknownWord
-        ids = tuple(token.id for token in tokens)
+        ids = tuple([token.id for token in self._model.tokenize(spelled)])
         if len(word) <= _LONGEST:
             if len(self) >= _MOST:
                 self.clear()
