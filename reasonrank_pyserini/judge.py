@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from . import permutation
@@ -60,8 +62,8 @@ class LLMJudge:
     words and asks for the answer alone (`force_answer`; never with `compat`, nor where the engine is sent
     messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can
     enforce a permutation does so in the first request, too. `answer_k`: only the first k passages are asked
-    for (0: all), the others follow in window order. Prompts are built in worker threads, so the event loop and
-    the engine never wait for a tokenizer.
+    for (0: all), the others follow in window order. Prompts are built in one worker thread: the event loop does
+    not wait for a tokenizer, nor share the interpreter with many threads that all want to build.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class LLMJudge:
         self.seed, self.compat = seed, compat
         self.force_answer, self.constrained = force_answer and not compat, constrained and not compat
         self.answer_k = 0 if compat else answer_k
+        self._building = ThreadPoolExecutor(1, "reasonrank-prompts")
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
         n, room = len(documents), self._answer_tokens(len(documents)) + CLOSING_TOKENS
         budget = self.sampling.max_tokens + (room if self.force_answer else 0)
-        built = await asyncio.to_thread(self.builder.build, query.text, documents, answer_tokens=budget)
+        build = partial(self.builder.build, query.text, documents, answer_tokens=budget)
+        built = await asyncio.get_running_loop().run_in_executor(self._building, build)
         sampling = self._sampling(query, n, window)
         completion = await self.engine.complete(built.prompt, sampling)
         truncated = completion.finish_reason == "length"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
@@ -79,12 +80,18 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
     for task in tasks:
         if task.complete:
             done(task)
-    for ranking in reranker.rerank_many(_longest_first(by_key)):
-        assert isinstance(ranking.query, TaskQuery)
-        task = by_key[ranking.query.task, ranking.query.repeat]
-        task.take(ranking)
-        if task.complete:
-            done(task)
+    frozen = gc.get_freeze_count()
+    gc.freeze()  # going through all objects of the loaded libraries would stop the event loop for 250 ms
+    try:
+        for ranking in reranker.rerank_many(_longest_first(by_key)):
+            assert isinstance(ranking.query, TaskQuery)
+            task = by_key[ranking.query.task, ranking.query.repeat]
+            task.take(ranking)
+            if task.complete:
+                done(task)
+    finally:
+        if not frozen:
+            gc.unfreeze()
 
 
 def _longest_first(tasks: Mapping[tuple[str, int], Task]) -> Iterator[tuple[Query, Sequence[Candidate]]]:

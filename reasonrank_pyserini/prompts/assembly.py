@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from .cache import BoundedCache
@@ -39,14 +39,18 @@ class Assembly(Protocol):
 
 def user_spans(style: PromptStyle, query: str, passages: Sequence[str]) -> list[Span]:
     """The user message, before the whole prompt's ftfy pass."""
-    spans, num = _header(style, query, len(passages)), str(len(passages))
+    spans = _header(style, query, len(passages))
     for number, text in enumerate(passages, 1):
         spans += filled(style.passage, {"text": text}, i=str(number))
-    return spans + filled(style.footer, {"query": query}, num=num)
+    return spans + _footer(style, query, len(passages))
 
 
 def _header(style: PromptStyle, query: str, num: int) -> list[Span]:
     return filled(style.header, {"query": query}, num=str(num))
+
+
+def _footer(style: PromptStyle, query: str, num: int) -> list[Span]:
+    return filled(style.footer, {"query": query}, num=str(num))
 
 
 class MessagesOnly:
@@ -120,6 +124,7 @@ class PieceAssembly:
     def __init__(self, style: PromptStyle, template: ChatTemplate, codec: Codec, cache: BoundedCache) -> None:
         self._style, self._template, self._codec, self._cache = style, template, codec, cache
         self._plain = PlainAssembly(style, template, codec)
+        self._label = lru_cache(256)(self._made_label)
         self._footer_start = style.footer.partition("{")[0][:16]
 
     @staticmethod
@@ -134,12 +139,12 @@ class PieceAssembly:
 
     def draft(self, query: str, passages: Sequence[str]) -> Draft:
         """The prompt, of which only new pieces are normalised and tokenised."""
-        content = joined(user_spans(self._style, query, passages))
+        content = self._content(query, passages)
         frame = self._template.frame(content)
         pieces = self._pieces(query, passages, *frame) if passages and frame and len(frame) == 2 else None
         if pieces is None:
             return self._plain.draft(query, passages)
-        ids: list[int] = []
+        ids = array("I")
         for piece in pieces:
             ids.extend(piece.ids or ())
         text = "".join(piece.text for piece in pieces)
@@ -147,12 +152,17 @@ class PieceAssembly:
         messages = self._template.messages(_user_part(text, content, frame))
         return Draft(text, whole, messages, len(whole), sum(piece.neutralised for piece in pieces))
 
+    def _content(self, query: str, passages: Sequence[str]) -> str:
+        head, foot = _header(self._style, query, len(passages)), _footer(self._style, query, len(passages))
+        body = "".join(f"[{number}] {text}\n" for number, text in enumerate(passages, 1))
+        return f"{joined(head)}{body}{joined(foot)}"
+
     def _pieces(self, query: str, passages: Sequence[str], before: str, after: str) -> list[Piece] | None:
         num, cached = len(passages), self._cache.get
         pieces = [cached(("head", before, query, num), partial(self._head, query, num, before))]
         for number, text in enumerate(passages, 1):
             unescape, last = pieces[-1].unescape, number == num
-            pieces.append(cached(("label", number), partial(self._label, number)))
+            pieces.append(self._label(number))
             pieces.append(cached(("body", text, unescape, last), partial(self._body, text, unescape, last)))
         unescape = pieces[-1].unescape
         tail = ("tail", after, query, num, unescape)
@@ -164,19 +174,23 @@ class PieceAssembly:
         lines, unescape = fixed_spans(spans)
         return self._piece("", lines, _NEXT, unescape)
 
-    def _label(self, number: int) -> Piece:
+    def _made_label(self, number: int) -> Piece:
         return self._piece("", [Span(f"[{number}]", True)], " a", True)
 
     def _body(self, text: str, unescape: bool, last: bool) -> Piece:
-        spans = [Span(_LABEL, True), Span(text, False), Span("\n", True)]
+        right = self._footer_start if last else _NEXT
+        spans, raw = [Span(_LABEL, True), Span(text, False), Span("\n", True)], f"{_LABEL}{text}\n"
+        if len(text) <= _LONGEST and fixed(raw, unescape) == raw:
+            left, space = _LABEL[:-1], Span(_LABEL[-1], True)
+            return self._piece(left, [space, *spans[1:]], right, unescape and "<" not in text)
         lines, after = fixed_spans(spans, unescape)
         if len(text) > _LONGEST or not (lines[0].trusted and lines[0].text.startswith(_LABEL)):
             return Piece("", None, 0, after, 500)
         body = [Span(lines[0].text[len(_LABEL) - 1 :], True), *lines[1:]]
-        return self._piece(_LABEL[:-1], body, self._footer_start if last else _NEXT, after)
+        return self._piece(_LABEL[:-1], body, right, after)
 
     def _tail(self, query: str, num: int, after: str, unescape: bool) -> Piece:
-        spans = [*filled(self._style.footer, {"query": query}, num=str(num)), Span(after, True)]
+        spans = [*_footer(self._style, query, num), Span(after, True)]
         lines, state = fixed_spans(spans, unescape)
         if not joined(lines).startswith(self._footer_start):
             return Piece("", None, 0, state, 500)

@@ -12,7 +12,7 @@ from ..types import Completion, Document, Prompt
 from .assembly import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
 from .cache import BoundedCache
 from .codec import Codec
-from .passages import Cutter, Passage, TokenCutter, WordCutter
+from .passages import Cutter, TokenCutter, WordCutter
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
 from .texts import Span, query_text
@@ -101,24 +101,26 @@ class PromptBuilder:
         common limit that fits. Raises PromptTooLongError when that is not enough.
         """
         text = query_text(query)
-        limit, passages = self.passage_tokens, self._passages(documents, self.passage_tokens)
-        draft, shortened = self._draft(text, passages), False
+        passages = self._passages(documents, self.passage_tokens)
+        draft, shortened, shrunk = self._assembly.draft(text, passages), False, 0
         if self._excess(draft, answer_tokens) > 0:
             shorter = self._cutter.query(text, self.query_tokens)
             shortened = shorter != text
             text = shorter
-            draft = self._draft(text, passages) if shortened else draft
+            draft = self._assembly.draft(text, passages) if shortened else draft
         if self._excess(draft, answer_tokens) > 0:
 
             def attempt(limit: int) -> Draft:
-                return self._draft(text, self._passages(documents, limit))
+                return self._assembly.draft(text, self._passages(documents, limit))
 
-            guess = _even_limit([passage.tokens for passage in passages], self._excess(draft, answer_tokens))
+            lengths = [self._cutter.length(document, self.passage_tokens) for document in documents]
+            guess = _even_limit(lengths, self._excess(draft, answer_tokens))
             limit, draft = self._largest(attempt, guess, answer_tokens)
+            shrunk = sum(length > limit for length in lengths)
         return BuiltPrompt(
             prompt=Prompt(draft.ids, draft.text, draft.messages),
             tokens=draft.tokens,
-            shrunk_passages=sum(passage.tokens > limit for passage in passages),
+            shrunk_passages=shrunk,
             query_shortened=shortened,
             neutralised=draft.neutralised,
         )
@@ -169,11 +171,8 @@ class PromptBuilder:
         """By how many tokens prompt and answer are longer than the context."""
         return 0 if self.context is None else draft.tokens + answer_tokens - self.context
 
-    def _passages(self, documents: Sequence[Document], limit: int) -> list[Passage]:
+    def _passages(self, documents: Sequence[Document], limit: int) -> list[str]:
         return [self._cutter.passage(document, limit) for document in documents]
-
-    def _draft(self, query: str, passages: Sequence[Passage]) -> Draft:
-        return self._assembly.draft(query, [passage.text for passage in passages])
 
 
 def _even_limit(lengths: Sequence[int], excess: int) -> int:

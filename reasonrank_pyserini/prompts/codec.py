@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import InputError
 from .splitting import splits_locally
 from .texts import Span, joined
+from .words import Words
 
 _EDGE = re.compile(r"(?<=\S)(?= \S)|(?<=[^\W_])(?=[.,;:!?、。，！？])")
 _CONTEXT = 64
@@ -26,6 +27,18 @@ class Encoded:
 
     ids: array[int]
     neutralised: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A text's first tokens, how many they are and their text; `Codec.shortened` gives the text of fewer.
+
+    `tokens`: as ids, or where ids do not say which text they stand for, as one string with NULs between.
+    """
+
+    tokens: array[int] | str
+    count: int
+    text: str
 
 
 class Codec:
@@ -61,6 +74,7 @@ class Codec:
         self.separable = splits_locally(self._tokenizer) and not any(
             edge in string for string in strings for edge in ("\n", "] ")
         )
+        self._words = Words.of(self._tokenizer, strings)
 
     def _is_control(self, id: int, token: Any) -> bool:
         """Whether an added token is more than a piece of text that the model has with or without it."""
@@ -106,6 +120,9 @@ class Codec:
         characters on the right settle what the splitting looks ahead for.
         """
         middle = joined(spans)
+        ids = self._words.ids_between(left, middle, right) if self._words is not None else None
+        if ids is not None:
+            return Encoded(ids)
         text = f"{left}{middle}{right}"
         encoding = self._tokenizer.encode(text)
         first = _token_at(encoding, len(left), len(text))
@@ -139,12 +156,36 @@ class Codec:
             return [id for character in text for id in self._plain_ids(character)]
         return ids
 
-    def first_tokens(self, text: str, limit: int, normalise: Callable[[str], str]) -> list[str]:
+    def is_whole(self, text: str, limit: int) -> bool:
+        """Whether it is certain at once that a text that ftfy has fixed is its own first `limit` tokens.
+
+        So it is where no token stands for less than a byte and all together spell the text.
+        """
+        return self._words is not None and self._words.spells(text) and len(text.encode()) <= limit
+
+    def beginning(self, text: str, limit: int, normalise: Callable[[str], str]) -> Beginning:
         """The first `limit` tokens of the normalised text, control tokens included, as the authors cut.
 
         Of a huge text only as many lines are read as settle them, where the tokenizer allows to know;
         `normalise` has to work on lines so that it gives the beginning of its whole result for them.
         """
+        tokens = self._first_of_huge(text, limit, normalise)
+        if tokens is None:
+            whole = normalise(text)
+            ids = self._words.ids(whole) if self._words is not None else None
+            if ids is not None:
+                first = ids[:limit]
+                return Beginning(first, len(first), whole if len(first) == len(ids) else self._text(first))
+            tokens = self._tokens(whole)[:limit]
+        return Beginning("\0".join(tokens), len(tokens), self._joined(tokens))
+
+    def shortened(self, beginning: Beginning, limit: int) -> str:
+        """The text of the first `limit` of its tokens; broken characters become U+FFFD."""
+        if isinstance(beginning.tokens, str):
+            return self._joined(beginning.tokens.split("\0", limit)[:limit])
+        return self._text(beginning.tokens[:limit])
+
+    def _first_of_huge(self, text: str, limit: int, normalise: Callable[[str], str]) -> list[str] | None:
         size = 16 * limit + 4096
         while self.separable and self._skips and size < len(text):
             start = normalise(text[: text.find("\n", size + 4096) + 1 or len(text)])
@@ -152,7 +193,7 @@ class Codec:
             if len(tokens) >= limit:
                 return tokens[:limit]
             size *= 8
-        return self._tokens(normalise(text))[:limit]
+        return None
 
     def _tokens(self, text: str) -> list[str]:
         return list(self._tokenizer.encode(text).tokens)
@@ -166,8 +207,10 @@ class Codec:
         last = _token_at(encoding, found.start(), len(text))
         return [] if last is None else list(encoding.tokens[:last])
 
-    def joined_tokens(self, tokens: Sequence[str]) -> str:
-        """The text of tokens that `first_tokens` gave; broken characters become U+FFFD."""
+    def _text(self, ids: Iterable[int]) -> str:
+        return self._joined([str(self._tokenizer.id_to_token(id)) for id in ids])
+
+    def _joined(self, tokens: Sequence[str]) -> str:
         decoder = self._tokenizer.decoder
         return str(decoder.decode(list(tokens))) if decoder is not None else " ".join(tokens)
 

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..types import Document
 from .cache import BoundedCache
-from .codec import Codec
+from .codec import Beginning, Codec
 from .texts import Span, cut_to_words, estimated_tokens, fixed, passage_source, unbracketed
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A passage as a prompt shows it, before the whole prompt's ftfy pass; `tokens` long before the brackets change."""
-
-    text: str
-    tokens: int
-
-
 class Cutter(Protocol):
-    """Cuts texts to a number of tokens."""
+    """Cuts texts to a number of tokens; passages come as a prompt shows them, before the whole prompt's ftfy pass."""
 
-    def passage(self, document: Document, limit: int) -> Passage: ...
+    def passage(self, document: Document, limit: int) -> str: ...
+    def length(self, document: Document, limit: int) -> int: ...
     def query(self, text: str, limit: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokenised:
-    """A passage's tokens, in one string (ftfy leaves no NUL in a text), and the passage when none is cut off."""
+class _Sized:
+    """What is kept of a passage: its text, or its first tokens where they had to be looked at."""
 
-    tokens: str
-    whole: Passage
+    text: str
+    beginning: Beginning | None
     size: int
 
 
@@ -42,47 +34,68 @@ class TokenCutter:
     def __init__(self, codec: Codec, cache: BoundedCache, longest: int) -> None:
         self._codec, self._cache, self._longest = codec, cache, longest
 
-    def passage(self, document: Document, limit: int) -> Passage:
+    def passage(self, document: Document, limit: int) -> str:
         """The passage's first `limit` tokens; `limit` is at most `longest`."""
-        key = ("tokens", document.title, document.text)
-        tokenised = self._cache.get(key, lambda: self._tokenised(document))
-        if limit >= tokenised.whole.tokens:
-            return tokenised.whole
-        return self._joined(tokenised.tokens.split("\0", limit)[:limit])
+        if limit == self._longest:
+            return self._cache.get(("text", document.title, document.text), lambda: self._text(document)).text
+        kept = self._tokenised(document)
+        assert kept.beginning is not None
+        if limit >= kept.beginning.count:
+            return kept.text
+        return unbracketed(self._codec.shortened(kept.beginning, limit))
+
+    def length(self, document: Document, limit: int) -> int:
+        """How many tokens the passage has, `limit` at most, before the brackets change."""
+        beginning = self._tokenised(document).beginning
+        assert beginning is not None
+        return min(limit, beginning.count)
 
     def query(self, text: str, limit: int) -> str:
         """The query, no longer than `limit` tokens with its control strings spelled out."""
         size = limit
         while True:
-            tokens = self._codec.first_tokens(text, size + 1, paired)
-            short = text if len(tokens) <= size else self._codec.joined_tokens(tokens[:size]).strip()
+            begun = self._codec.beginning(text, size + 1, paired)
+            short = text if begun.count <= size else self._codec.shortened(begun, size).strip()
             length = len(self._codec.encode([Span(paired(short), False)]).ids)
             if length <= limit or size <= 1:
                 return short
             size = max(1, size * limit // length)
 
-    def _tokenised(self, document: Document) -> _Tokenised:
-        tokens = self._codec.first_tokens(passage_source(document), self._longest, fixed)
-        whole = self._joined(tokens)
-        together = "\0".join(tokens)
-        size = 2 * len(together) + 2 * len(whole.text) + len(document.title) + len(document.text) + 500
-        return _Tokenised(together, whole, size)
+    def _text(self, document: Document) -> _Sized:
+        source = passage_source(document)
+        if len(source) <= self._longest:
+            text = fixed(source)
+            if self._codec.is_whole(text, self._longest):
+                size = 2 * len(text) + len(document.title) + len(document.text) + 500
+                return _Sized(unbracketed(text), None, size)
+        return self._tokenised(document)
 
-    def _joined(self, tokens: Sequence[str]) -> Passage:
-        return Passage(unbracketed(self._codec.joined_tokens(tokens)), len(tokens))
+    def _tokenised(self, document: Document) -> _Sized:
+        return self._cache.get(("tokens", document.title, document.text), lambda: self._counted(document))
+
+    def _counted(self, document: Document) -> _Sized:
+        begun = self._codec.beginning(passage_source(document), self._longest, fixed)
+        size = 4 * len(begun.tokens) + 2 * len(begun.text) + len(document.title) + len(document.text) + 500
+        return _Sized(unbracketed(begun.text), begun, size)
 
 
 class WordCutter:
     """Cuts by words, 3 for 4 tokens, where no tokenizer is known."""
 
-    def passage(self, document: Document, limit: int) -> Passage:
+    def passage(self, document: Document, limit: int) -> str:
         """About the passage's first `limit` tokens."""
-        text = cut_to_words(fixed(passage_source(document)), limit)
-        return Passage(unbracketed(text), estimated_tokens(text))
+        return unbracketed(self._cut(document, limit))
+
+    def length(self, document: Document, limit: int) -> int:
+        """About how many tokens the passage has when it is cut to `limit`."""
+        return estimated_tokens(self._cut(document, limit))
 
     def query(self, text: str, limit: int) -> str:
         """The query, no longer than about `limit` tokens."""
         return cut_to_words(text, limit).strip()
+
+    def _cut(self, document: Document, limit: int) -> str:
+        return cut_to_words(fixed(passage_source(document)), limit)
 
 
 def paired(text: str) -> str:

@@ -7,6 +7,11 @@ import re
 from typing import Any
 
 _NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD"}
+QWEN_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How the tokenizers of Qwen2, Qwen2.5 and Qwen3 split a text into words."""
 _LOOKS_AROUND = re.compile(r"\(\?<|\\[AbBGzZK]|(?<!\\)[$^]|\(\?=|\(\?!(?!\\S\))")
 
 
@@ -26,6 +31,18 @@ def splits_locally(tokenizer: Any) -> bool:
         and all(step["type"] in _NORMALIZERS for step in _steps(tokenizer.normalizer, "normalizers"))
         and any(step["type"] == "ByteLevel" for step in steps)
         and all(_is_local(step) for step in steps)
+    )
+
+
+def splits_with(tokenizer: Any, pattern: str) -> bool:
+    """Whether a `tokenizers.Tokenizer` is byte-level BPE over NFC that splits words with this pattern alone."""
+    split, *others = _steps(tokenizer.pre_tokenizer, "pretokenizers") or [{"type": ""}]
+    return (
+        splits_locally(tokenizer)
+        and all(step["type"] == "NFC" for step in _steps(tokenizer.normalizer, "normalizers"))
+        and (split["type"], split.get("behavior")) == ("Split", "Isolated")
+        and split["pattern"].get("Regex") == pattern
+        and [(step["type"], step.get("use_regex")) for step in others] == [("ByteLevel", False)]
     )
 
 

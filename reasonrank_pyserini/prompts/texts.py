@@ -8,13 +8,20 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 import ftfy
+from ftfy.badness import is_bad
 
 from ..types import Document
 
 _BRACKETED = re.compile(r"\[(\d+)\]")
 _PLACEHOLDER = re.compile(r"(\{(?:num|query|i|text)\})")
-_MAY_CHANGE = re.compile(r"[^\t\n\f\x20-\x7e]|&")
+_UNCHANGED = bytes(code for code in (*b"\t\n\f", *range(0x20, 0x7F)) if code != ord("&"))
+_MAY_CHANGE = re.compile(
+    "[^\t\n\x20-\x25\x27-\x7e\u00a1-\u00ac\u00ae-\u0131\u0134-\u0148\u014a-\u017e\u2010-\u2017\u2020-\u2027\u2030-\u205e]"
+)
+"""What ftfy may change in a text that holds no sequence of characters which looks wrongly decoded."""
 _WORD = re.compile(r"\s*\S+")
+_LONGEST = 900_000
+"""Lines of a million characters are fixed in parts."""
 WORDS_PER_TOKEN = 0.75
 CHARACTERS_PER_TOKEN = 6
 
@@ -64,9 +71,14 @@ def passage_source(document: Document) -> str:
 def fixed(text: str, unescape: bool = True) -> str:
     """`ftfy.fix_text`, where `unescape` False means that an earlier line has held a `<`.
 
-    Printable ASCII without `&` has nothing that ftfy changes and is returned as it is.
+    A text that has nothing that ftfy changes, as most have, is returned as it is at little cost.
     """
-    if _MAY_CHANGE.search(text) is None:
+    if text.isascii():
+        if not text.encode().translate(None, _UNCHANGED):
+            return text
+    elif (
+        len(text) < _LONGEST and not _MAY_CHANGE.search(text) and not any(map(is_bad, text.splitlines(True)))
+    ):
         return text
     return str(ftfy.fix_text(text, unescape_html="auto" if unescape else False))
 

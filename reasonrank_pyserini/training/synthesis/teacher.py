@@ -59,7 +59,7 @@ class TeacherPrompts:
         table, domain = self.tables[call], self.tables["domains"][source.domain]
         cutter = WordCutter()
         lines = [
-            f"[{number}] {cutter.passage(document, self.passage_tokens).text}\n"
+            f"[{number}] {cutter.passage(document, self.passage_tokens)}\n"
             for number, document in enumerate(documents, 1)
         ]
         user = _filled(
