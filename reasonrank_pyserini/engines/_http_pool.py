@@ -109,7 +109,7 @@ class Pool:
             return
         delay = backoff(self._options, call.tried[server.url] - 1, failure.wait)
         call.due[server.url] = asyncio.get_running_loop().time() + delay
-        what = f"attempt {call.tried[server.url]}: {failure.message}; again in {delay:.1f} s"
+        what = f"attempt {call.tried[server.url]}: {failure.message}; again there in {delay:.1f} s"
         if failure.crowded:
             server.rest(delay, crowded=True)
         elif failure.outage:
