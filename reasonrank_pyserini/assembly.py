@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .engines import Engine, EngineConfig, load_engine, result_arguments
 from .engines.gate import Gated
 from .errors import InputError, UnknownNameError
-from .journal import Journal, Recorded
+from .journal import EngineNote, Journal, Recorded, Replay, find_note, write_note
 from .judge import Judge, LLMJudge, RoutedJudge, repeat_of
-from .models import load_tokenizer, model_context, model_identity
+from .models import has_weights, load_tokenizer, model_context, model_identity
 from .preflight import preflight
 from .profiles import Profile, find_profile
 from .prompts import PromptBuilder, get_style
@@ -61,6 +61,13 @@ class Plan:
             raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
         found, known = find_profile(model, profile)
         settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+        if api == "chat":  # a message cannot be continued
+            settings = replace(settings, force_answer=False)
+        if settings.constrained and engine in ("transformers", "openai"):
+            raise InputError(
+                f"--constrained is for --engine vllm, not {engine}: leave it out (an answer that does not come is "
+                "asked for alone)"
+            )
         args = dict(engine_args or {})
         limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
         context = min(settings.context_needed(query_tokens), limit)
@@ -75,6 +82,10 @@ class Plan:
 
     def configuration(self) -> dict[str, Any]:
         """What a result depends on besides its input."""
+        return {**self.asked(), "settings": self.settings.as_dict()}
+
+    def asked(self) -> dict[str, Any]:
+        """The model and the engine as they were asked for."""
         config = self.config
         return {
             "model": dict(model_identity(config.model, config.revision)),
@@ -82,8 +93,23 @@ class Plan:
             "engine": self.engine,
             "api": config.api,
             "engine_args": result_arguments(self.engine, config.args),
-            "settings": self.settings.as_dict(),
         }
+
+    def recorded(self, journal: str | Path | None) -> EngineNote:
+        """What the journal's answers were asked of, for a replay without engine and weights.
+
+        A journal without such a note is taken to be of the engine as it would be started now. Raises InputError
+        when that cannot be told here, and when there is no journal.
+        """
+        if journal is None or not Path(journal).is_dir():
+            raise InputError(
+                f"there is no journal {journal or ''}: a replay needs the folder of a recorded run"
+            )
+        asked = self.asked()
+        note = find_note(Path(journal), asked, any_weights=not has_weights(self.config.model))
+        if note is not None:
+            return note
+        return EngineNote(asked, dict(load_engine(self.engine, self.config).identity), self.context)
 
     def described(self) -> dict[str, Any]:
         """For a manifest: the model and how it is asked."""
@@ -134,19 +160,29 @@ class Plan:
         on_error: OnError = "raise",
         observe: Observer | None = None,
         repeats: int = 1,
+        deadline: float | None = None,
+        replay: EngineNote | None = None,
     ) -> Reranker:
         """A running Reranker: the engine is started here. `tokenizer`: where it is loaded already.
 
-        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i.
+        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i. With `replay` no engine is started:
+        every completion comes from the journal, or is a ReplayMissError.
         """
         tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
         settings = self.settings
-        engine: Engine = Gated(load_engine(self.engine, self.config))
-        if journal is not None:
-            engine = Recorded(engine, Journal(journal))
-        builder = self.builder(tokenizer)
+        engine = self._opened(journal, replay)
+        builder = self.builder(tokenizer, replay.context if replay is not None else None)
         judges = [
-            LLMJudge(builder, engine, settings.sampling, seed=settings.seed + i, compat=settings.compat)
+            LLMJudge(
+                builder,
+                engine,
+                settings.sampling,
+                seed=settings.seed + i,
+                compat=settings.compat,
+                force_answer=settings.force_answer,
+                constrained=settings.constrained,
+                answer_k=settings.answer_k,
+            )
             for i in range(repeats)
         ]
         judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
@@ -157,6 +193,7 @@ class Plan:
             depth=settings.depth,
             on_error=on_error,
             observe=observe,
+            deadline=deadline,
         )
         try:
             served = reranker.served_context()
@@ -165,14 +202,27 @@ class Plan:
                 builder = self.builder(tokenizer, served)
                 for each in judges:
                     each.builder = builder
+            self._note(engine, builder)
         except BaseException:
             reranker.close()
             raise
         return reranker
 
+    def _opened(self, journal: str | Path | None, replay: EngineNote | None) -> Engine:
+        if replay is not None and journal is not None:
+            return Replay(Journal(journal), replay.identity)
+        engine: Engine = Gated(load_engine(self.engine, self.config))
+        return engine if journal is None else Recorded(engine, Journal(journal))
+
+    def _note(self, engine: Engine, builder: PromptBuilder) -> None:
+        """Tell the journal, if there is one, what it records."""
+        if isinstance(engine, Recorded):
+            note = EngineNote(self.asked(), dict(engine.identity), builder.context or self.context)
+            write_note(engine.journal.folder, note)
+
     def _check_answer(self, context: int) -> None:
         """InputError when the answer's budget alone fills the context."""
-        budget = self.settings.sampling.max_tokens
+        budget = self.settings.room
         if budget >= context:
             raise InputError(
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,18 +14,30 @@ from filelock import FileLock, Timeout
 
 from .errors import InputError
 
+log = logging.getLogger(__name__)
 
-def hold(path: Path, lock: FileLock) -> None:
-    """Take the lock, a file in a folder of `path` that is made if it is not there.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_UNLOCKED = "make sure that no other process writes there"
 
-    InputError when another process has it, and when `path` cannot be a folder.
+
+def hold(path: Path, lock: FileLock, instead: str = "wait, or choose another -o") -> bool:
+    """Take the lock, a file in a folder of `path` that is made if it is not there; whether it was taken.
+
+    Where the file system has no locks a warning is logged, and the work goes on without. InputError when
+    another process has it (`instead`: what to do then), and when `path` cannot be a folder.
     """
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "flock not supported")  # filelock then holds by a marker file
+            lock.acquire()
+        return True
     except Timeout:
-        raise InputError(f"{path} is being written by another process: wait, or choose another -o") from None
-    except OSError as error:
+        raise InputError(f"{path} is being written by another process: {instead}") from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS:
+            log.warning("reasonrank: %s cannot be locked on this file system: %s", path, _UNLOCKED)
+            return False
         raise InputError(f"{path} cannot be used as output folder: {error.strerror}") from error
 
 

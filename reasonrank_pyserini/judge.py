@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from . import permutation
 from .engines import Engine
-from .types import Document, Query, Sampling, TaskQuery, Verdict
+from .forcing import CLOSING_TOKENS, answer_budget, continuation, is_missing
+from .types import Completion, Document, Parsed, Permutation, Prompt, Query, Sampling, TaskQuery, Verdict
 
 if TYPE_CHECKING:
     from .prompts import PromptBuilder
@@ -57,8 +58,12 @@ def repeat_of(query: Query) -> int:
 class LLMJudge:
     """Asks a language model: prompt, completion, parsed permutation.
 
-    Prompts are built in one worker thread: the event loop does not wait for a tokenizer, nor share the
-    interpreter with many threads that all want to build.
+    Where the model's budget ended before its answer, or it gave none, a second request goes on from its own
+    words and asks for the answer alone (`force_answer`; never with `compat`, nor where the engine is sent
+    messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can
+    enforce a permutation does so in the first request, too. `answer_k`: only the first k passages are asked
+    for (0: all), the others follow in window order. Prompts are built in one worker thread: the event loop does
+    not wait for a tokenizer, nor share the interpreter with many threads that all want to build.
     """
 
     def __init__(
@@ -69,34 +74,88 @@ class LLMJudge:
         *,
         seed: int = 0,
         compat: bool = False,
+        force_answer: bool = True,
+        constrained: bool = False,
+        answer_k: int = 0,
     ) -> None:
         self.builder, self.engine, self.sampling = builder, engine, sampling
         self.seed, self.compat = seed, compat
+        self.force_answer, self.constrained = force_answer and not compat, constrained and not compat
+        self.answer_k = 0 if compat else answer_k
         self._building = ThreadPoolExecutor(1, "reasonrank-prompts")
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
-        build = partial(self.builder.build, query.text, documents, answer_tokens=self.sampling.max_tokens)
+        n, room = len(documents), self._answer_tokens(len(documents)) + CLOSING_TOKENS
+        budget = self.sampling.max_tokens + (room if self.force_answer else 0)
+        build = partial(self.builder.build, query.text, documents, answer_tokens=budget)
         built = await asyncio.get_running_loop().run_in_executor(self._building, build)
-        sampling = replace(self.sampling, seed=window_seed(self.seed, query.id, window))
+        sampling = self._sampling(query, n, window)
         completion = await self.engine.complete(built.prompt, sampling)
-        if built.prompt.text.rstrip().endswith("<think>"):  # the chat template opened the reasoning
-            completion = replace(completion, text=f"<think>{completion.text}")
-        parsed = permutation.parse(
-            completion.text, len(documents), answer=sampling.answer, compat=self.compat
-        )
+        truncated = completion.finish_reason == "length"
+        parsed = self._parsed(built.prompt, completion, n)
+        if self.force_answer and is_missing(completion, parsed, sampling.answer):
+            completion = await self._forced(built.prompt, completion, sampling, n)
+            parsed = self._parsed(built.prompt, completion, n)
         notes = {
             "shrunk_passages": built.shrunk_passages,
             "shortened_queries": int(built.query_shortened),
             "neutralised": built.neutralised,
             "forced": int(completion.forced),
-            "truncated": int(completion.finish_reason == "length"),
+            "truncated": int(truncated),
         }
         return Verdict(
             parsed.order,
             parsed.status,
-            completion=completion,
+            completion=replace(completion, text=_with_opening(built.prompt, completion.text), token_ids=None),
             notes={name: count for name, count in notes.items() if count},
         )
+
+    def _count(self, n: int) -> int:
+        return min(n, self.answer_k or n)
+
+    def _answer_tokens(self, n: int) -> int:
+        """The budget of a request for the answer alone."""
+        meant = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
+        return answer_budget(meant, max(1, n))
+
+    def _sampling(self, query: Query, n: int, window: int) -> Sampling:
+        drawn, asked = self.sampling, None
+        if self.constrained:  # a bare answer without reasoning starts at once
+            written = "" if drawn.answer == "bare" and not drawn.reasoning_tokens else None
+            asked = Permutation(n, self._count(n), drawn.answer, written)
+        return replace(drawn, seed=window_seed(self.seed, query.id, window), permutation=asked)
+
+    def _parsed(self, prompt: Prompt, completion: Completion, n: int) -> Parsed:
+        text = _with_opening(prompt, completion.text)
+        count = self._count(n) if self.answer_k else None
+        return permutation.parse(text, n, answer=self.sampling.answer, compat=self.compat, count=count)
+
+    async def _forced(self, prompt: Prompt, first: Completion, sampling: Sampling, n: int) -> Completion:
+        """The first completion with an answer that a second request added; itself where none can be asked for."""
+        text = _with_opening(prompt, first.text)
+        then = continuation(text, n, answer=sampling.answer, count=self._count(n))
+        longer = await asyncio.to_thread(
+            self.builder.continued, prompt, first, then.closing, sampling.max_tokens
+        )
+        if longer is None:
+            return first
+        tokens = self._answer_tokens(n)
+        alone = replace(sampling, max_tokens=tokens, reasoning_tokens=0, permutation=then.permutation)
+        second = await self.engine.complete(longer, alone)
+        return Completion(
+            f"{first.text}{then.closing}{second.text}",
+            prompt_tokens=first.prompt_tokens,
+            completion_tokens=first.completion_tokens + second.completion_tokens,
+            finish_reason=second.finish_reason,
+            seconds=first.seconds + second.seconds,
+            cached=first.cached and second.cached,
+            forced=True,
+        )
+
+
+def _with_opening(prompt: Prompt, text: str) -> str:
+    """A completion's text, with the `<think>` that the chat template wrote for it, if it did."""
+    return f"<think>{text}" if prompt.text.rstrip().endswith("<think>") else text
 
 
 class OracleJudge:

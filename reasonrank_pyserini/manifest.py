@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import Any
 
 from . import __version__
+from .journal import Journal
 from .models import chat_template_hash
 from .settings import Settings
 from .types import Query, Step
@@ -88,6 +89,7 @@ def run_manifest(
     command: Sequence[str],
     details: Mapping[str, Any],
     tokenizer: Any = None,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
     """What a result was made with, ready for manifest.json; `details` is what the engine tells of itself."""
     engine = described.get("engine")
@@ -104,15 +106,19 @@ def run_manifest(
         **tally.as_dict(),
         "counts": {**{name: count for name, count in work.dropped.items() if count}, **tally.notes},
         "cached": tally.cached,
+        "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
         "seconds": round(seconds, 3),
     }
 
 
 class Tally:
-    """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts."""
+    """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
+
+    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    """
 
     def __init__(self) -> None:
-        self.windows = self.cached = self.prompt_tokens = self.completion_tokens = 0
+        self.windows = self.cached = self.prompt_tokens = self.completion_tokens = self.deadline = 0
         self.statuses: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -141,5 +147,6 @@ class Tally:
             "completion_tokens": self.completion_tokens,
             "errors": sum(self.errors.values()),
             "error_messages": dict(self.errors.most_common(20)),
+            "deadline": self.deadline,
             "counts": dict(sorted(self.notes.items())),
         }

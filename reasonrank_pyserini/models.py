@@ -102,6 +102,12 @@ def model_identity(model: str, revision: str | None = None) -> dict[str, Any]:
     return {"weights": folder_hash(folder)}
 
 
+def has_weights(model: str) -> bool:
+    """Whether a folder of a model holds its weights; True for hub ids, whose commit names them."""
+    folder = local_folder(model)
+    return folder is None or any(path.suffix in WEIGHT_SUFFIXES for path in folder.iterdir())
+
+
 def tokenizer_hash(model: str, revision: str | None = None) -> str:
     """What names a tokenizer: sha256 of its tokenizer.json, else (not here yet) the hub's id and commit."""
     path = cached_file(model, revision, "tokenizer.json")

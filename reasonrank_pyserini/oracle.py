@@ -63,6 +63,7 @@ class OraclePlan:
         on_error: OnError = "raise",
         observe: Observer | None = None,
         repeats: int = 1,
+        deadline: float | None = None,
     ) -> Reranker:
         """A running Reranker, as `Plan.reranker`; there is nothing to tokenize and nothing to record."""
         settings = self.settings
@@ -77,4 +78,5 @@ class OraclePlan:
             depth=settings.depth,
             on_error=on_error,
             observe=observe,
+            deadline=deadline,
         )

@@ -17,7 +17,9 @@ _MOST_DIGITS = 4300
 """Python's default limit of int(): a longer number voids an answer for the authors' parser."""
 
 
-def parse(text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = False) -> Parsed:
+def parse(
+    text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = False, count: int | None = None
+) -> Parsed:
     """The order of `n` passages, 0-based, that a model's text asks for, and how well it could be read.
 
     Numbers beyond the window and repetitions are dropped; passages not named follow in window order.
@@ -25,7 +27,8 @@ def parse(text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = Fa
     reasoning is `<think>..</think>`, or everything before the first `</think>` when none was opened, and is
     never read. `bare` reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where
     words stand beside `[3]`-like identifiers only those count. FAILED, the window's own order: no answer,
-    unfinished reasoning, or no identifier of this window. An empty window is CLEAN.
+    unfinished reasoning, or no identifier of this window. An empty window is CLEAN. Where only the first
+    `count` passages were asked for, an answer that names at least those, each once, is CLEAN.
 
     `compat` is the authors' parser (`rank_listwise_os_llm.process_answer`, `receive_permutation`): without an
     answer every digit of the text counts (SALVAGED); one number that `int` refuses voids the whole answer.
@@ -36,24 +39,24 @@ def parse(text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = Fa
         raise ValueError(f"answer is 'tagged' or 'bare', not {answer!r}")
     if n == 0:
         return Parsed((), ParseStatus.CLEAN)
-    return _parse_as_authors(text, n, answer) if compat else _parse(text, n, answer)
+    return _parse_as_authors(text, n, answer) if compat else _parse(text, n, answer, count)
 
 
-def _parse(text: str, n: int, answer: AnswerForm) -> Parsed:
-    scan = _Scan(text)
+def _parse(text: str, n: int, answer: AnswerForm, count: int | None) -> Parsed:
+    scan = Scan(text)
     if scan.complete is not None:
-        return _permutation(_identifiers(scan.complete), n)
+        return _permutation(_identifiers(scan.complete), n, count)
     if scan.reasoning:
         return _permutation((), n)
     if scan.unclosed is not None and (answer == "bare" or scan.is_answer(scan.unclosed)):
         span = text[slice(*scan.unclosed)]
         return _permutation(_identifiers(_without_cut_end(span, n)), n, status=ParseStatus.REPAIRED)
     if answer == "bare":
-        return _permutation(_identifiers(_without_cut_end(scan.outside(), None)), n)
+        return _permutation(_identifiers(_without_cut_end(scan.outside(), None)), n, count)
     return _permutation((), n)
 
 
-class _Scan:
+class Scan:
     """One pass over the tags of a text.
 
     `complete`: inside the last `<answer>..</answer>` outside reasoning. `unclosed`: the span after the last
@@ -139,13 +142,15 @@ def _without_cut_end(text: str, n: int | None) -> str:
     return stem if cut_short else text
 
 
-def _permutation(numbers: Iterable[str | None], n: int, status: ParseStatus = ParseStatus.CLEAN) -> Parsed:
-    """The permutation that 1-based identifiers begin; REPAIRED unless they name each passage exactly once."""
+def _permutation(
+    numbers: Iterable[str | None], n: int, count: int | None = None, status: ParseStatus = ParseStatus.CLEAN
+) -> Parsed:
+    """The permutation that 1-based identifiers begin; REPAIRED unless they name `count` passages (all) once each."""
     asked = [_index(number, n) if number is not None else -1 for number in numbers]
     order = list(dict.fromkeys(index for index in asked if 0 <= index < n))
     if not order:
         return Parsed(tuple(range(n)), ParseStatus.FAILED)
-    if len(order) < n or len(asked) > n:
+    if len(order) < min(n, n if count is None else count) or len(asked) > len(order):
         status = ParseStatus.REPAIRED
     return Parsed(_completed(order, n), status)
 
@@ -170,7 +175,7 @@ def _parse_as_authors(text: str, n: int, answer: AnswerForm) -> Parsed:
     numbers = _digit_runs(response)
     if not all(run.isdecimal() and len(run) <= _MOST_DIGITS for run in numbers):
         return Parsed(tuple(range(n)), ParseStatus.FAILED)
-    found = _permutation(numbers, n, status)
+    found = _permutation(numbers, n, status=status)
     if found.status is ParseStatus.REPAIRED and status is ParseStatus.SALVAGED:
         return Parsed(found.order, status)
     return found

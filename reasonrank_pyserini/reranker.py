@@ -6,16 +6,19 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from . import scheduler
+from .background import Pulled, cancelled, drained, wait
 from .candidates import as_candidates
 from .datasets import Docstore
 from .engines import Engine, StatesContext, default_engine, innermost
-from .errors import ClosedError
+from .errors import ClosedError, InputError
+from .journal import damage_line
 from .judge import Judge
 from .scheduler import Observer, OnError
 from .strategies import RankingStrategy, SlidingWindow
@@ -31,6 +34,8 @@ class Reranker:
     The engine, if any, is started by the constructor and stopped by `close()`; calls after that raise
     ClosedError, calls under way are cancelled. Works inside a running event loop (notebooks, servers):
     nothing runs in the caller's loop. `observe` is called in the background thread for every window.
+    `deadline`: seconds a query may take from its first window on; then its ranking is the order so far, marked
+    `cut_short`, and its calls are cancelled. Threads that share a Reranker share its engine evenly.
     """
 
     def __init__(
@@ -42,7 +47,9 @@ class Reranker:
         depth: int = 100,
         on_error: OnError = "raise",
         observe: Observer | None = None,
+        deadline: float | None = None,
     ) -> None:
+        self.deadline = checked_deadline(deadline)
         self.judge, self.engine, self.depth = judge, engine, depth
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
@@ -72,17 +79,20 @@ class Reranker:
         api: str = "completions",
         engine_args: Mapping[str, Any] | None = None,
         journal: str | Path | None = None,
+        replay: bool = False,
         on_error: OnError = "raise",
         observe: Observer | None = None,
+        deadline: float | None = None,
         **settings: Any,
     ) -> Reranker:
         """A Reranker for a model of the hub or a local folder, with the settings of its profile.
 
         `engine`: vllm (the default; for the toy `nano` transformers), transformers, openai (a server at
         `base_url`) or module:attribute. `settings` overrides the profile: window, step, passes, depth,
-        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style. `journal`:
-        a folder that keeps every completion, so that the same work is never paid for twice. With vLLM,
-        scripts need `if __name__ == "__main__":`.
+        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style, force_answer,
+        constrained, answer_k (see `settings.Settings`). `journal`: a folder that keeps every completion, so that
+        nothing is paid for twice; with `replay` all come from there and no engine is started. With vLLM, scripts
+        need `if __name__ == "__main__":`.
         """
         from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
 
@@ -91,40 +101,68 @@ class Reranker:
             model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
             base_urls=urls, api=api, engine_args=engine_args or {}, flags=settings,
         )  # fmt: skip
-        for note in plan.preflight():
-            log.info("%s", note)
-        return plan.reranker(journal=journal, on_error=on_error, observe=observe)
+        note = plan.recorded(journal) if replay else None
+        for line in plan.preflight() if note is None else ():
+            log.info("%s", line)
+        reranker = plan.reranker(
+            journal=journal, on_error=on_error, observe=observe, deadline=deadline, replay=note
+        )
+        if (damage := damage_line(reranker.engine)) is not None:
+            log.warning("%s", damage)
+        return reranker
 
     def rerank(
-        self, query: Query | str, candidates: Iterable[Any], *, documents: Docstore | None = None
+        self,
+        query: Query | str,
+        candidates: Iterable[Any],
+        *,
+        documents: Docstore | None = None,
+        deadline: float | None = None,
     ) -> Ranking:
         """The candidates in their final order; what may be given is listed at `candidates.as_candidates`.
 
-        Ctrl-C while waiting cancels this call alone.
+        `deadline` in the place of the Reranker's own. Ctrl-C while waiting cancels this call alone.
         """
-        return _wait(self.submit(query, candidates, documents=documents))
+        return wait(self.submit(query, candidates, documents=documents, deadline=deadline))
 
     def submit(
-        self, query: Query | str, candidates: Iterable[Any], *, documents: Docstore | None = None
+        self,
+        query: Query | str,
+        candidates: Iterable[Any],
+        *,
+        documents: Docstore | None = None,
+        deadline: float | None = None,
+        caller: Hashable = None,
     ) -> concurrent.futures.Future[Ranking]:
-        """`rerank` without waiting: a future; cancelling it cancels this query's model calls alone."""
-        return self._submit(self._one((_as_query(query), as_candidates(candidates, documents))))
+        """`rerank` without waiting: a future; cancelling it cancels this query's model calls alone.
+
+        Callers take turns at the engine: whoever has the same `caller` (None: this thread) counts as one.
+        """
+        caller = threading.get_ident() if caller is None else caller
+        request = (_as_query(query), as_candidates(candidates, documents))
+        return self._submit(self._one(request, caller, checked_deadline(deadline)))
 
     def rerank_many(
-        self, requests: Iterable[tuple[Query | str, Iterable[Any]]], *, documents: Docstore | None = None
+        self,
+        requests: Iterable[tuple[Query | str, Iterable[Any]]],
+        *,
+        documents: Docstore | None = None,
+        deadline: float | None = None,
     ) -> Iterator[Ranking]:
         """Rankings as they finish, in no fixed order; `requests` is read as there is room, so it may be endless.
 
         Closing the iterator, or Ctrl-C, cancels what is under way. The first failure is raised.
         """
+        caller, seconds = object(), checked_deadline(deadline)
         prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
-        results = _Pulled(scheduler.stream(prepared, self._one, self._active()))
+        work = partial(self._one, caller=caller, deadline=seconds)
+        results = Pulled(scheduler.stream(prepared, work, self._active()))
         try:
-            while (ranking := _wait(self._submit(results.next()))) is not None:
+            while (ranking := wait(self._submit(results.next()))) is not None:
                 yield ranking
         finally:
             if not self._closed:
-                _wait(self._submit(results.close()))
+                wait(self._submit(results.close()))
 
     def served_context(self) -> int | None:
         """Tokens that the engine's server takes for prompt and answer; None where it does not say."""
@@ -138,10 +176,12 @@ class Reranker:
         requests = self.engine.limits.requests
         return requests + max(2, requests // 4)
 
-    async def _one(self, request: tuple[Query, tuple[Candidate, ...]]) -> Ranking:
+    async def _one(
+        self, request: tuple[Query, tuple[Candidate, ...]], caller: Hashable, deadline: float | None
+    ) -> Ranking:
         return await scheduler.rerank_query(
-            request[0], request[1], self.strategy, self.judge,
-            depth=self.depth, on_error=self.on_error, observe=self.observe,
+            request[0], request[1], self.strategy, self.judge, depth=self.depth, on_error=self.on_error,
+            observe=self.observe, deadline=self.deadline if deadline is None else deadline, caller=caller,
         )  # fmt: skip
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
@@ -166,7 +206,7 @@ class Reranker:
             self._running.discard(task)
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return _wait(self._submit(work))
+        return wait(self._submit(work))
 
     def close(self) -> None:
         """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
@@ -183,13 +223,13 @@ class Reranker:
 
     async def _shut(self) -> None:
         """Stop the engine once the cancelled calls have let go of it."""
-        await _cancelled(self._running)
+        await cancelled(self._running)
         if self.engine is not None:
             await self.engine.__aexit__(None, None, None)
 
     def _stop(self) -> None:
         self._closed = True
-        asyncio.run_coroutine_threadsafe(_drained(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(drained(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -207,38 +247,8 @@ def _as_query(query: Query | str) -> Query:
     return query if isinstance(query, Query) else Query("0", query)
 
 
-def _wait(future: concurrent.futures.Future[T]) -> T:
-    """The future's result; when waiting is interrupted the work is cancelled."""
-    try:
-        return future.result()
-    except concurrent.futures.CancelledError:
-        raise ClosedError("the reranking was cancelled") from None
-    except BaseException:
-        future.cancel()
-        raise
-
-
-class _Pulled:
-    """An async generator pulled from another thread; closing waits for a pull that was cancelled."""
-
-    def __init__(self, results: AsyncGenerator[Ranking, None]) -> None:
-        self._results, self._turn = results, asyncio.Lock()
-
-    async def next(self) -> Ranking | None:
-        async with self._turn:
-            return await anext(self._results, None)
-
-    async def close(self) -> None:
-        async with self._turn:
-            await self._results.aclose()
-
-
-async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    chosen = list(tasks)
-    for task in chosen:
-        task.cancel()
-    await asyncio.gather(*chosen, return_exceptions=True)
-
-
-async def _drained() -> None:
-    await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+def checked_deadline(seconds: float | None) -> float | None:
+    """The seconds; InputError unless they are more than 0 (None: no deadline)."""
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"deadline is {seconds}: it must be a number of seconds above 0")
+    return seconds

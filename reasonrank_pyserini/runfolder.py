@@ -27,7 +27,8 @@ class RunFolder:
 
     Entering refuses, with InputError, a folder that another process is writing or that holds another
     configuration's result (`overwrite` allows that and keeps the journal, whose entries stay valid).
-    `finished` tells whether the very same configuration is already complete here.
+    `finished` tells whether the very same configuration is already complete here: no failed window was kept, no
+    query was cut short.
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class RunFolder:
                 "choose another -o, or --overwrite (recorded answers are kept)"
             )
         same = manifest is not None and fingerprint(manifest.get("configuration") or {}) == mine
-        self.finished = same and not manifest.get("errors") and not self.overwrite  # type: ignore[union-attr]
+        wanting = manifest is not None and (manifest.get("errors") or manifest.get("deadline"))
+        self.finished = same and not wanting and not self.overwrite
         if not self.finished:
             with atomic_open(note) as stream:
                 json.dump(self.configuration, stream, indent=1)
@@ -133,7 +135,8 @@ class RunFolder:
         """Remove what this process made, if nothing was recorded in it."""
         if any(self.journal.glob("*.journal")):
             return
-        for name in ("lock", "configuration.json"):
+        notes = (path.name for path in self.journal.glob("engine-*.json"))
+        for name in ("lock", "configuration.json", *notes):
             (self.journal / name).unlink(missing_ok=True)
         (self.path / "trace.jsonl.part").unlink(missing_ok=True)
         for folder in (self.journal, self.path):

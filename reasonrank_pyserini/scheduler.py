@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-from .errors import EngineDiedError, InputError, JournalError
+from .errors import EngineDiedError, InputError, JournalError, ReplayMissError
 from .judge import Judge
-from .strategies import RankingStrategy, check_order
+from .priority import TURN, Turn, during
+from .strategies import RankingStrategy, check_order, so_far
 from .types import Candidate, ParseStatus, Query, Ranking, Step, Verdict, Window
 
 OnError = Literal["raise", "keep"]
@@ -27,14 +28,18 @@ async def rerank_query(
     depth: int = 100,
     on_error: OnError = "raise",
     observe: Observer | None = None,
+    deadline: float | None = None,
+    caller: Hashable = None,
 ) -> Ranking:
     """The candidates in their final order: the first `depth` as the strategy ranks them, the tail unchanged.
 
     `observe` is called in the event loop once per judged window, in the order they finish. A failing
-    window raises, or with `on_error="keep"` keeps its order and is recorded in its step.
+    window raises, or with `on_error="keep"` keeps its order and is recorded in its step. `deadline` is in seconds
+    from the first window on: calls under way are then cancelled and the ranking is the order so far, marked
+    `cut_short`. Whoever shares the engine shares it by `caller` (see `engines.gate.Gated`).
     """
     head = candidates[:depth]
-    flow = strategy.rank(len(head))
+    judged: list[tuple[Window, Verdict]] = []
     steps: list[Step] = []
 
     async def one(number: int, window: Window) -> Verdict:
@@ -42,23 +47,42 @@ async def rerank_query(
         verdict = await _judge(judge, query, number, documents, on_error)
         shown = tuple(document.id for document in documents)
         step = Step(shown, tuple(shown[index] for index in verdict.order), verdict)
+        judged.append((window, verdict))
         steps.append(step)
         if observe is not None:
             observe(query, step)
         return verdict
 
     try:
+        async with asyncio.timeout(deadline) as clock:
+            order = await _drive(strategy, len(head), one, caller)
+        cut_short = False
+    except TimeoutError:
+        if not clock.expired():
+            raise
+        order, cut_short = so_far(len(head), judged), True
+    ranked = (*(head[index] for index in order), *candidates[depth:])
+    return Ranking(query, ranked, tuple(steps), cut_short)
+
+
+async def _drive(
+    strategy: RankingStrategy, n: int, one: Callable[[int, Window], Awaitable[Verdict]], caller: Hashable
+) -> Sequence[int]:
+    """The strategy's order of `n` candidates; `one` judges a window, given its number within the query."""
+    flow, rounds, number = strategy.rank(n), strategy.depth(n), 0
+    try:
         windows = next(flow)
-        number = 0
         while True:
-            verdicts = await _together([one(number + i, window) for i, window in enumerate(windows)])
+            with during(TURN, Turn(caller, max(1, rounds))):
+                verdicts = await _together([one(number + i, window) for i, window in enumerate(windows)])
+            rounds -= 1
             number += len(windows)
             windows = flow.send(verdicts)
     except StopIteration as end:
         order: tuple[int, ...] = end.value
+        return order
     finally:
         flow.close()
-    return Ranking(query, (*(head[index] for index in order), *candidates[depth:]), tuple(steps))
 
 
 async def _judge(
@@ -68,9 +92,10 @@ async def _judge(
         verdict = await judge.judge(query, documents, number)  # type: ignore[arg-type]
         check_order(verdict.order, len(documents))
         return verdict
-    except (EngineDiedError, JournalError, InputError):
-        raise  # nothing that follows could succeed either
     except Exception as error:
+        final = isinstance(error, EngineDiedError | JournalError | InputError)
+        if final and not isinstance(error, ReplayMissError):
+            raise  # nothing that follows could succeed either
         if on_error == "raise":
             error.add_note(f"query {query.id}, window {number}")
             raise
@@ -103,26 +128,24 @@ async def stream(
     reader = ThreadPoolExecutor(1, "reasonrank-reader")  # its own: a blocked source starves nobody
     reading: asyncio.Future[Any] | None = None
     pending: set[asyncio.Future[Result]] = set()
+    finished: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
     more = True
     try:
         while more or pending:
             if more and reading is None and len(pending) < active:
                 reading = asyncio.get_running_loop().run_in_executor(reader, next, iterator, end)
-            waited = {*pending, reading} if reading is not None else pending
-            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if reading is not None and reading in done:
+                reading.add_done_callback(finished.put_nowait)
+            done = await finished.get()
+            if done is reading:
                 item, reading = reading.result(), None
                 more = item is not end
                 if more:
-                    pending.add(asyncio.ensure_future(work(item)))
-            finished = [task for task in pending if task in done]
-            pending.difference_update(finished)
-            for position, task in enumerate(finished):
-                try:
-                    yield task.result()
-                except BaseException:
-                    pending.update(finished[position + 1 :])
-                    raise
+                    started = asyncio.ensure_future(work(item))
+                    started.add_done_callback(finished.put_nowait)
+                    pending.add(started)
+            else:
+                pending.discard(done)
+                yield done.result()
     finally:
         reader.shutdown(wait=False)
         for task in pending:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .errors import InputError, UnknownNameError
+from .forcing import CLOSING_TOKENS, answer_budget
 from .profiles import Profile
 from .prompts import STYLES, get_style
 from .strategies import SlidingWindow
@@ -19,7 +20,12 @@ TEMPLATE_ROOM = 512
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything about a reranking that changes its result, besides model and input."""
+    """Everything about a reranking that changes its result, besides model and input.
+
+    `force_answer`: where no answer came, a second request asks for the answer alone. `constrained`: the answer
+    within the first request can only be a permutation, too (vllm in this process). `answer_k`: only the first
+    k identifiers are asked for, 0 all. With `compat` there is the authors' one free request.
+    """
 
     style: str
     window: int
@@ -35,6 +41,9 @@ class Settings:
     min_p: float
     seed: int = 0
     compat: bool = False
+    force_answer: bool = True
+    constrained: bool = False
+    answer_k: int = 0
 
     @classmethod
     def resolve(cls, profile: Profile, dataset_passage_tokens: int | None = None, **flags: Any) -> Settings:
@@ -52,6 +61,8 @@ class Settings:
         values.update({name: value for name, value in flags.items() if value is not None})
         if flags.get("step") is None and values["step"] > values["window"]:
             values["step"] = max(1, values["window"] // 2)
+        if values.get("compat"):
+            values["force_answer"] = False
         settings = cls(**values)
         settings._check()
         return settings
@@ -61,11 +72,16 @@ class Settings:
         for name in ("depth", "passage_tokens", "answer_tokens"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if self.reasoning_tokens < 0:
-            raise InputError(f"reasoning_tokens is {self.reasoning_tokens}: it must be 0 or more")
+        for name in ("reasoning_tokens", "answer_k"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         if not self.temperature >= 0 or not 0 < self.top_p <= 1:
             raise InputError(
                 f"temperature {self.temperature} and top_p {self.top_p}: need >= 0 and in (0, 1]"
+            )
+        if self.compat and (self.constrained or self.answer_k):
+            raise InputError(
+                "compat is the authors' one free request: leave it out, or constrained and answer_k"
             )
         _ = self.strategy
 
@@ -85,10 +101,16 @@ class Settings:
             answer=STYLES[self.style].answer,
         )
 
+    @property
+    def room(self) -> int:
+        """Tokens that a prompt leaves free: the first request's answer and what a second one adds to it."""
+        second = CLOSING_TOKENS + answer_budget(self.answer_tokens, self.window) if self.force_answer else 0
+        return self.sampling.max_tokens + second
+
     def context_needed(self, query_tokens: int = QUERY_ROOM) -> int:
         """Tokens that the longest prompt and its answer take: `query_tokens` for both appearances of the query."""
         passages = self.window * (self.passage_tokens + 16)
-        return TEMPLATE_ROOM + query_tokens + passages + self.reasoning_tokens + self.answer_tokens
+        return TEMPLATE_ROOM + query_tokens + passages + self.room
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -118,6 +118,17 @@ def judged(window: Window, verdicts: Sequence[Verdict]) -> Window:
         raise VerdictError(f"one window was to be judged, {len(verdicts)} verdicts came back")
     check_order(verdicts[0].order, len(window))
     return tuple(window[place] for place in verdicts[0].order)
+
+
+def so_far(n: int, judged: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
+    """The order of `n` candidates after the verdicts of some windows, whatever the strategy: each window's
+    candidates, as judged, in the places that they held together (as `trace.orders` reads a trace)."""
+    order = list(range(n))
+    for window, verdict in judged:
+        places = sorted(map(order.index, window))
+        for place, best in zip(places, verdict.order, strict=True):
+            order[place] = window[best]
+    return tuple(order)
 
 
 def check_order(order: Sequence[int], size: int) -> None:

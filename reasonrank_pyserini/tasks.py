@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from heapq import merge
 from typing import Any
 
 from .manifest import Tally
@@ -44,8 +44,11 @@ class Task:
     def requests(self) -> Iterator[tuple[TaskQuery, tuple[Candidate, ...]]]:
         """The queries with their candidates, read when asked for."""
         for query, candidates in self.work.load():
-            self._begin = self._begin or time.monotonic()
             yield TaskQuery(query.id, query.text, self.name, self.repeat), candidates
+
+    def begin(self) -> None:
+        """A query is taken up."""
+        self._begin = self._begin or time.monotonic()
 
     def observe(self, query: Query, step: Step) -> None:
         """Write a judged window to the folder's trace and count it."""
@@ -54,6 +57,7 @@ class Task:
 
     def take(self, ranking: Ranking) -> None:
         self.run[ranking.query.id] = ranking.ids
+        self.tally.deadline += ranking.cut_short
         self._missing -= 1
 
 
@@ -70,7 +74,8 @@ def observer(tasks: Sequence[Task], watch: Callable[[Query, Step], None]) -> Cal
 
 
 def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], None]) -> None:
-    """Rerank all tasks' queries in one queue; `done` is called for each task as soon as it is complete."""
+    """Rerank all tasks' queries in one queue, those with many candidates first; `done` is called for each task as
+    soon as it is complete."""
     by_key = {task.key: task for task in tasks}
     for task in tasks:
         if task.complete:
@@ -78,7 +83,7 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
     frozen = gc.get_freeze_count()
     gc.freeze()  # going through all objects of the loaded libraries would stop the event loop for 250 ms
     try:
-        for ranking in reranker.rerank_many(chain.from_iterable(task.requests() for task in tasks)):
+        for ranking in reranker.rerank_many(_longest_first(by_key)):
             assert isinstance(ranking.query, TaskQuery)
             task = by_key[ranking.query.task, ranking.query.repeat]
             task.take(ranking)
@@ -87,6 +92,14 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
     finally:
         if not frozen:
             gc.unfreeze()
+
+
+def _longest_first(tasks: Mapping[tuple[str, int], Task]) -> Iterator[tuple[Query, Sequence[Candidate]]]:
+    """The tasks' requests, one of each in memory; a long query that started last would finish last."""
+    requests = merge(*(task.requests() for task in tasks.values()), key=lambda request: -len(request[1]))
+    for query, candidates in requests:
+        tasks[query.task, query.repeat].begin()
+        yield query, candidates
 
 
 def windows(work: Work, settings: Any) -> int:

@@ -87,11 +87,26 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Permutation:
+    """An answer's shape, for engines that can enforce one: `count` of the identifiers [1] to [`passages`].
+
+    `written` is what the prompt ends with of the answer (`""`: it starts now); None: the answer comes later in
+    the completion, opened by `<answer>` after the reasoning. `tagged` answers end with `</answer>`.
+    """
+
+    passages: int
+    count: int
+    answer: AnswerForm = "tagged"
+    written: str | None = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How a completion is drawn; every field is always sent, so no server default can slip in.
 
     `top_k` 0 means off. `max_tokens` is the whole budget of new tokens; `reasoning_tokens` the part
-    of it meant for reasoning (None: no such split). `answer` is the form the parser expects.
+    of it meant for reasoning (None: no such split). `answer` is the form the parser expects; `permutation`
+    what an engine enforces if it can (vllm, in this process) and ignores if it cannot.
     """
 
     temperature: float = 0.0
@@ -102,12 +117,14 @@ class Sampling:
     max_tokens: int = 3172
     reasoning_tokens: int | None = None
     answer: AnswerForm = "tagged"
+    permutation: Permutation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine gave back. `finish_reason` is `stop` or `length`; `cached`: from a journal;
-    `forced`: the answer was asked for in a second request; `seconds`: wall time of the call."""
+    """What an engine gave back. `finish_reason` is `stop` or `length`; `cached`: from a journal; `forced`: the
+    answer was asked for in a second request; `seconds`: wall time of the call. `token_ids` are what the model
+    generated, without the one that ended it; None where the engine cannot tell."""
 
     text: str
     prompt_tokens: int = 0
@@ -116,6 +133,7 @@ class Completion:
     seconds: float = 0.0
     cached: bool = False
     forced: bool = False
+    token_ids: tuple[int, ...] | None = None
 
 
 class ParseStatus(StrEnum):
@@ -172,11 +190,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A query's candidates in their final order, best first, and the steps that led there."""
+    """A query's candidates in their final order, best first, and the steps that led there.
+
+    `cut_short`: the deadline came before the last window, so this is the order so far.
+    """
 
     query: Query
     candidates: tuple[Candidate, ...]
     steps: tuple[Step, ...] = ()
+    cut_short: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:

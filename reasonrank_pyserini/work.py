@@ -22,7 +22,8 @@ Rename = Callable[[Collection[str]], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The queries to rerank in output order, how many candidates each has, and a way to read them with texts.
+    """The queries to rerank in output order, how many candidates each has, and a way to read them with texts,
+    those with the most candidates first where that is known before.
 
     `reread`: `load` gives every text again, so results can be written with them. `dropped` counts the candidates
     of the input that are in no window: `deduplicated`, `excluded`.
@@ -104,7 +105,8 @@ def from_run(
         _check_texts(queries, found, documents, depth, source)
 
     def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
-        return ((query, _with_texts(found[query.id], documents, depth)) for query in queries)
+        longest_first = sorted(queries, key=lambda query: -len(found[query.id]))
+        return ((query, _with_texts(found[query.id], documents, depth)) for query in longest_first)
 
     dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
     notes = [*report.notes]

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import tiny
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")  # time decides nothing: machines may be slow
 
 
 @pytest.fixture(scope="session")

@@ -56,13 +56,14 @@ class Server:
     """The server; a context manager.
 
     `rank` maps a prompt's text to the answer's text, `decode` token ids to text (without it a prompt of ids
-    is ranked as if it showed 20 passages), `delay` is the seconds before an answer.
+    is ranked as if it showed 20 passages), `delay` is the seconds before an answer, `port` 0 any free one.
     """
 
     rank: Callable[[str], str] | None = None
     decode: Callable[[list[int]], str] | None = None
     delay: float = 0.0
     models: Iterable[str] = ("tiny",)
+    port: int = 0
     always: Behaviour | None = None
     choose: Callable[[Request], Behaviour | None] | None = None
     requests: list[Request] = field(default_factory=list)
@@ -100,10 +101,14 @@ class Server:
 
     async def _main(self, started: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        listener = await asyncio.start_server(self._connected, "127.0.0.1", 0, backlog=1024)
+        listener = await asyncio.start_server(self._connected, "127.0.0.1", self.port, backlog=1024)
         self.port = listener.sockets[0].getsockname()[1]
         started.set()
         await self._stopped.wait()
+        # A closed listener drops what it just accepted without a word: that first gets as far as `_tasks`.
+        self._loop.remove_reader(listener.sockets[0])
+        for _ in range(10):
+            await asyncio.sleep(0)
         listener.close()
         for task in tuple(self._tasks):
             task.cancel()

@@ -66,7 +66,7 @@ def test_which_queries_were_helped_hurt_and_unchanged() -> None:
         changes(scores(0.5), scores(0.5, 0.1), "AP")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12))
 def test_a_comparison_turned_round_is_its_mirror(pairs: list[tuple[float, float]]) -> None:
     mine, theirs = scores(*(one for one, _ in pairs)), scores(*(other for _, other in pairs))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.engines._http_stream import AnswerReader, BrokenAnswerError
@@ -38,7 +38,6 @@ def chunk(finish: str | None = None, **delta: Any) -> str:
     )
 
 
-@settings(deadline=None)
 @given(
     st.lists(TEXT, max_size=4),
     st.lists(TEXT, max_size=4),
@@ -62,14 +61,12 @@ def test_pieces_may_end_anywhere(
     assert (reader.finish_reason, reader.prompt_tokens, reader.completion_tokens) == ("stop", 5, 3)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))
 def test_any_bytes_are_an_answer_or_broken(body: bytes, cuts: list[int]) -> None:
     with suppress(BrokenAnswerError):
         assert read(body, cuts).finish_reason
 
 
-@settings(deadline=None)
 @given(st.lists(JSON, max_size=4), st.booleans())
 def test_any_json_is_an_answer_or_broken(records: list[Any], streamed: bool) -> None:
     lead = "data: " if streamed else ""

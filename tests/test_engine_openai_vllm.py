@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,7 +16,7 @@ from vllm_server import VLLMServer, vllm_server
 
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.errors import EngineDiedError, EngineError
-from reasonrank_pyserini.types import Completion, Prompt, Sampling
+from reasonrank_pyserini.types import Completion, Permutation, Prompt, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -86,6 +87,11 @@ def test_sampling_by_seed_is_repeatable(server: VLLMServer, prompt: Prompt) -> N
     assert len(texts) == 1
     other = Sampling(temperature=2.0, top_p=1.0, top_k=0, min_p=0.0, seed=6, max_tokens=40)
     assert ask(config(server), prompt, other)[0].text not in texts
+
+
+def test_the_form_of_an_answer_is_enforced(server: VLLMServer, prompt: Prompt) -> None:
+    (done,) = ask(config(server), prompt, Sampling(max_tokens=60, permutation=Permutation(12, 3)))
+    assert re.fullmatch(r" ?\[\d+\]( > \[\d+\]){2} ?</answer>", done.text)
 
 
 def test_a_prompt_or_an_answer_too_long_is_an_error(server: VLLMServer, prompt: Prompt) -> None:

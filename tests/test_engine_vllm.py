@@ -29,7 +29,21 @@ from reasonrank_pyserini.errors import (
     PromptTooLongError,
     UnknownNameError,
 )
-from reasonrank_pyserini.types import Completion, Prompt, Sampling
+from reasonrank_pyserini.judge import LLMJudge
+from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.permutation import parse
+from reasonrank_pyserini.priority import PLACE, during
+from reasonrank_pyserini.prompts import PromptBuilder
+from reasonrank_pyserini.types import (
+    Completion,
+    Document,
+    ParseStatus,
+    Permutation,
+    Prompt,
+    Query,
+    Sampling,
+    Verdict,
+)
 
 __all__ = ["loop", "model"]  # fixtures
 
@@ -173,6 +187,27 @@ class TestCompletions:
             loop.run(engine.complete(prompt(5), Sampling(temperature=1.0, top_p=7.0, max_tokens=4)))
         assert loop.run(engine.complete(prompt(5), Sampling(max_tokens=4))).completion_tokens == 4
 
+    def test_who_waits_is_served_in_the_gates_order(self, engine: Engine, loop: Loop) -> None:
+        """All slots are taken and end one after another; the later call has the lower place."""
+
+        async def ended() -> list[int]:
+            order: list[int] = []
+
+            async def one(place: int, tokens: int) -> None:
+                await engine.complete(prompt(place), Sampling(max_tokens=tokens))
+                order.append(place)
+
+            fillers = (engine.complete(prompt(n), Sampling(max_tokens=100 + 50 * n)) for n in range(SLOTS))
+            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in fillers]
+            await asyncio.sleep(0.05)
+            for place, tokens in ((7, 20), (3, 1), (5, 10)):
+                with during(PLACE, place):
+                    tasks.append(asyncio.ensure_future(one(place, tokens)))
+            await asyncio.gather(*tasks)
+            return order
+
+        assert loop.run(ended()) == [3, 5, 7]
+
     def test_cancelling_frees_the_slots(self, engine: Engine, loop: Loop) -> None:
         """Four times as many long calls as there are slots: uncancelled, they would hold them for four rounds."""
         long = Sampling(max_tokens=900)
@@ -189,6 +224,42 @@ class TestCompletions:
 
         whole, short = loop.run(fill_cancel_and_ask())
         assert short < whole
+
+
+class TestPermutations:
+    """Random weights, drawn hot: without enforcement there would be no answer at all."""
+
+    def test_every_window_is_clean(self, engine: Engine, model: Path, loop: Loop) -> None:
+        """A budget spent on noise, then the answer alone: the window's order is what the model wrote there."""
+        sampling = Sampling(temperature=2.0, top_p=0.99, max_tokens=30, reasoning_tokens=10)
+        judge = LLMJudge(
+            PromptBuilder("reasonrank", load_tokenizer(str(model)), context=CONTEXT), engine, sampling
+        )
+        documents = [Document(f"d{n}", "a b") for n in range(12)]
+
+        async def ask() -> list[Verdict]:
+            return await asyncio.gather(
+                *(judge.judge(Query(f"q{n}", "which?"), documents) for n in range(24))
+            )
+
+        verdicts = loop.run(ask())
+        assert {verdict.status for verdict in verdicts} == {ParseStatus.CLEAN}
+        assert all(verdict.notes["forced"] == 1 for verdict in verdicts)
+        assert len({verdict.order for verdict in verdicts}) > 12
+
+    def test_only_those_who_ask_are_held_to_it(self, engine: Engine, model: Path, loop: Loop) -> None:
+        """Side by side: free requests are what they are alone, the others name five of twelve, once each."""
+        start = Prompt(tuple(load_tokenizer(str(model)).encode("the best five: ")))
+        free = [(start, Sampling(temperature=2.0, top_p=0.99, seed=n, max_tokens=60)) for n in range(8)]
+        held = [(start, replace(sampling, permutation=Permutation(12, 5))) for _, sampling in free]
+        alone = loop.run(together(engine, free, 1))
+        mixed = loop.run(together(engine, [*free, *held], 16))
+        assert [answer.token_ids for answer in mixed[:8]] == [answer.token_ids for answer in alone]
+        for answer in mixed[8:]:
+            assert parse(f"<answer>{answer.text}", 12, count=5).status is ParseStatus.CLEAN
+            assert answer.text.count("[") == 5
+            assert answer.finish_reason == "stop"
+            assert load_tokenizer(str(model)).decode(list(answer.token_ids or ())) == answer.text
 
 
 # Defined after everything that needs the shared engine, which it kills.

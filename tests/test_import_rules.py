@@ -107,6 +107,7 @@ def test_the_front_loads_nothing_heavy(line: str) -> None:
                 "reproduce",
                 "fetch",
                 "report",
+                "journal",
                 "synthesize",
                 "train",
             )

@@ -225,14 +225,14 @@ hostile = st.lists(st.sampled_from(PIECES + DIGITS) | st.text(max_size=3), max_s
 forms = st.sampled_from(["tagged", "bare"])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(hostile, st.integers(0, 25), forms)
 @example("<think></think><answer>[2] > [1]</answer>", 2, "tagged")
 def test_compat_is_the_published_behaviour(text: str, n: int, answer: str) -> None:
     assert list(parse(text, n, answer=answer, compat=True).order) == _as_the_authors(text, n, answer)  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(hostile, st.integers(0, 25), forms, st.booleans())
 def test_always_a_permutation(text: str, n: int, answer: str, compat: bool) -> None:
     found = parse(text, n, answer=answer, compat=compat)  # type: ignore[arg-type]
@@ -243,14 +243,14 @@ def test_always_a_permutation(text: str, n: int, answer: str, compat: bool) -> N
         assert found.status is not SALVAGED
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(exclude_characters="<"), max_size=50), st.integers(1, 9))
 def test_unfinished_reasoning_is_never_a_ranking(reasoning: str, n: int) -> None:
     assert parse("<think>" + reasoning, n).status is FAILED
     assert parse(f"<think>{reasoning}<answer>[2] > [1]</answer>", n).status is FAILED
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1, 30).flatmap(lambda n: st.permutations(range(n))), forms, st.booleans())
 def test_a_full_answer_is_read_as_written(order: list[int], answer: str, compat: bool) -> None:
     ranking = " > ".join(f"[{index + 1}]" for index in order)

@@ -94,7 +94,7 @@ def test_too_long_whatever_is_cut(tokenizer: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(
     kit.hostile, st.lists(kit.hostile.map(lambda text: text * 3), min_size=1, max_size=3), st.integers(0, 60)
 )

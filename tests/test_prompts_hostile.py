@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reasonrank_pyserini.prompts import STYLES, encode, render
 from reasonrank_pyserini.types import Document
 
-HARD = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+HARD = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 LIMITS = st.sampled_from([1, 2, 5, 16, 512])
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError, OutputError
@@ -265,7 +265,6 @@ runs = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(runs, words, st.sampled_from(["run", "run.gz"]))
 def test_ids_and_order_survive_a_round_trip(
     tmp_path_factory: pytest.TempPathFactory, run: dict[str, list[str]], tag: str, name: str
@@ -295,7 +294,6 @@ def test_scores_that_tie_or_rise_are_moved_just_below(tmp_path: Path) -> None:
     assert [one.score for one in read_run(tmp_path / "run")["q"]] == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e38, 1e300) | st.sampled_from([0.0, -0.0, 1.0, 0.1]), min_size=1, max_size=20))
 def test_written_scores_strictly_decrease_in_float32(
     tmp_path_factory: pytest.TempPathFactory, scores: list[float]

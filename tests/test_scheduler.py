@@ -10,8 +10,11 @@ import pytest
 from reasonrank_pyserini import Reranker, scheduler
 from reasonrank_pyserini.errors import ClosedError, EngineDiedError, EngineError, VerdictError
 from reasonrank_pyserini.judge import OracleJudge, window_seed
+from reasonrank_pyserini.runfolder import RunFolder
 from reasonrank_pyserini.strategies import SlidingWindow
+from reasonrank_pyserini.tasks import Task, run_tasks
 from reasonrank_pyserini.types import Candidate, Document, ParseStatus, Query, Ranking, Step, Verdict
+from reasonrank_pyserini.work import Work
 
 
 def candidates(n: int) -> list[Candidate]:
@@ -143,6 +146,35 @@ def test_an_error_while_reading_the_input_is_raised() -> None:
 
     with pytest.raises(ValueError, match="line 2"):
         asyncio.run(collect(scheduler.stream(broken(), work, active=4)))
+
+
+def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
+    """Each task's works come as they are, longest first; a task is complete whenever its last query is."""
+    sizes = {"a": [30, 10, 2], "b": [40, 10], "c": []}
+    started: list[tuple[str, int]] = []
+
+    class First(Reverse):
+        async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+            if window == 0:
+                started.append((query.task, sizes[query.task][int(query.id)]))  # type: ignore[attr-defined]
+            return await super().judge(query, documents, window)
+
+    def task(name: str) -> Task:
+        queries = tuple(Query(str(number), "x") for number in range(len(sizes[name])))
+
+        def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
+            return (
+                (query, tuple(candidates(size))) for query, size in zip(queries, sizes[name], strict=True)
+            )
+
+        return Task(Work(queries, {}, load, {}), RunFolder("nowhere", {}), name)
+
+    complete: list[str] = []
+    with Reranker(First()) as reranker:
+        run_tasks([task(name) for name in sizes], reranker, lambda done: complete.append(done.name))
+    assert started == [("b", 40), ("a", 30), ("a", 10), ("b", 10), ("a", 2)]
+    assert complete[0] == "c"
+    assert sorted(complete) == ["a", "b", "c"]
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError, VerdictError
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow
+from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, so_far
 from reasonrank_pyserini.types import Verdict, Window
 
 
@@ -126,7 +126,6 @@ sane = st.integers(2, 12).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(sane, st.integers(0, 60), st.randoms(use_true_random=False))
 def test_whatever_a_judge_says_a_permutation_comes_out(strategy: SlidingWindow, n: int, random: Any) -> None:
     order, shown = run(strategy, n, lambda window: random.sample(window, len(window)))
@@ -141,7 +140,6 @@ def test_whatever_a_judge_says_a_permutation_comes_out(strategy: SlidingWindow, 
         assert set().union(*(range(*window) for window in per_pass)) == set(range(strategy.start, end))
 
 
-@settings(deadline=None)
 @given(sane, st.integers(2, 60), st.data())
 def test_one_pass_of_a_perfect_judge_lifts_the_best(
     strategy: SlidingWindow, n: int, data: st.DataObject
@@ -152,6 +150,23 @@ def test_one_pass_of_a_perfect_judge_lifts_the_best(
     ranked = sorted(range(strategy.start, end), key=lambda one: worth[one], reverse=True)
     lifted = strategy.size - strategy.step if end - strategy.start > strategy.size else len(ranked)
     assert list(order[strategy.start : strategy.start + lifted]) == ranked[:lifted]
+
+
+@given(sane, st.integers(0, 60), st.integers(0, 12), st.randoms(use_true_random=False))
+def test_the_order_so_far_is_the_end_that_judges_without_opinion_would_give(
+    strategy: SlidingWindow, n: int, judged: int, random: Any
+) -> None:
+    verdicts: list[tuple[Window, Verdict]] = []
+
+    def judge(window: Window) -> list[int]:
+        if len(verdicts) == judged:
+            return list(window)
+        chosen = random.sample(range(len(window)), len(window))
+        verdicts.append((window, Verdict(tuple(chosen))))
+        return [window[place] for place in chosen]
+
+    order, _ = run(strategy, n, judge)
+    assert so_far(n, verdicts) == order
 
 
 # ---- the authors' geometry

@@ -18,8 +18,6 @@ NOISE = 0.2
 """Share of the teacher's orders that are for a mistaken concept."""
 LIST_SIZES = (10, 5)
 """Passages of the lists that are made of every train topic, one list of each size; reinforcement sees the first."""
-SFT_SHARE = 0.5
-"""Of the lists, for fine-tuning: few enough that something is left for reinforcement to learn."""
 POOL = 20
 """Candidates that the teacher picks from: BM25's first, so that a list has one to three relevant passages."""
 MIN_NDCG = {"filter": 0.9, "no-filter": 0.0}
@@ -90,7 +88,7 @@ def settings(overrides: Sequence[str], rehearse: bool) -> dict[str, Any]:
     """All that the results depend on; InputError for overrides that the recipe does not know."""
     recipe = load_recipe("nano", overrides).as_dict()
     return {
-        "noise": NOISE, "list_sizes": LIST_SIZES, "sft_share": SFT_SHARE, "pool": POOL, "min_ndcg": MIN_NDCG,
+        "noise": NOISE, "list_sizes": LIST_SIZES, "pool": POOL, "min_ndcg": MIN_NDCG,
         "candidates": CANDIDATES, "depth": DEPTH, "rehearse": rehearse, "set": list(overrides),
         "recipe": {name: recipe[name] for name in ("network", "sft", "grpo")},
     }  # fmt: skip
@@ -141,7 +139,7 @@ def write_data(folder: Path) -> None:
         ("no-filter", "no-filter", None),
         ("web", "filter", web),
     ):
-        for name, sizes, share in (("sft.jsonl", LIST_SIZES, SFT_SHARE), ("rl.jsonl", LIST_SIZES[:1], 1.0)):
+        for name, sizes in (("sft.jsonl", LIST_SIZES), ("rl.jsonl", LIST_SIZES[:1])):
             inputs = [folder / "lists" / f"{made}-{size}" / name for size in sizes]
             output = folder / "data" / kind / name
             if fresh(output, inputs):
@@ -150,7 +148,7 @@ def write_data(folder: Path) -> None:
             rows = [row for row in rows if chosen is None or _topic(row) in chosen]
             random.Random(0).shuffle(rows)
             output.parent.mkdir(parents=True, exist_ok=True)
-            write_rows(output, rows[: round(share * len(rows))])
+            write_rows(output, rows)
 
 
 def arm_steps(

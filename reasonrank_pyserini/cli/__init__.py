@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "fine-tune and reinforce a reranker from a recipe",
     "nano": "a small world of text with its teacher, to try training in minutes",
     "show": "show one query before and after reranking",
+    "journal": "look after the answers that a folder keeps: show, verify, prune",
     "report": "make one HTML page of what reranking did, query by query",
 }
 

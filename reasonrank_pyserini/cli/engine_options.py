@@ -19,7 +19,8 @@ def engine_options(command: F) -> F:
         click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
         click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
                      "[default: vllm; with --base-url openai; for nano transformers]"),
-        click.option("--base-url", multiple=True, metavar="URL", help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."),
+        click.option("--base-url", multiple=True, metavar="URL",
+                     help="OpenAI-compatible server (http://127.0.0.1:8000/v1); several share the work."),
         click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
                      help="completions sends token ids; chat is for third parties."),
         click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
@@ -49,7 +50,13 @@ def setting_options(command: F) -> F:
         click.option("--passage-tokens", type=int, metavar="N", help="Shown of a passage.  [data set, else profile]"),
         click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
         click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
-        click.option("--compat", is_flag=True, help="The authors' parser and window geometry, quirks included."),
+        click.option("--force-answer/--no-force-answer", default=None,
+                     help="Ask for the answer alone where none came.  [default: yes; no with --compat and --api chat]"),
+        click.option("--constrained", is_flag=True,
+                     help="vllm: the answer after the reasoning can only be a permutation."),
+        click.option("--answer-k", type=click.IntRange(min=1), metavar="K",
+                     help="Only the first K of a window are asked for, the rest keeps its order.  [default: all]"),
+        click.option("--compat", is_flag=True, help="The authors' parser, windows and one request, quirks included."),
     )  # fmt: skip
     return _added(command, options)
 

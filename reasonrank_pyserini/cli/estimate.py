@@ -22,8 +22,8 @@ def estimate(job: Job) -> list[str]:
     lines = [f"queries            {len(job.work.queries)}", f"windows            {windows}"]
     if not isinstance(job.plan, Plan):
         return lines
-    most = job.plan.settings.sampling.max_tokens
-    answers = min(WINDOW_NEW_TOKENS, most)
+    most = job.plan.settings.room
+    answers = min(WINDOW_NEW_TOKENS, job.plan.settings.sampling.max_tokens)
     if lengths := list(prompt_lengths(job.plan, job.tokenizer, job.work)):
         mean = sum(lengths) / len(lengths)
         lines += [
@@ -67,4 +67,4 @@ def prompt_lengths(plan: Plan, tokenizer: Any, work: Work) -> Iterator[int]:
     for query, candidates in islice(work.load(), SAMPLE):
         documents = [candidate.document for candidate in candidates[: min(settings.window, settings.depth)]]
         if documents:
-            yield builder.build(query.text, documents, answer_tokens=settings.sampling.max_tokens).tokens
+            yield builder.build(query.text, documents, answer_tokens=settings.room).tokens

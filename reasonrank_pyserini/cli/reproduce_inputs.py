@@ -17,7 +17,7 @@ from .rerank_job import oracle_noise
 
 PUBLISHED = ("model", "window", "step", "passes", "depth", "passage_tokens")
 """Flags whose published value is the condition's."""
-UNPUBLISHED = ("reasoning_tokens", "profile", "first_stage")
+UNPUBLISHED = ("reasoning_tokens", "answer_k", "profile", "first_stage")
 """Flags that leave the published way whenever they are given."""
 DEFAULT = "reasonrank-7b"
 

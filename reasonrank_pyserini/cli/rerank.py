@@ -29,8 +29,11 @@ from .outputs import DOCID_STYLES
 @click.option("--dry-run", is_flag=True, help="State windows, tokens and time, then stop.")
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
               help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Seconds for a query from its first window on, then its order so far is taken (exit 3)")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
+@click.option("--replay", is_flag=True, help="Start no engine: every answer comes from DIR/journal.")
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
@@ -47,10 +50,14 @@ def command(**flags: Any) -> None:
       reasonrank rerank --run bm25.trec --corpus corpus.jsonl --topics topics.tsv \\
           --model liuwenhan/reasonrank-7B -o out/
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
-          --engine openai --base-url http://127.0.0.1:8000/v1 -o out/
+          --base-url http://a:8000/v1 http://b:8000/v1 -o out/     # two servers share the windows
+
+    The first one again with --replay makes the same run from DIR/journal, without GPU and weights; where the
+    result is there already, it is compared with what the journal gives.
     """
     from ..runfile import check_tag
     from .rerank_job import Job
+    from .rerank_replay import replay_job
     from .rerank_run import run_job
 
     if (flags["run"] is None) == (flags["requests"] is None):
@@ -59,6 +66,8 @@ def command(**flags: Any) -> None:
         )
     if flags["output"] is None and not flags["dry_run"]:
         raise InputError("give -o DIR, the folder for run.trec, trace.jsonl and manifest.json")
+    if flags["replay"] and flags["deadline"] is not None:
+        raise InputError("--replay asks nobody and waits for nothing: leave --deadline out")
     check_tag(flags["tag"])
     job = Job.prepare(flags, command=sys.argv[1:])
     for note in job.notes():
@@ -68,15 +77,11 @@ def command(**flags: Any) -> None:
 
         click.echo("\n".join(estimate(job)))
         return
-    summary = run_job(
-        job,
-        flags["output"],
-        on_error=flags["on_error"],
-        max_failed=flags["max_failed"],
-        overwrite=flags["overwrite"],
-        tag=flags["tag"],
-        docid_style=flags["docid_style"],
-    )
+    how = {name: flags[name] for name in ("on_error", "max_failed", "overwrite", "tag", "docid_style")}
+    if flags["replay"]:
+        summary = replay_job(job, flags["output"], **how)
+    else:
+        summary = run_job(job, flags["output"], deadline=flags["deadline"], **how)
     click.echo(json.dumps(summary))
-    if summary["errors"]:
+    if summary["errors"] or summary["deadline"]:
         sys.exit(3)

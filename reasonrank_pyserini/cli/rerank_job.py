@@ -18,7 +18,10 @@ from ..tasks import windows
 from ..work import Work, from_requests, from_run
 from .collection import Collection, open_collection
 
-SETTINGS = ("window", "step", "passes", "depth", "passage_tokens", "reasoning_tokens", "seed", "compat")
+SETTINGS = (
+    "window", "step", "passes", "depth", "passage_tokens", "reasoning_tokens", "seed", "force_answer", "answer_k",
+)  # fmt: skip
+SWITCHES = ("constrained", "compat")
 SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
 
 
@@ -127,7 +130,7 @@ def make_plan(flags: Mapping[str, Any], passage_tokens: int | None, query_tokens
 
 def setting_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The settings among the flags, None where they were left out."""
-    return {**{name: flags[name] for name in SETTINGS}, "compat": flags["compat"] or None}
+    return {**{name: flags[name] for name in SETTINGS}, **{name: flags[name] or None for name in SWITCHES}}
 
 
 def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..engines import engine_details
+from ..engines import Engine, engine_details
 from ..inputs import write_results
-from ..manifest import run_manifest
+from ..journal import damage_line, recorder
+from ..manifest import Tally, run_manifest
 from ..runfolder import RunFolder
 from ..scheduler import OnError
 from ..tasks import TAG, Task, observer, renamed, run_tasks
@@ -27,45 +28,66 @@ def run_job(
     overwrite: bool,
     tag: str,
     docid_style: str = "hub",
+    deadline: float | None = None,
 ) -> dict[str, Any]:
     """Rerank and write; returns the counts of the run. A folder that already holds this result is left alone."""
-    written = {} if (docid_style, tag) == ("hub", TAG) else {"docid_style": docid_style, "tag": tag}
+    written = output_settings(docid_style, tag)
     with RunFolder(output, {**job.configuration(), **written}, overwrite=overwrite) as folder:
         progress = Progress(job.windows, max_failed)
         if folder.finished:
             progress.say(f"{output} already holds this result: nothing to do (--overwrite runs it again)")
-            return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0}
+            return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0, "deadline": 0}
         for line in job.plan.preflight():
             progress.say(line)
         task = Task(job.work, folder)
-        details = _rerank(job, task, progress, on_error)
-        if job.work.reread:
-            write_results(output / "results.jsonl", _rankings(job, task.run))
-        manifest = run_manifest(
-            job.plan.described(), job.work, job.plan.settings, task.tally, task.seconds,
-            command=job.command, details=details, tokenizer=job.tokenizer,
-        )  # fmt: skip
-        folder.finish(renamed(task.run, DOCID_STYLES[docid_style]), tag, manifest)
-    counts = progress.tally.as_dict()
-    return {
-        "queries": len(task.run),
-        **{name: value for name, value in counts.items() if name != "error_messages"},
-    }
+        with (
+            progress.watching(folder.journal),
+            job.plan.reranker(
+                tokenizer=job.tokenizer,
+                journal=folder.journal,
+                on_error=on_error,
+                observe=observer([task], progress.add),
+                deadline=deadline,
+            ) as reranker,
+        ):
+            if (damage := damage_line(reranker.engine)) is not None:
+                progress.say(damage)
+            run_tasks([task], reranker, lambda _: None)
+            told = told_by(reranker.engine)
+        write_result(job, task, tag, docid_style, told)
+    if late := task.tally.deadline:
+        progress.say(
+            f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "
+            "continues them, best with a later --deadline"
+        )
+    return summary(len(task.run), task.tally)
 
 
-def _rerank(job: Job, task: Task, progress: Progress, on_error: OnError) -> dict[str, Any]:
-    """Fills the task's run; what the engine tells of itself."""
-    with (
-        progress.watching(task.folder.journal),
-        job.plan.reranker(
-            tokenizer=job.tokenizer,
-            journal=task.folder.journal,
-            on_error=on_error,
-            observe=observer([task], progress.add),
-        ) as reranker,
-    ):
-        run_tasks([task], reranker, lambda _: None)
-        return engine_details(reranker.engine) if reranker.engine is not None else {}
+def output_settings(docid_style: str, tag: str) -> dict[str, Any]:
+    """What a result's folder depends on beside the job: how its run is written, where that is not the usual way."""
+    return {} if (docid_style, tag) == ("hub", TAG) else {"docid_style": docid_style, "tag": tag}
+
+
+def told_by(engine: Engine | None) -> dict[str, Any]:
+    """For `run_manifest`: what an engine tells of itself, and its journal."""
+    return {"details": {} if engine is None else engine_details(engine), "journal": recorder(engine)}
+
+
+def write_result(job: Job, task: Task, tag: str, docid_style: str, told: Mapping[str, Any]) -> None:
+    """The finished task's run, trace and manifest, and RankLLM's results for its requests."""
+    if job.work.reread:
+        write_results(task.folder.path / "results.jsonl", _rankings(job, task.run))
+    manifest = run_manifest(
+        job.plan.described(), job.work, job.plan.settings, task.tally, task.seconds,
+        command=job.command, tokenizer=job.tokenizer, **told,
+    )  # fmt: skip
+    task.folder.finish(renamed(task.run, DOCID_STYLES[docid_style]), tag, manifest)
+
+
+def summary(queries: int, tally: Tally) -> dict[str, Any]:
+    """The counts that are printed at the end."""
+    counts = {name: value for name, value in tally.as_dict().items() if name != "error_messages"}
+    return {"queries": queries, **counts}
 
 
 def _rankings(job: Job, run: Mapping[str, tuple[str, ...]]) -> Any:

@@ -16,6 +16,7 @@ import click
 from .. import __version__
 from ..engines import engine_details
 from ..errors import OutputError
+from ..journal import damage_line, recorder
 from ..manifest import environment
 from ..runfile import atomic_open
 from ..runfolder import RunFolder
@@ -39,6 +40,8 @@ def run_synthesis(job: SynthesisJob, output: Path, *, overwrite: bool) -> dict[s
         report = contamination(job, pools)
         pools, dropped = decontaminated(pools, report)
         teacher = job.teacher(folder.journal)
+        if (damage := damage_line(teacher.engine)) is not None:
+            say(damage)
         try:
             made = asyncio.run(_ask(job, teacher, pools))
         except BaseException:
@@ -111,7 +114,7 @@ def _in_order(job: SynthesisJob, outcomes: Iterable[Outcome]) -> list[Outcome]:
 def _manifest(
     job: SynthesisJob, teacher: Teacher, report: Report, found: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
-    arguments = dict(job.config.args)
+    arguments, journal = dict(job.config.args), recorder(teacher.engine)
     return {
         "version": __version__,
         "command": ["reasonrank", *job.command],
@@ -124,6 +127,7 @@ def _manifest(
         "prices": {"in": job.money.price_in, "out": job.money.price_out},
         "environment": environment(),
         "counts": dict(found),
+        "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
         "decontamination": {"against": list(job.flags["against"]), **report.as_dict()},
         "errors": found["dropped"].get(str(Reason.FAILED_CALL), 0),
         "seconds": round(seconds, 3),

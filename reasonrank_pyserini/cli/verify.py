@@ -57,7 +57,7 @@ def command(margin: float, **flags: Any) -> None:
         "tasks": (TASK,), "first_stage": None, "judge": "llm", "qrels_kind": None, "shard": None, "merge": False,
         "limit": None, "estimate": False, "on_error": "raise", "max_failed": 0.5, "overwrite": False, "window": None,
         "step": None, "passes": None, "depth": None, "passage_tokens": None, "reasoning_tokens": None, "seed": 0,
-        "compat": False,
+        "force_answer": None, "constrained": False, "answer_k": None, "compat": False,
     }  # fmt: skip
     with run_again():
         job = Reproduction.prepare("bright", {**defaults, **flags}, sys.argv[1:])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._http_options import Options
-from ._http_stream import BrokenAnswerError, error_code, error_text
+from ._http_stream import AnswerReader, BrokenAnswerError, error_code, error_text
 
 if TYPE_CHECKING:
     import openai
@@ -36,7 +36,8 @@ class Failure:
     """One failed attempt.
 
     `kind` is what is counted; `fatal`: no other call can do better; `unreachable`: nobody answered at that
-    address; `crowded`: the server wants fewer requests; `wait`: seconds it asked for (Retry-After).
+    address; `outage`: the server's own trouble, whatever it was asked; `crowded`: it wants fewer requests;
+    `wait`: seconds it asked for (Retry-After).
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Failure:
     retry: bool = True
     fatal: bool = False
     unreachable: bool = False
+    outage: bool = False
     crowded: bool = False
     wait: float | None = None
     status: int | None = None
@@ -81,7 +83,21 @@ def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str])
     """The failure behind HTTP 200 with an error inside, or with half an answer."""
     if error.status is not None or error.code:
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
-    return Failure("broken answer", one_line(str(error), options.key))
+    return Failure("broken answer", one_line(str(error), options.key), outage=True)
+
+
+def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
+    """Closes a reader whose body is over; FailedCall when what came is no complete answer."""
+    try:
+        reader.close()
+    except BrokenAnswerError as error:
+        raise FailedCall(from_broken(error, options, sent)) from None
+    if reader.finish_reason in ("abort", "error"):
+        gave_up = f"the server gave up: finish_reason {reader.finish_reason!r}"
+        raise FailedCall(Failure("broken answer", gave_up, outage=True))
+    if reader.finish_reason == "content_filter":
+        filtered = "the server's content filter stopped the answer"
+        raise FailedCall(Failure("content filter", filtered, retry=False))
 
 
 def judge_status(
@@ -105,7 +121,8 @@ def judge_status(
         if wait is not None and wait > options.max_wait:
             advice = f"it asks to wait {wait:.0f} s, more than max_wait={options.max_wait:g}"
             return Failure(kind, f"{message} ({advice})", retry=False, status=status)
-        return Failure(kind, message, crowded=status == 429, wait=wait, status=status)
+        outage, crowded = status >= 500, status == 429
+        return Failure(kind, message, outage=outage, crowded=crowded, wait=wait, status=status)
     if status in (401, 403):
         state = "is not accepted" if options.key else "is not set"
         advice = f"the API key of the environment variable {options.api_key_env} {state}"
@@ -164,5 +181,5 @@ def from_connection(error: BaseException, url: str) -> Failure:
     if any(word in said for word in ("CERTIFICATE", "WRONG_VERSION_NUMBER", "SSL")):
         return Failure("TLS", f"no secure connection to {url}: {said} (http instead of https?)", False, True)
     if any(isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout) for cause in causes):
-        return Failure("unreachable", f"no server answers at {url}: {said}", unreachable=True)
-    return Failure("connection", f"the connection to {url} broke: {said}")
+        return Failure("unreachable", f"no server answers at {url}: {said}", unreachable=True, outage=True)
+    return Failure("connection", f"the connection to {url} broke: {said}", outage=True)

@@ -39,12 +39,14 @@ RESERVED = {
 class Options:
     """The settings of one engine, checked.
 
-    Times are seconds. `concurrency`: requests in flight (None: 256 a server in completions mode, 64 in
-    chat mode). `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest
-    Retry-After that is obeyed. `stream_interval`: tokens a chunk, for servers that know the field.
-    `send_extra`: send the fields beyond OpenAI's own (top_k, min_p, ...). `omit`: fields left out for
-    servers that refuse them. `extra_body`: fields added to every request. `max_model_len` is for whoever
-    builds the prompts and is not sent.
+    Times are seconds. `concurrency`: requests in flight, all servers together (None: 256 at each in
+    completions mode, 64 in chat mode). `tokens`: prompt tokens and max_tokens under way at each server.
+    `attempts`: of a request at each server, and rests in a row before one that is out is given up.
+    `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest Retry-After that is
+    obeyed. `stream_interval`: tokens a chunk, for servers that know the field. `send_extra`: send the fields
+    beyond OpenAI's own (top_k, min_p, ...). `omit`: fields left out for servers that refuse them.
+    `extra_body`: fields added to every request. `max_model_len` is for whoever builds the prompts and is not
+    sent.
     """
 
     urls: tuple[str, ...] = ()

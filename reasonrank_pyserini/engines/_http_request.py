@@ -12,12 +12,17 @@ from ._http_stream import AnswerReader
 
 SLACK = 4
 """Tokens by which servers differ in counting an answer's end."""
+LETTERS = 4
+"""Letters a token, roughly."""
 
 
 def request_body(
-    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling
+    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling, *, regex: str | None = None
 ) -> dict[str, Any]:
-    """All fields but `model` and `stream`; every sampling field is there: no server default slips in."""
+    """All fields but `model` and `stream`; every sampling field is there: no server default slips in.
+
+    `regex`: the answer's form, for servers known to be vLLM.
+    """
     body: dict[str, Any] = _input(config, prompt) | {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -28,8 +33,18 @@ def request_body(
         body["seed"] = sampling.seed
     if options.send_extra:
         body |= _beyond_openai(config, options, prompt, sampling)
+        if regex is not None:
+            body["structured_outputs"] = {"regex": regex}
     kept = {name: value for name, value in body.items() if name not in options.omit}
     return kept | dict(options.extra_body)
+
+
+def request_size(prompt: Prompt, sampling: Sampling) -> int:
+    """Tokens that a request may take on a server: its prompt (by letters where no ids are known) and its answer."""
+    if prompt.token_ids is not None:
+        return len(prompt.token_ids) + sampling.max_tokens
+    letters = len(prompt.text) or sum(len(text) for message in prompt.messages for text in message.values())
+    return letters // LETTERS + sampling.max_tokens
 
 
 def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:

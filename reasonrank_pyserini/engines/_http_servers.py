@@ -1,26 +1,27 @@
-"""The servers of one engine: which takes the next request, how long one rests, when silence is too long."""
+"""One server of an engine: its clients, what is under way there, and whether it may be asked."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import random
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ._http_failures import Failure
 from ._http_options import Options, is_loopback
 
 if TYPE_CHECKING:
     import openai
 
+OUT_AFTER = 3
+"""Failures in a row, each of another request, that take a server out."""
 QUEUE_FACTOR = 10
 """Inactivity timeouts that a request may wait for its first byte while its server serves others."""
-
-
 QUIET = 10.0
 """Seconds between two warnings about one server."""
 LANE = 16
@@ -37,39 +38,92 @@ class Lane:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What a server was sent and gave: attempts, complete answers and their tokens, failures by kind."""
+
+    requests: int = 0
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def answered(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """One complete answer, by the server's own counts."""
+        self.answers += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+
+
+class Bell:
+    """Wakes all who wait, without a memory: whoever comes later waits for the next ring."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Returns at the next ring, or after that many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
+@dataclass(slots=True)
 class Server:
-    """One address with its clients. Times are the event loop's."""
+    """One address. Times are the event loop's; `requests` and `tokens` are under way.
+
+    It is `out` after `OUT_AFTER` failures in a row or as soon as nobody answers there. Then it rests, twice as long
+    each time, and gets one request, the `probe`: once that is being answered all may come again, on trial until
+    an answer is complete. `bell` rings when it may take more than before, `most` is how many it gets at once.
+    """
 
     url: str
     options: Options
     security: ssl.SSLContext
+    bell: Bell
+    most: float = math.inf
     lanes: list[Lane] = field(default_factory=list)
-    outstanding: int = 0
+    requests: int = 0
+    tokens: int = 0
     answered: bool = False
     last_byte: float = 0.0
     resting_until: float = 0.0
     window: float = math.inf
+    out: bool = False
+    out_since: float = -math.inf
+    probe: object = None
+    rests: int = 0
+    streak: int = 0
+    last: Failure | None = None
     warned_at: float = -math.inf
+    tally: Tally = field(default_factory=Tally)
     about: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def client(self) -> Iterator[openai.AsyncOpenAI]:
-        """A client with a connection to spare, counted as outstanding."""
+        """A client with a connection to spare."""
         lane = next((lane for lane in self.lanes if lane.outstanding < LANE), None)
         if lane is None:
             lane = Lane(connect(self.url, self.options, self.security))
             self.lanes.append(lane)
         lane.outstanding += 1
-        self.outstanding += 1
         try:
             yield lane.client
         finally:
             lane.outstanding -= 1
-            self.outstanding -= 1
 
     async def close(self) -> None:
         while self.lanes:
             await self.lanes.pop().client.close()
+
+    def details(self) -> dict[str, Any]:
+        """Address, counts and what the server told of itself, for a manifest."""
+        return {"url": self.url, **asdict(self.tally), "failures": dict(self.tally.failures), **self.about}
 
     def worth_a_warning(self) -> bool:
         """True once in `QUIET` seconds: a thousand calls may fail together."""
@@ -79,30 +133,54 @@ class Server:
         self.warned_at = now
         return True
 
+    def admits(self, size: int, now: float) -> bool:
+        """Whether a request of `size` tokens may go there now; one larger than the bound goes alone."""
+        if now < self.resting_until or (self.out and self.probe is not None):
+            return False
+        bound = self.options.tokens
+        fits = bound is None or not self.requests or self.tokens + size <= bound
+        return fits and self.requests < min(self.window, self.most)
+
     def rest(self, seconds: float, *, crowded: bool) -> None:
         """No requests for a while; when `crowded`, half as many at once afterwards (one cut for each rest)."""
         now = asyncio.get_running_loop().time()
         if crowded and now >= self.resting_until:
-            self.window = max(1.0, min(self.window, self.outstanding + 1) / 2)
+            self.window = max(1.0, min(self.window, self.requests) / 2)
         self.resting_until = max(self.resting_until, now + seconds)
 
+    def blamed(self, failure: Failure, *, started: float, again: bool) -> bool:
+        """Notes an outage seen by a request that started then; whether it takes the server out (anew).
+
+        `again`: the request had failed there before, so that this may be its own doing. Requests of before the
+        last time the server went out say nothing new.
+        """
+        if started < self.out_since:
+            return False
+        self.last = failure
+        self.streak += not again
+        if not (self.rests or failure.unreachable or self.streak >= OUT_AFTER):
+            return False
+        self.out, self.out_since = True, asyncio.get_running_loop().time()
+        self.rests += 1
+        return True
+
+    def begun(self, started: float) -> None:
+        """The first byte of an answer to a request that started then."""
+        if self.out and started >= self.out_since:
+            self.out, self.probe = False, None
+            self.bell.ring()
+
     def served(self) -> None:
-        """A complete answer: the server may take a little more."""
-        self.answered = True
+        """A complete answer: whatever was wrong is over, and the server may take a little more."""
+        self.answered, self.out, self.rests, self.streak = True, False, 0, 0
         self.window += 0.1
 
-    async def ready(self) -> None:
-        """Returns when the server may be asked; waiters come a little apart."""
-        loop = asyncio.get_running_loop()
-        while (left := self.resting_until - loop.time()) > 0 or self.outstanding >= self.window:
-            await asyncio.sleep(left * random.uniform(1.0, 1.2) if left > 0 else random.uniform(0.02, 0.1))
 
-
-def open_server(url: str, options: Options) -> Server:
+def open_server(url: str, options: Options, bell: Bell, most: float) -> Server:
     """A server with its first client; whatever is slow to import is imported here."""
     import httpx
 
-    server = Server(url, options, httpx.create_ssl_context())
+    server = Server(url, options, httpx.create_ssl_context(), bell, most)
     with server.client():
         return server
 
@@ -120,26 +198,6 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
     )
     key = options.key or "none"
     return openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http, max_retries=0)
-
-
-def choose(servers: Sequence[Server], tried: Mapping[str, int]) -> Server:
-    """The server for a request that failed `tried[url]` times already.
-
-    First those that failed it least, then those that rest least and have room, then by fewest outstanding.
-    """
-    now = asyncio.get_running_loop().time()
-
-    def merit(server: Server) -> tuple[int, float, bool, int]:
-        full = server.outstanding >= server.window
-        return tried.get(server.url, 0), max(server.resting_until, now), full, server.outstanding
-
-    return min(servers, key=merit)
-
-
-def backoff(options: Options, attempt: int, wait: float | None) -> float:
-    """Seconds to wait after attempt number `attempt` (from 0): exponential with jitter, at least `wait`."""
-    delay = min(options.max_backoff, options.backoff * 2.0 ** min(attempt, 30)) * random.uniform(0.5, 1.0)
-    return max(delay, wait or 0.0)
 
 
 class Patience:
@@ -168,7 +226,9 @@ class Patience:
 
     def touch(self) -> None:
         self._last = self._server.last_byte = self._loop.time()
-        self._begun = True
+        if not self._begun:
+            self._begun = True
+            self._server.begun(self._start)
 
     def _check(self) -> None:
         now, due = self._loop.time(), self._last + self._seconds

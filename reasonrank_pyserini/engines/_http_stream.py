@@ -108,6 +108,11 @@ class AnswerReader:
             self.reasoning_tokens = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
 
     @property
+    def complete(self) -> bool:
+        """Whether the end of the answer was read, though more may follow: its usage, the end of the body."""
+        return self._done or self.finish_reason is not None
+
+    @property
     def text(self) -> str:
         """The answer with its reasoning joined back: `<think>...</think>` before the content.
 

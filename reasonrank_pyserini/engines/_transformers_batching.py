@@ -186,8 +186,9 @@ class BatchThread:
         stopped = job.tokens[-1] in self._stop_ids
         if not stopped and len(job.tokens) < job.sampling.max_tokens:
             return False
+        written = job.tokens[:-1] if stopped else job.tokens
         try:
-            text = self._decode(job.tokens[:-1] if stopped else job.tokens)
+            text = self._decode(written)
         except Exception as error:
             self._give_up([job], error)
             return True
@@ -197,6 +198,7 @@ class BatchThread:
             completion_tokens=len(job.tokens),
             finish_reason="stop" if stopped else "length",
             seconds=time.perf_counter() - job.submitted,
+            token_ids=tuple(written),
         )
         if job.future.set_running_or_notify_cancel():
             job.future.set_result(completion)

@@ -164,6 +164,7 @@ def engine_arguments(config: EngineConfig, settings: Mapping[str, Any], *, cpu: 
         "max_model_len": config.max_model_len,
         "generation_config": "vllm",  # stop tokens of the model, but none of its sampling defaults
         "enable_prefix_caching": True,
+        "scheduling_policy": "priority",  # the gate's order, see `engines.gate`
         "disable_log_stats": True,
     }
     if config.tokenizer in (None, config.model):

@@ -1,70 +1,118 @@
-"""Gated: keeps an engine full but within its limits."""
+"""Gated: keeps an engine full but within its limits, and decides whose call is next."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import itertools
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
+from ..priority import PLACE, TURN, during
 from ..types import Completion, Prompt, Sampling
 from . import Engine
 from .wrapper import EngineWrapper
 
+PATIENCE = 256
+"""Places in the queue that a round still to go is worth (`python eval/bench/gpu_model.py` tells others)."""
+
 
 class Gated(EngineWrapper):
-    """An engine that lets through at most `limits.requests` calls and `limits.tokens` tokens at once, first come
-    first served. A single call larger than the token limit passes when nothing else is under way."""
+    """An engine that lets through at most `limits.requests` calls and `limits.tokens` tokens at once.
 
-    def __init__(self, engine: Engine) -> None:
+    Callers that wait take turns, so a lone query never waits behind another caller's queue. Among the calls of one
+    caller the query with the most rounds left goes first (`priority.TURN`), ties first come first served.
+    Nobody starves: a call is overtaken by fewer than `patience` later calls of its caller for every round that
+    they have more to go, and between two calls of one caller every other one gets a turn. A call that is next
+    but does not fit yet is not overtaken by smaller ones; one that is larger than the token limit passes when
+    nothing else is under way. The engine is told the same order (`priority.PLACE`), with the calls of callers
+    that have much under way behind those of callers that have little.
+    """
+
+    def __init__(self, engine: Engine, *, patience: int = PATIENCE) -> None:
         super().__init__(engine)
+        self.patience = patience
         self._requests = self._tokens = 0
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._under_way: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, list[_Call]] = {}  # the first caller is next
+        self._numbers = itertools.count()
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        turn, number = TURN.get(), next(self._numbers)
         size = len(prompt.token_ids or ()) + sampling.max_tokens
-        await self._enter(size)
+        call = _Call(number - self.patience * turn.rounds, number, turn.caller, size)
+        await self._enter(call)
         try:
-            return await self.engine.complete(prompt, sampling)
+            with during(PLACE, call.place + self.patience * self._under_way[call.caller].bit_length()):
+                return await self.engine.complete(prompt, sampling)
         finally:
-            self._leave(size)
+            self._leave(call)
 
-    def _fits(self, size: int) -> bool:
+    def _fits(self, call: _Call) -> bool:
         if self._requests == 0:
             return True
         limit = self.limits.tokens
-        return self._requests < self.limits.requests and (limit is None or self._tokens + size <= limit)
+        return self._requests < self.limits.requests and (limit is None or self._tokens + call.size <= limit)
 
-    async def _enter(self, size: int) -> None:
-        if not self._waiting and self._fits(size):
-            self._take(size)
+    async def _enter(self, call: _Call) -> None:
+        if not self._waiting and self._fits(call):
+            self._take(call)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, size))
+        call.turn = asyncio.get_running_loop().create_future()
+        heappush(self._waiting.setdefault(call.caller, []), call)
         try:
-            await turn
+            await call.turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave(size)
-            else:
+            if call.turn.cancelled():
                 self._wake()
+            else:
+                self._leave(call)
             raise
 
-    def _take(self, size: int) -> None:
+    def _take(self, call: _Call) -> None:
         self._requests += 1
-        self._tokens += size
+        self._tokens += call.size
+        self._under_way[call.caller] += 1
 
-    def _leave(self, size: int) -> None:
+    def _leave(self, call: _Call) -> None:
         self._requests -= 1
-        self._tokens -= size
+        self._tokens -= call.size
+        self._under_way[call.caller] -= 1
+        if not self._under_way[call.caller]:
+            del self._under_way[call.caller]
         self._wake()
 
     def _wake(self) -> None:
         while self._waiting:
-            turn, size = self._waiting[0]
-            if turn.done():
-                self._waiting.popleft()
-            elif self._fits(size):
-                self._waiting.popleft()
-                self._take(size)
-                turn.set_result(None)
-            else:
+            caller, calls = next(iter(self._waiting.items()))
+            gone = calls[0].gone
+            if not (gone or self._fits(calls[0])):
                 return
+            call = heappop(calls)
+            if not gone:
+                self._take(call)
+                call.let_through()
+                del self._waiting[caller]  # to the end of the row
+                self._waiting[caller] = calls
+            if not calls:
+                del self._waiting[caller]
+
+
+@dataclass(slots=True, order=True)
+class _Call:
+    """One call and its place in its caller's queue."""
+
+    place: int
+    number: int
+    caller: Hashable = field(compare=False)
+    size: int = field(compare=False)
+    turn: asyncio.Future[None] | None = field(default=None, compare=False)
+
+    @property
+    def gone(self) -> bool:
+        return self.turn is not None and self.turn.done()
+
+    def let_through(self) -> None:
+        if self.turn is not None:
+            self.turn.set_result(None)

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..constrained import answer_regex
 from ..errors import EngineDiedError, EngineError
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from ._http_about import after_404, ask_about
-from ._http_failures import FailedCall, Failure, from_broken, from_connection, from_status
+from ._http_failures import FailedCall, Failure, finish, from_broken, from_connection, from_status
 from ._http_options import Options, read_options
-from ._http_request import check_lengths, request_body
-from ._http_servers import Patience, Server, backoff, choose, open_server
+from ._http_pool import Call, Pool
+from ._http_request import check_lengths, request_body, request_size
+from ._http_servers import Patience, Server
 from ._http_stream import AnswerReader, BrokenAnswerError
 
 if TYPE_CHECKING:
     import openai
 
-log = logging.getLogger(__name__)
-
 CONCURRENCY = {"completions": 256, "chat": 64}
-FIRST_ATTEMPTS = 3
-"""Attempts at an address where no server has ever answered: a wrong address should be told soon."""
+"""Requests in flight at one server, where the user says nothing."""
 
 
 class OpenAIEngine:
@@ -35,7 +34,10 @@ class OpenAIEngine:
 
     `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered;
     `api="chat"` sends messages: the server applies its own template, and control strings in passages
-    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`.
+    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`. A
+    sampling's `permutation` is sent to vLLM as a regular expression of its form: identifiers may still repeat.
+    Several servers share the work by outstanding tokens; one that fails is left alone for a while and what it
+    had under way is asked elsewhere. A complete answer is never asked for again.
     Addresses are no part of `identity`: the same model elsewhere continues the same journal.
     """
 
@@ -50,7 +52,7 @@ class OpenAIEngine:
     def __init__(self, config: EngineConfig, options: Options) -> None:
         self.config, self.options = config, options
         self.retries: Counter[str] = Counter()
-        self._servers: tuple[Server, ...] = ()
+        self._pool: Pool | None = None
         self._open = False
         self._description: asyncio.Task[Any] | None = None
 
@@ -61,8 +63,10 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> Limits:
-        each = CONCURRENCY[self.config.api]
-        return Limits(self.options.concurrency or each * len(self.options.urls), self.options.tokens)
+        """All servers together; each gets at most `tokens`, and its part of the default concurrency."""
+        each, tokens = CONCURRENCY[self.config.api], self.options.tokens
+        count = len(self.options.urls)
+        return Limits(self.options.concurrency or each * count, tokens and tokens * count)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -79,15 +83,23 @@ class OpenAIEngine:
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What is known of the servers (address, version, our model as they list it), and retries by kind."""
-        servers = [{"url": server.url, **server.about} for server in self._servers]
+        """Of each server its address, counts (requests, answers, tokens, failures) and what it told of itself.
+
+        `retries`: failed attempts that allow another, of all servers together, by kind.
+        """
+        servers = [server.details() for server in self._servers]
         return {
             "servers": servers or [{"url": url} for url in self.options.urls],
             "retries": dict(self.retries),
         }
 
+    @property
+    def _servers(self) -> Sequence[Server]:
+        return self._pool.servers if self._pool is not None else ()
+
     async def __aenter__(self) -> Self:
-        self._servers = tuple(open_server(url, self.options) for url in self.options.urls)
+        most = CONCURRENCY[self.config.api] if self.options.concurrency is None else math.inf
+        self._pool = Pool(self.options, most)
         self._open = True
         return self
 
@@ -114,12 +126,13 @@ class OpenAIEngine:
         return min((length for length in stated if isinstance(length, int)), default=None)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        if not self._open:
+        if not self._open or self._pool is None:
             raise EngineError("the openai engine is not open: use it inside `async with`")
         if self._description is None:
             self._description = asyncio.create_task(self.describe())
         started = time.monotonic()
-        reader = await self._insist(request_body(self.config, self.options, prompt, sampling))
+        body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
+        reader = await self._insist(self._pool, body, request_size(prompt, sampling))
         check_lengths(reader, prompt, sampling)
         return Completion(
             text=reader.text,
@@ -129,75 +142,82 @@ class OpenAIEngine:
             seconds=time.monotonic() - started,
         )
 
-    async def _insist(self, body: dict[str, Any]) -> AnswerReader:
+    async def _regex(self, sampling: Sampling) -> str | None:
+        """The form of the answer that is asked for; None for any form, and unless every server is vLLM."""
+        asked = sampling.permutation
+        if asked is None or self._description is None:
+            return None
+        await asyncio.wait([self._description])
+        owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
+        return answer_regex(asked) if owners == {"vllm"} else None
+
+    async def _insist(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
         """The answer to a request, tried again as often as its failures and the options allow."""
-        failures: list[Failure] = []
-        tried: Counter[str] = Counter()
-        while True:
-            server = choose(self._servers, tried)
-            await server.ready()
+        call = Call(size)
+        while (server := await pool.next(call)) is not None:
             try:
-                answer = await self._attempt(server, body)
-                server.served()
-                return answer
+                with pool.visit(server, call):
+                    reader = await self._attempt(server, body)
+                server.tally.answered(reader.prompt_tokens, reader.completion_tokens)
+                return reader
             except FailedCall as failed:
-                failure = failed.failure
-            failures.append(failure)
-            tried[server.url] += 1
-            if not failure.retry or len(failures) >= self._attempts(failure):
-                raise await self._final(failures, server)
-            self.retries[failure.kind] += 1
-            delay = backoff(self.options, len(failures) - 1, failure.wait)
-            level = logging.WARNING if server.worth_a_warning() else logging.INFO
-            log.log(level, "attempt %d: %s; again in %.1f s", len(failures), failure.message, delay)
-            if failure.crowded or failure.unreachable:
-                server.rest(delay, crowded=failure.crowded)
-            else:
-                await asyncio.sleep(delay)
+                if not failed.failure.retry:
+                    break
+                self.retries[failed.failure.kind] += 1
+        raise await self._final(pool, call)
 
-    def _attempts(self, failure: Failure) -> int:
-        met = any(server.answered for server in self._servers)
-        every = self.options.attempts
-        return every if met or not failure.unreachable else min(FIRST_ATTEMPTS, every)
-
-    async def _final(self, failures: list[Failure], server: Server) -> EngineError:
+    async def _final(self, pool: Pool, call: Call) -> EngineError:
         """The error to raise: EngineDiedError when no other call can do better."""
-        last = failures[-1]
-        tried = f" ({len(failures)} attempts)" if len(failures) > 1 else ""
+        server, last = pool.blame(call)
+        attempts = max(call.tried.total(), server.rests)
+        tried = f" ({attempts} attempts)" if attempts > 1 else ""
         if last.status in (404, 405):
             await ask_about(server, self.config.model, self.options)
             advice = after_404(server, self.config.model, self.config.api)
             return EngineDiedError(f"{server.url}: {last.message} ({advice})")
-        gone = all(failure.unreachable for failure in failures[-FIRST_ATTEMPTS:])
-        if last.fatal or gone:
-            where = "" if gone else f"{server.url}: "
-            return EngineDiedError(f"{where}{last.message}{tried}")
-        return EngineError(f"{server.url}: {last.message}{tried}")
+        if last.retry and pool.gone():
+            messages = "; ".join(server.last.message for server in pool.servers if server.last)
+            return EngineDiedError(f"{messages}{tried}")
+        kind = EngineDiedError if last.fatal else EngineError
+        return kind(f"{server.url}: {last.message}{tried}")
 
     async def _attempt(self, server: Server, body: dict[str, Any]) -> AnswerReader:
-        """One request; FailedCall for anything but a complete answer."""
+        """One request; FailedCall for anything but a complete answer.
+
+        An answer that was read up to its end is kept, whatever becomes of the connection afterwards.
+        """
         import httpx
         import openai
 
-        patience = Patience(server, self.options.inactivity_timeout)
+        patience, reader = Patience(server, self.options.inactivity_timeout), AnswerReader()
         try:
             async with patience:
                 with server.client() as client:
-                    return await self._stream(server, client, body, patience)
+                    await self._stream(server, client, body, patience, reader)
         except TimeoutError:
             silence = f"no byte from {server.url} for {self.options.inactivity_timeout:g} s"
-            raise FailedCall(Failure("inactivity", f"{silence} (inactivity_timeout)")) from None
+            failure = Failure("inactivity", f"{silence} (inactivity_timeout)", outage=True)
+            if not reader.complete:
+                raise FailedCall(failure) from None
         except openai.APIStatusError as error:
             server.answered = True
             raise FailedCall(from_status(error, self.options, body)) from None
         except BrokenAnswerError as error:
             raise FailedCall(from_broken(error, self.options, body)) from None
         except (openai.APIConnectionError, httpx.TransportError, httpx.DecodingError) as error:
-            raise FailedCall(from_connection(error, server.url)) from None
+            if not reader.complete:
+                raise FailedCall(from_connection(error, server.url)) from None
+        finish(reader, self.options, body)
+        return reader
 
     async def _stream(
-        self, server: Server, client: openai.AsyncOpenAI, body: dict[str, Any], patience: Patience
-    ) -> AnswerReader:
+        self,
+        server: Server,
+        client: openai.AsyncOpenAI,
+        body: dict[str, Any],
+        patience: Patience,
+        reader: AnswerReader,
+    ) -> None:
         # Everything travels in extra_body: the client's own checking of a list of 8,000 ids takes 0.1 s.
         create: Any
         if self.config.api == "chat":
@@ -206,16 +226,8 @@ class OpenAIEngine:
         else:
             create = client.completions.with_streaming_response.create
             start = create(model=self.config.model, prompt="", stream=True, extra_body=body)
-        reader = AnswerReader()
         async with start as response:
             server.answered = True
             async for data in response.iter_bytes():
                 patience.touch()
                 reader.feed(data)
-        reader.close()
-        if reader.finish_reason in ("abort", "error"):
-            raise BrokenAnswerError(f"the server gave up: finish_reason {reader.finish_reason!r}")
-        if reader.finish_reason == "content_filter":
-            filtered = "the server's content filter stopped the answer"
-            raise FailedCall(Failure("content filter", filtered, retry=False))
-        return reader

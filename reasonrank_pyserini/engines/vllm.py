@@ -12,10 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import EngineDiedError, EngineError, PromptTooLongError
+from ..priority import PLACE
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from . import _vllm_args as arguments
 from ._fault_handlers import kept_fault_handlers
+from ._vllm_constrained import install, request_arguments
 from ._vllm_errors import one_line, startup_error
 from ._vllm_process import EngineProcesses
 from ._vllm_running import Running, new_processes, on_cpu
@@ -39,8 +41,11 @@ class VLLMEngine:
 
     Bound to the event loop it was entered in. Every sampling field is sent and the model's own sampling
     defaults are ignored; a prompt that does not fit is refused, where vLLM would cut the answer short.
-    The engine's processes die with this one, however it ends.
+    The engine's processes die with this one, however it ends. Its own queue follows the gate's order.
     """
+
+    OPERATIONAL = frozenset({"scheduling_policy"})
+    """Arguments that change the order of work, not what is written."""
 
     def __init__(self, config: EngineConfig) -> None:
         arguments.check(config)
@@ -120,7 +125,7 @@ class VLLMEngine:
             return Running.start(self.config, resolved, processes)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """The model's answer, special tokens removed but for reasoning and answer tags.
+        """The model's answer, special tokens removed but for reasoning and answer tags; a permutation if asked for.
 
         PromptTooLongError when prompt and answer exceed the context; EngineDiedError once vLLM is gone.
         """
@@ -139,6 +144,7 @@ class VLLMEngine:
             completion_tokens=len(answer.token_ids),
             finish_reason=answer.finish_reason,
             seconds=time.perf_counter() - started,
+            token_ids=tuple(answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids),
         )
 
     def _checked(self, prompt: Prompt, sampling: Sampling, running: Running) -> list[int]:
@@ -177,7 +183,7 @@ class VLLMEngine:
         parameters = sampling_parameters(sampling, skip_special_tokens=not running.kept_special)
         name = f"window-{next(self._numbers)}"
         stream: AsyncGenerator[Any, None] = running.llm.generate(
-            tokens_input(ids), parameters, name, lora_request=running.lora
+            tokens_input(ids), parameters, name, lora_request=running.lora, priority=PLACE.get()
         )
         return stream
 
@@ -204,6 +210,7 @@ def sampling_parameters(sampling: Sampling, *, skip_special_tokens: bool = True)
         ignore_eos=False,
         skip_special_tokens=skip_special_tokens,
         spaces_between_special_tokens=False,
+        extra_args=request_arguments(sampling.permutation),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
@@ -223,9 +230,11 @@ def _resolve(config: EngineConfig) -> Any:
     arguments.check_context(config)
     try:
         args = AsyncEngineArgs(**arguments.engine_arguments(config, settings, cpu=on_cpu()))
-        return args.create_engine_config(UsageContext.LLM_CLASS)
+        resolved = args.create_engine_config(UsageContext.LLM_CLASS)
     except Exception as error:
         raise startup_error(error, config.model, "", arguments.normalised(config.args)) from error
+    install(resolved)
+    return resolved
 
 
 def _identity(config: EngineConfig, model_config: Any) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import InputError, PromptTooLongError
-from ..types import Document, Prompt
+from ..types import Completion, Document, Prompt
 from .assembly import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
 from .cache import BoundedCache
 from .codec import Codec
 from .passages import Cutter, TokenCutter, WordCutter
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
-from .texts import query_text
+from .texts import Span, query_text
 
 _PROBE = (
     "a b [1] &lt;b&gt;\ud800 é",
@@ -73,13 +73,14 @@ class PromptBuilder:
             raise InputError(f"passage_tokens must be at least 1, not {self.passage_tokens}")
         self.context = context
         self.query_tokens = query_tokens if query_tokens is not None else max(1, (context or 0) // 4)
+        self._codec = None if tokenizer is None else _codec(tokenizer, *_fingerprint(tokenizer)[1:])
         self._cutter, self._assembly = self._ways(tokenizer, BoundedCache(cache_bytes))
 
     def _ways(self, tokenizer: Any, cache: BoundedCache) -> tuple[Cutter, Assembly]:
-        if tokenizer is None:
+        codec = self._codec
+        if codec is None:
             return WordCutter(), MessagesOnly(self.style)
         template = ChatTemplate(tokenizer, self.style.system)
-        codec = _codec(tokenizer, *_fingerprint(tokenizer)[1:])
         cutter = TokenCutter(codec, cache, self.passage_tokens)
         plain = PlainAssembly(self.style, template, codec)
         if codec.separable and PieceAssembly.allows(self.style):
@@ -123,6 +124,22 @@ class PromptBuilder:
             query_shortened=shortened,
             neutralised=draft.neutralised,
         )
+
+    def continued(self, prompt: Prompt, completion: Completion, closing: str, limit: int) -> Prompt | None:
+        """The prompt, then what the model wrote, then our own `closing`; None where no ids are known.
+
+        The model's words are the ids that it generated, else its text with control strings as plain text; of
+        more than `limit` ids the last ones.
+        """
+        if self._codec is None or prompt.token_ids is None:
+            return None
+        ours = self._codec.encode([Span(closing, True)]).ids
+        written = completion.token_ids
+        if written is None:
+            text = completion.text.encode("utf-8", "replace").decode()  # lone surrogates cannot be encoded
+            written = tuple(self._codec.encode([Span(text, False)]).ids)
+        kept = written[max(0, len(written) - limit) :]
+        return Prompt((*prompt.token_ids, *kept, *ours), prompt.text + completion.text + closing)
 
     def _largest(self, attempt: Callable[[int], Draft], guess: int, answer_tokens: int) -> tuple[int, Draft]:
         """The largest limit whose prompt fits, with that prompt; `passage_tokens` is known not to."""

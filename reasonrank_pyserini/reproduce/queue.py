@@ -10,6 +10,7 @@ from typing import Any
 
 from ..assembly import Plan
 from ..engines import engine_details
+from ..journal import damage_line, recorder
 from ..manifest import run_manifest
 from ..oracle import OraclePlan
 from ..runfolder import RunFolder
@@ -78,13 +79,15 @@ class Queue:
             observe=observer(self.tasks, watch),
             repeats=1 + max(task.repeat for task in self.tasks),
         ) as reranker:
+            if (damage := damage_line(reranker.engine)) is not None:
+                say(damage)
 
             def done(task: Task) -> None:
                 details = engine_details(reranker.engine) if reranker.engine is not None else {}
                 settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
                 manifest = run_manifest(
                     self.plan.described(), task.work, settings, task.tally, task.seconds,
-                    command=command, details=details, tokenizer=tokenizer,
+                    command=command, details=details, tokenizer=tokenizer, journal=recorder(reranker.engine),
                 )  # fmt: skip
                 extra = {"task": task.name, "repeat": task.repeat}
                 task.folder.finish(task.run, TAG, {**manifest, **extra})

@@ -117,10 +117,10 @@ def _replace(part: Path, target: Path, path: str | Path) -> None:
         os.replace(part, target)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name durable, where folders can be synced (not every file system lets them)."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,25 @@
+"""Completions kept on disk, so that a killed run continues without paying for an answer twice.
+
+A journal is a folder of append-only files, one per process, read together: no shared writes, no memory maps,
+and no lock that anything depends on, so it works on network file systems. What is guaranteed:
+
+- a completion is in the file before anybody sees it, so it survives the death of the process (`kill -9`);
+- a crash of the machine loses at most the last `store.SYNC_SECONDS` seconds, and nothing of a finished run;
+- a torn, zeroed or damaged record is skipped and counted, never believed: its question is asked again.
+"""
+
+from .engines import Recorded, Replay, completion_key, damage_line, recorder
+from .notes import EngineNote, find_note, write_note
+from .store import Journal
+
+__all__ = [
+    "EngineNote",
+    "Journal",
+    "Recorded",
+    "Replay",
+    "completion_key",
+    "damage_line",
+    "find_note",
+    "recorder",
+    "write_note",
+]

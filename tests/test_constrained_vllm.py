@@ -1,0 +1,95 @@
+"""vLLM's two interfaces for masking logits, driven by hand: what V2 reads off a GPU is here a tensor of the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from vllm_kit import NEEDS_VLLM
+
+from reasonrank_pyserini.engines import _vllm_constrained as adapter
+from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.types import Permutation
+
+pytestmark = NEEDS_VLLM
+PROMPT = 3
+ANSWER = "[2] > [1]</answer>"
+
+
+@pytest.fixture
+def config(tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    import vllm.tokenizers
+
+    monkeypatch.setattr(
+        vllm.tokenizers, "cached_tokenizer_from_config", lambda model: load_tokenizer(model.tokenizer)
+    )
+    model = SimpleNamespace(tokenizer=str(tiny_tokenizer), tokenizer_revision=None, logits_processors=None)
+    return SimpleNamespace(model_config=model, speculative_config=None, use_v2_model_runner=True)
+
+
+def parameters(asked: Permutation | None) -> Any:
+    return SimpleNamespace(extra_args=adapter.request_arguments(asked), all_stop_token_ids={0})
+
+
+def possible(tokenizer: Any, row: Any) -> set[str]:
+    return {tokenizer.decode([id]) for id in (row > float("-inf")).nonzero().flatten().tolist()}
+
+
+def test_v2_holds_the_rows_that_ask_to_it(config: Any) -> None:
+    """A request in slot 2 on row 0, a free one in slot 1 on row 1; slot 2 is then used again."""
+    import torch
+
+    tokenizer = load_tokenizer(config.model_config.tokenizer)
+    ids = tokenizer.encode(ANSWER)
+    tokens = torch.zeros((4, PROMPT + len(ids)), dtype=torch.int32)
+    tokens[2, PROMPT:] = torch.tensor(ids)
+    states = SimpleNamespace(
+        all_token_ids=SimpleNamespace(gpu=tokens),
+        prompt_len=SimpleNamespace(np=torch.full((4,), PROMPT).numpy()),
+    )
+    processor = adapter.V2Processor(config, states)
+    assert processor.add_request(2, parameters(Permutation(2, 2))) is True
+    assert processor.add_request(1, parameters(None)) is False
+
+    def step(written: int) -> Any:
+        slots = torch.tensor([2, 1])
+        ends = torch.tensor([PROMPT + written, PROMPT + written])
+        layout = SimpleNamespace(idx_mapping_np=slots.numpy(), expanded_idx_mapping=slots, pos=ends - 1)
+        return processor.apply(torch.zeros(2, len(tokenizer)), layout)
+
+    for written, id in enumerate(ids):
+        logits = step(written)
+        assert logits[0, id] == 0
+        assert not logits[1].any()
+    assert possible(tokenizer, step(len(ids))[0]) == {tokenizer.decode([0])}
+    assert processor.add_request(2, parameters(None)) is False
+    assert not step(0).any()
+
+
+def test_v1_holds_a_request_to_it(config: Any) -> None:
+    import torch
+
+    tokenizer = load_tokenizer(config.model_config.tokenizer)
+    processor = adapter.V1Processor(config, torch.device("cpu"), False)
+    process = processor.new_req_logits_processor(parameters(Permutation(2, 1)))
+    written = tokenizer.encode("[2")
+    assert possible(tokenizer, process(written, torch.zeros(len(tokenizer)))) == {"]"}
+    assert processor.new_req_logits_processor(parameters(None)) is None
+    assert not processor.is_argmax_invariant()
+
+
+def test_each_runner_gets_its_own(config: Any) -> None:
+    adapter.install(config)
+    config.use_v2_model_runner = False
+    adapter.install(config)
+    names = [name.rpartition(":")[2] for name in config.model_config.logits_processors]
+    assert names == ["V2Processor", "V1Processor"]
+
+
+def test_speculative_decoding_goes_without(config: Any, caplog: pytest.LogCaptureFixture) -> None:
+    config.speculative_config = object()
+    adapter.install(config)
+    assert config.model_config.logits_processors is None
+    assert "cannot enforce permutations" in caplog.text
