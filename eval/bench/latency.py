@@ -38,7 +38,9 @@ def row(gpu: Gpu, speed: Speed) -> dict[str, str | float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path)
     flags = parser.parse_args()
     profile = shipped_profile("reasonrank-7b")
