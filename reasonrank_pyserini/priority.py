@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE = 256
+"""Places in a queue that a round still to go is worth."""
 
 
 @dataclass(frozen=True, slots=True)

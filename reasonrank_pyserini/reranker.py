@@ -17,15 +17,17 @@ from .background import Pulled, cancelled, drained, wait
 from .candidates import as_candidates
 from .datasets import Docstore
 from .engines import Engine, StatesContext, default_engine, innermost
-from .errors import ClosedError, InputError
+from .errors import ClosedError
 from .journal import damage_line
 from .judge import Judge
-from .scheduler import Observer, OnError
+from .scheduler import Observer, OnError, checked_deadline
 from .strategies import RankingStrategy, SlidingWindow
 from .types import Candidate, Query, Ranking
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+READ_AHEAD = 32
+"""Requests of one `rerank_many` read before there is room for them: the longest of them starts next."""
 
 
 class Reranker:
@@ -156,7 +158,9 @@ class Reranker:
         caller, seconds = object(), checked_deadline(deadline)
         prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
         work = partial(self._one, caller=caller, deadline=seconds)
-        results = Pulled(scheduler.stream(prepared, work, self._active()))
+        results = Pulled(
+            scheduler.stream(prepared, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
+        )
         try:
             while (ranking := wait(self._submit(results.next()))) is not None:
                 yield ranking
@@ -168,6 +172,9 @@ class Reranker:
         """Tokens that the engine's server takes for prompt and answer; None where it does not say."""
         inner = innermost(self.engine) if self.engine is not None else None
         return self._call(inner.served_context()) if isinstance(inner, StatesContext) else None
+
+    def _rounds(self, request: tuple[Query, Sequence[Candidate]]) -> int:
+        return self.strategy.depth(min(len(request[1]), self.depth))
 
     def _active(self) -> int:
         """Queries under way: enough that prompts are ready when the engine has room."""
@@ -245,10 +252,3 @@ class Reranker:
 
 def _as_query(query: Query | str) -> Query:
     return query if isinstance(query, Query) else Query("0", query)
-
-
-def checked_deadline(seconds: float | None) -> float | None:
-    """The seconds; InputError unless they are more than 0 (None: no deadline)."""
-    if seconds is not None and not seconds > 0:
-        raise InputError(f"deadline is {seconds}: it must be a number of seconds above 0")
-    return seconds

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from heapq import heappop, heappush
 from typing import Any, Literal, TypeVar
 
 from .errors import EngineDiedError, InputError, JournalError, ReplayMissError
 from .judge import Judge
-from .priority import TURN, Turn, during
+from .priority import PATIENCE, TURN, Turn, during
 from .strategies import RankingStrategy, check_order, so_far
 from .types import Candidate, ParseStatus, Query, Ranking, Step, Verdict, Window
 
@@ -65,6 +67,13 @@ async def rerank_query(
     return Ranking(query, ranked, tuple(steps), cut_short)
 
 
+def checked_deadline(seconds: float | None) -> float | None:
+    """The seconds; InputError unless they are more than 0 (None: no deadline)."""
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"deadline is {seconds}: it must be a number of seconds above 0")
+    return seconds
+
+
 async def _drive(
     strategy: RankingStrategy, n: int, one: Callable[[int, Window], Awaitable[Verdict]], caller: Hashable
 ) -> Sequence[int]:
@@ -116,35 +125,44 @@ async def _together(calls: Sequence[Awaitable[Verdict]]) -> list[Verdict]:
 
 
 async def stream(
-    items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], active: int
+    items: Iterable[Item],
+    work: Callable[[Item], Awaitable[Result]],
+    active: int,
+    *,
+    ahead: int = 0,
+    rounds: Callable[[Item], int] = lambda item: 1,
 ) -> AsyncGenerator[Result, None]:
     """`work(item)` for every item, at most `active` at once, results as they finish.
 
     `items` is advanced in a worker thread and only when there is room, so it may read files and be
-    endless. The first failure cancels the others and is raised; closing the iterator cancels all.
+    endless. Up to `ahead` items are read before there is room, and of those that wait the one with the most
+    `rounds` starts next, by the gate's rule. The first failure cancels the others and is raised; closing
+    the iterator cancels all.
     """
-    end = object()
-    iterator = iter(items)
+    end, iterator, numbers = object(), iter(items), itertools.count()
     reader = ThreadPoolExecutor(1, "reasonrank-reader")  # its own: a blocked source starves nobody
     reading: asyncio.Future[Any] | None = None
     pending: set[asyncio.Future[Result]] = set()
+    waiting: list[tuple[int, int, Item]] = []
     finished: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
     more = True
     try:
         while more or pending:
-            if more and reading is None and len(pending) < active:
+            if more and reading is None and len(pending) + len(waiting) < active + ahead:
                 reading = asyncio.get_running_loop().run_in_executor(reader, next, iterator, end)
                 reading.add_done_callback(finished.put_nowait)
             done = await finished.get()
+            pending.discard(done)
+            if done is reading and (more := (item := done.result()) is not end):
+                number = next(numbers)
+                heappush(waiting, (number - PATIENCE * rounds(item), number, item))
+            while waiting and len(pending) < active:
+                started = asyncio.ensure_future(work(heappop(waiting)[2]))
+                started.add_done_callback(finished.put_nowait)
+                pending.add(started)
             if done is reading:
-                item, reading = reading.result(), None
-                more = item is not end
-                if more:
-                    started = asyncio.ensure_future(work(item))
-                    started.add_done_callback(finished.put_nowait)
-                    pending.add(started)
+                reading = None
             else:
-                pending.discard(done)
                 yield done.result()
     finally:
         reader.shutdown(wait=False)

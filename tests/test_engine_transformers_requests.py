@@ -7,15 +7,20 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_models
-from transformers_kit import engine, prompt, use
+from transformers_kit import engine, forward, prompt, use
 
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, InputError, PromptTooLongError
+from reasonrank_pyserini.priority import PLACE, during
 from reasonrank_pyserini.types import Completion, Prompt, Sampling
+
+__all__ = ["forward"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,30 @@ def test_it_stops_at_the_end_of_turn_and_keeps_added_tokens(chain: Path) -> None
     assert (exact.text, exact.finish_reason) == ("a</think>bc", "stop")
     assert (cut.text, cut.completion_tokens, cut.finish_reason) == ("a</think>", 2, "length")
     assert (empty.text, empty.completion_tokens, empty.finish_reason) == ("", 1, "stop")
+
+
+def test_who_waits_is_served_in_the_gates_order(
+    chain: Path, forward: Callable[[Callable[[Any], None]], None]
+) -> None:
+    """The first call's step waits until all have been asked."""
+    asked, order, said = threading.Event(), [], ids_of(chain, "x")
+    asked.set()
+    forward(lambda ids: None if asked.wait(60) else pytest.fail("never asked"))
+
+    async def work(started: Engine) -> None:
+        async def one(place: int) -> None:
+            with during(PLACE, place):
+                await started.complete(said, Sampling(max_tokens=2))
+            order.append(place)
+
+        asked.clear()
+        tasks = [asyncio.ensure_future(one(place)) for place in (0, 7, 3, 5, 3)]
+        await asyncio.sleep(0)
+        asked.set()
+        await asyncio.gather(*tasks)
+
+    use(chain, work, batch_size=1)
+    assert order == [0, 3, 3, 5, 7]
 
 
 def test_every_stop_id_of_the_generation_config_counts(chain: Path, tmp_path: Path) -> None:

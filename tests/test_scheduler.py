@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -119,6 +120,39 @@ def test_results_stream_out_and_input_is_read_as_there_is_room() -> None:
 
     assert sorted(asyncio.run(run()))[:40] == list(range(1, 41))
     assert taken <= 50 + 4 + 1
+
+
+async def started(rounds: Iterator[int], active: int, ahead: int, until: int) -> list[int]:
+    """The numbers of the items in the order they start; an item ends once all that may be read have been."""
+    taken, order = 0, []
+
+    def length(item: tuple[int, int]) -> int:
+        nonlocal taken
+        taken += 1
+        return item[1]
+
+    async def work(item: tuple[int, int]) -> None:
+        order.append(item[0])
+        while taken < min(until, len(order) + ahead):
+            await asyncio.sleep(0.001)
+
+    results = scheduler.stream(enumerate(rounds), work, active, ahead=ahead, rounds=length)
+    for _ in range(until):
+        await anext(results)
+    await results.aclose()
+    return order[:until]
+
+
+def test_of_what_was_read_ahead_the_longest_starts_next() -> None:
+    rounds = [1, 1, 9, 2, 9, 1]
+    assert asyncio.run(started(iter(rounds), 1, 3, len(rounds))) == [0, 2, 4, 3, 1, 5]
+    assert asyncio.run(started(iter(rounds), 1, 0, len(rounds))) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_short_query_is_not_put_off_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "PATIENCE", 2)
+    order = asyncio.run(started(itertools.chain([5, 1], itertools.repeat(5)), 1, 3, 15))
+    assert order == [0, *range(2, 9), 1, *range(9, 15)], "fewer than 2 x (5 - 1) went before it"
 
 
 def test_the_first_failure_cancels_the_others() -> None:

@@ -11,6 +11,7 @@ its scheduler and gate are the real ones; only the engine and the clock are mode
     server      the same, but GPUs take windows first come first served, as an HTTP server does
     fcfs        one queue, first come first served everywhere
     32          as fcfs, at most 32 windows in flight a GPU
+    32 long     the same, and the queries with the most windows start first, as `tasks.run_tasks` has it
     barrier     set after set, window after window: all queries' first windows, then all second ones, ...
 
 and bounds: `full`, the same engine when all windows are there at once and none waits for another; `chain`, the
@@ -35,9 +36,10 @@ from unittest.mock import patch
 from simulated_gpu import SimulatedGpus, Speed
 from virtual_time import VirtualLoop
 
-from reasonrank_pyserini import Document, Query, Reranker
+from reasonrank_pyserini import Document, Query, Reranker, scheduler
 from reasonrank_pyserini.costmodel import GPUS, MOST_AT_ONCE, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
-from reasonrank_pyserini.engines.gate import PATIENCE, Gated
+from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.priority import PATIENCE
 from reasonrank_pyserini.profiles import shipped_profile
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
@@ -88,7 +90,8 @@ class Bench:
     ) -> list[float]:
         """When each ranking was there, in virtual seconds."""
         loop = VirtualLoop()
-        with patch.object(asyncio, "new_event_loop", lambda: loop):
+        virtual = patch.object(asyncio, "new_event_loop", lambda: loop)
+        with virtual, patch.object(scheduler, "PATIENCE", patience):
             engine = Gated(SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience)
             with Reranker(LengthJudge(engine, self.lengths), engine=engine) as reranker:
                 loop.busy = lambda: bool(reranker._running)
@@ -129,12 +132,14 @@ class Bench:
     def row(self, gpus: int) -> dict[str, float]:
         """Seconds of every plan and bound on that many GPUs."""
         whole = [self.queries()]
+        longest_first = sorted(self.queries(), key=lambda request: -len(request[1]))
         first_come: dict[str, Any] = {"patience": 0, "ordered": False}
         found = {
             "ours": self.seconds(gpus, whole),
             "server": self.seconds(gpus, whole, ordered=False),
             "fcfs": self.seconds(gpus, whole, **first_come),
             "32": self.seconds(gpus, whole, requests=32, **first_come),
+            "32 long": self.seconds(gpus, [longest_first], requests=32, **first_come),
             "barrier": self.seconds(gpus, list(self.single_windows()), **first_come),
             "full": self.seconds(gpus, [list(chain.from_iterable(self.single_windows()))], **first_come),
             "chain": self.chain(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
@@ -33,11 +34,13 @@ class Decodes(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request, waiting or a row of the batch; its seed is fixed, so that a retry repeats itself."""
+    """One request, waiting (the lowest `place` first) or a row of the batch; its seed is fixed, so that a retry
+    repeats itself."""
 
     ids: tuple[int, ...]
     sampling: Sampling
     seed: int
+    place: int = 0
     submitted: float = field(default_factory=time.perf_counter)
     future: Future[Completion] = field(default_factory=Future)
     tokens: list[int] = field(default_factory=list)
@@ -89,7 +92,7 @@ class BatchThread:
         with self._changed:
             if self._dead is not None or self._stopping:
                 raise EngineDiedError(f"the transformers engine has stopped{_because(self._dead)}")
-            self._queue.append(job)
+            insort(self._queue, job, key=lambda queued: queued.place)
             self._changed.notify()
 
     def stop(self) -> None:

@@ -9,13 +9,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ..priority import PLACE, TURN, during
+from ..priority import PATIENCE, PLACE, TURN, during
 from ..types import Completion, Prompt, Sampling
 from . import Engine
 from .wrapper import EngineWrapper
-
-PATIENCE = 256
-"""Places in the queue that a round still to go is worth (`python eval/bench/gpu_model.py` tells others)."""
 
 
 class Gated(EngineWrapper):

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ..errors import EngineDiedError, EngineError, InputError, PromptTooLongError, UnknownNameError
 from ..models import folder_hash, load_tokenizer, model_identity, tokenizer_hash
+from ..priority import PLACE
 from ..types import Completion, Limits, Prompt, Sampling
 from . import EngineConfig
 from ._transformers_batching import BatchThread, Job
@@ -111,7 +112,7 @@ class TransformersEngine:
         """The model's continuation of the prompt's token ids, end-of-turn token not included in the text."""
         if self._thread is None or self._loaded is None:
             raise EngineDiedError("the transformers engine is not running: use it inside `async with`")
-        job = Job(self._checked(prompt, sampling), sampling, _seed(sampling))
+        job = Job(self._checked(prompt, sampling), sampling, _seed(sampling), PLACE.get())
         self._thread.submit(job)
         return await asyncio.wrap_future(job.future)
 
