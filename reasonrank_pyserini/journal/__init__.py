@@ -6,6 +6,9 @@ and no lock that anything depends on, so it works on network file systems. What 
 - a completion is in the file before anybody sees it, so it survives the death of the process (`kill -9`);
 - a crash of the machine loses at most the last `store.SYNC_SECONDS` seconds, and nothing of a finished run;
 - a torn, zeroed or damaged record is skipped and counted, never believed: its question is asked again.
+
+The lock that keeps two commands out of one folder (`claims.hold`) is for their results. Where a file system has no
+locks that is said in a line and the work goes on; only `upkeep.prune`, which has to be alone, refuses.
 """
 
 from .engines import Recorded, Replay, completion_key, damage_line, recorder
