@@ -5,10 +5,10 @@
 Three tables. Tokens a second of a small random-weight model, in rounds of three runs side by side: free requests,
 answers that are enforced (a ratio of 1 to the free ones costs nothing), and free requests on a second engine that
 was started without the processor (whose place on the cores alone may make it faster or slower); by the clock
-and by processor time, which a busy machine changes less. Microseconds of
-processor time a token of the automaton and of masking a row of logits, for a vocabulary as large as Qwen2.5's:
-they do not depend on the model. And windows of the shipped nano, free and constrained: statuses, and how many
-of the orders that were CLEAN by themselves are unchanged.
+and by processor time, which a busy machine changes less. Microseconds of processor time a token of the automaton
+and of masking a row of logits, for a vocabulary as large as Qwen2.5's: they do not depend on the model. And
+windows of the shipped nano, free and constrained: statuses, and how many of the orders that were CLEAN by
+themselves are unchanged.
 """
 
 from __future__ import annotations
