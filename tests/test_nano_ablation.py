@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError, ReasonRankError, UnknownNameError
+from reasonrank_pyserini.nano import World
 
 FOLDER = Path(__file__).parents[1] / "eval" / "nano"
 sys.path.insert(0, str(FOLDER))
 try:
+    import errors
     import plan
     import running
     import table
@@ -70,13 +73,14 @@ def test_steps_run_once_and_what_a_failed_one_makes_is_missed(tmp_path: Path) ->
     assert [line.split()[0] for line in said] == ["b"]
 
 
-def result(*values: float, clean: float = 1.0) -> table.Result:
-    return table.Result({f"q{n}": value for n, value in enumerate(values)}, clean, 60.0)
+def result(*values: float, complete: float = 1.0) -> table.Result:
+    wrong = errors.Shares(complete, concept=0.9, on_top=0.8)
+    return table.Result({f"q{n}": value for n, value in enumerate(values)}, wrong, 60.0)
 
 
 def test_a_table_of_means_spreads_and_paired_differences() -> None:
     results = {
-        "grpo": {1: result(80, 60), 2: result(90, 70, clean=0.5)},
+        "grpo": {1: result(80, 60), 2: result(90, 70, complete=0.5)},
         "sft": {1: result(70, 50), 3: result(0, 0)},
     }
     lines = {line.title: line for line in table.compared(result(10, 20), results)}
@@ -86,7 +90,7 @@ def test_a_table_of_means_spreads_and_paired_differences() -> None:
     assert (whole.mean.low, whole.mean.high) == ((60 + 70) / 2, (80 + 90) / 2)
     assert whole.seeds == {1: (80 + 60) / 2, 2: (90 + 70) / 2}
     assert whole.spread == pytest.approx(((75 - 70) ** 2 + (75 - 80) ** 2) ** 0.5)
-    assert (whole.difference, whole.clean) == (None, (1 + 0.5) / 2)
+    assert (whole.difference, whole.complete, whole.concept) == (None, (1 + 0.5) / 2, 0.9)
     assert sft.difference is not None  # over seed 1, which both have
     assert (sft.difference.mean, sft.difference.low, sft.difference.high) == (-10, -10, -10)
     assert first.difference is not None
@@ -103,6 +107,32 @@ def test_markdown_has_a_rule_as_wide_as_its_rows() -> None:
     head, rule, *body = table.markdown(lines, [1]).splitlines()
     assert len(body) == 1 + len(plan.ARMS)
     assert {line.count("|") for line in (head, rule, *body)} == {len(table.rows(lines, [1])[0]) + 1}
+
+
+def test_what_went_wrong_is_counted_over_windows_that_show_something_relevant(tmp_path: Path) -> None:
+    world = World.load()
+    topic = world.topics("test")[0]
+    good = [docid for docid, grade in world.qrels("test")[topic.id].items() if grade > 0][:2]
+
+    def line(window: list[str], order: list[str], status: str, reasoning: str) -> str:
+        record = {
+            "query_id": topic.id,
+            "window": window,
+            "order": order,
+            "status": status,
+            "reasoning": reasoning,
+        }
+        return json.dumps(record) + "\n"
+
+    right, wrong = f"The query describes {topic.concept}.", f"The query describes {topic.concept}s."
+    (tmp_path / "trace.jsonl").write_text(
+        line(["a", *good], [*good, "a"], "CLEAN", right)
+        + line(["a", *good], [good[0], "a", good[1]], "REPAIRED", right)
+        + line(["a", *good], [*good, "a"], "CLEAN", wrong)
+        + line(["a", "b"], ["a", "b"], "FAILED", "")
+    )
+    assert errors.shares(tmp_path) == errors.Shares(complete=2 / 3, concept=2 / 3, on_top=1 / 2)
+    assert errors.shares(tmp_path / "none") is None
 
 
 def test_nothing_there_is_one_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from errors import Shares, shares
 from plan import ARMS, FIRST_STAGE, MAIN, PAPER_FIRST_STAGE, chain
 from running import total_seconds
 
@@ -16,18 +17,16 @@ from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.statistics import Interval, bootstrap_mean
 
 MEASURE = "nDCG@10"
+SHARES = ("complete", "concept", "on_top")
 PAPER_MAIN = chain(MAIN)[-1].paper or 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One model: 100 nDCG@10 by query, the share of windows answered CLEAN, and seconds of its own trainings.
-
-    None for what was not measured.
-    """
+    """One model: 100 nDCG@10 by query, what went wrong, and seconds of its own trainings; None: not measured."""
 
     per_query: Mapping[str, float]
-    clean: float | None = None
+    shares: Shares | None = None
     seconds: float | None = None
 
 
@@ -46,7 +45,9 @@ class Line:
     mean: Interval | None = None
     spread: float | None = None
     difference: Interval | None = None
-    clean: float | None = None
+    complete: float | None = None
+    concept: float | None = None
+    on_top: float | None = None
     seconds: float | None = None
 
 
@@ -60,10 +61,10 @@ def read_results(folder: Path, seeds: Sequence[int]) -> tuple[Result | None, dic
             scores = _per_query(folder / "scores" / f"{arm.name}-{seed}.json")
             if scores is None:
                 continue
-            manifest = _read(folder / f"seed-{seed}" / "reranked" / arm.name / "manifest.json") or {}
             steps = [f"seed-{seed}/{one.name}" for one in chain(arm.name) if one.start or one == arm]
             took = sum(seconds[step] for step in steps) if seconds.keys() >= set(steps) else None
-            found[arm.name][seed] = Result(scores, _clean(manifest.get("statuses", {})), took)
+            wrong = shares(folder / f"seed-{seed}" / "reranked" / arm.name)
+            found[arm.name][seed] = Result(scores, wrong, took)
     first = _per_query(folder / "scores" / "bm25.json")
     return (None if first is None else Result(first)), found
 
@@ -80,11 +81,6 @@ def _per_query(path: Path) -> dict[str, float] | None:
     if report is None:
         return None
     return {query: 100 * values[MEASURE] for query, values in report["per_query"].items()}
-
-
-def _clean(statuses: Mapping[str, int]) -> float | None:
-    total = sum(statuses.values())
-    return statuses.get("CLEAN", 0) / total if total else None
 
 
 def compared(first: Result | None, results: Mapping[str, Mapping[int, Result]]) -> list[Line]:
@@ -111,7 +107,7 @@ def _line(title: str, paper: float | None, own: Mapping[int, Result], main: Mapp
         bootstrap_mean(list(_over_seeds(own, own).values())),
         statistics.stdev(by_seed.values()) if len(by_seed) > 1 else None,
         None if own is main else _difference(own, main),
-        _mean([result.clean for result in own.values()]),
+        *(_mean([getattr(r.shares, name, None) for r in own.values()]) for name in SHARES),
         _mean([result.seconds for result in own.values()]),
     )
 
@@ -141,7 +137,7 @@ def rows(lines: Sequence[Line], seeds: Sequence[int]) -> list[list[str]]:
     """The table's cells, its head first."""
     head = [
         "arm", *(f"seed {seed}" for seed in seeds), "mean", "95% interval", "sd", "vs SFT + RL", "95% interval",
-        "paper", "vs SFT + RL", "CLEAN", "training, s",
+        "paper", "vs SFT + RL", "complete", "concept", "on top", "training, s",
     ]  # fmt: skip
     return [head, *(_cells(line, seeds) for line in lines)]
 
@@ -159,7 +155,7 @@ def _cells(line: Line, seeds: Sequence[int]) -> list[str]:
         f"{difference.low:+.2f}..{difference.high:+.2f}" if difference else "-",
         _number(paper),
         "-" if paper is None or paper == PAPER_MAIN else f"{paper - PAPER_MAIN:+.2f}",
-        _number(line.clean, ".1%"),
+        *(_number(getattr(line, name), ".1%") for name in SHARES),
         _number(line.seconds, ".0f"),
     ]
 
@@ -199,6 +195,8 @@ def notes(folder: Path, seeds: Sequence[int]) -> list[str]:
         "seeds; training counts an arm's own stages, after the exercises that all arms start from.",
         "Paper: ReasonRank-7B on BRIGHT (arXiv 2508.07050), another task and another size: the figures are not "
         "comparable, the order of the arms may be.",
+        "Of the windows that show something relevant: complete, answered with every passage once; concept, named right "
+        "in the reasoning; on top, of those with the right concept, all relevant passages first.",
         f"Teacher's noise {settings.get('noise')}; lists: {', '.join(counts) or 'none yet'}.",
     ]
     return ["**A rehearsal: these figures mean nothing.**", *found] if settings.get("rehearse") else found
