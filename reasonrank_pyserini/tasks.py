@@ -9,6 +9,7 @@ from heapq import merge
 from typing import Any
 
 from .manifest import Tally
+from .orders import Orders, Renamed
 from .reranker import Reranker
 from .runfolder import RunFolder
 from .types import Candidate, Query, Ranking, Step, TaskQuery
@@ -23,7 +24,7 @@ class Task:
 
     def __init__(self, work: Work, folder: RunFolder, name: str = "", repeat: int = 0) -> None:
         self.work, self.folder, self.name, self.repeat = work, folder, name, repeat
-        self.run: dict[str, tuple[str, ...]] = {query.id: () for query in work.queries}
+        self.run = Orders(query.id for query in work.queries)
         self.tally = Tally()
         self._missing = len(work.queries)
         self._begin: float | None = None
@@ -107,6 +108,6 @@ def windows(work: Work, settings: Any) -> int:
     return sum(settings.strategy.calls(min(work.counts[q.id], settings.depth)) for q in work.queries)
 
 
-def renamed(run: Mapping[str, Sequence[str]], name: Callable[[str], str]) -> dict[str, list[str]]:
+def renamed(run: Mapping[str, Sequence[str]], name: Callable[[str], str]) -> Mapping[str, list[str]]:
     """A run with every docid as `name` writes it."""
-    return {query: [name(id) for id in ids] for query, ids in run.items()}
+    return Renamed(run, name)

@@ -11,6 +11,7 @@ from typing import Any
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.judge import LLMJudge
+from reasonrank_pyserini.orders import Orders, Renamed
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.runfolder import RunFolder
 from reasonrank_pyserini.tasks import Task, run_tasks
@@ -30,6 +31,15 @@ class Watched(PromptBuilder):
     def build(self, *arguments: Any, **more: Any) -> Any:
         self.threads.add(threading.current_thread().name)
         return super().build(*arguments, **more)
+
+
+def test_orders_are_a_mapping_in_the_announced_order() -> None:
+    orders = Orders(["2", "1"])
+    assert orders == {"2": (), "1": ()}
+    orders["1"] = ("a b", "c")
+    orders["2"] = ("d",)
+    assert list(orders.items()) == [("2", ("d",)), ("1", ("a b", "c"))]
+    assert Renamed(orders, str.upper) == {"2": ["D"], "1": ["A B", "C"]}
 
 
 def reversing(prompt: Prompt, sampling: Sampling) -> str:

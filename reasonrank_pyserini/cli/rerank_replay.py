@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class Missed:
         )
 
 
-def _compare(run: dict[str, list[str]], tag: str, output: Path, progress: Progress) -> None:
+def _compare(run: Mapping[str, Sequence[str]], tag: str, output: Path, progress: Progress) -> None:
     """Says that the run is the one that is there; OutputError when it is another."""
     there = output / "run.trec"
     with tempfile.TemporaryDirectory() as folder:
