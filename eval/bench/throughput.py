@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def make_model(folder: str, tokenizer_folder: str) -> None:
     Qwen2ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
 
 
-def our_worker(model: str, tokens: int) -> Callable[[Any], Any]:
+def our_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any]:
     from transformers import AutoTokenizer
 
     from reasonrank_pyserini import Document, Query, Reranker
@@ -61,7 +61,7 @@ def our_worker(model: str, tokens: int) -> Callable[[Any], Any]:
     engine = Gated(VLLMEngine.from_config(EngineConfig(model, max_model_len=CONTEXT, args=SAME)))
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(model), context=CONTEXT)
     judge = LLMJudge(builder, engine, Sampling(max_tokens=tokens))
-    reranker = Reranker(judge, engine=engine)
+    reranker = stack.enter_context(Reranker(judge, engine=engine))
 
     def answer(requests: list[dict[str, Any]]) -> dict[str, float]:
         given = [
@@ -82,7 +82,7 @@ def our_worker(model: str, tokens: int) -> Callable[[Any], Any]:
     return answer
 
 
-def rankllm_worker(model: str, tokens: int) -> Callable[[Any], Any]:
+def rankllm_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any]:
     import rank_llm.rerank.vllm_handler as handler
 
     class EagerHandler(handler.VllmHandler):  # type: ignore[misc, name-defined]
@@ -97,6 +97,7 @@ def rankllm_worker(model: str, tokens: int) -> Callable[[Any], Any]:
         model, prompt_template_path=TEMPLATES / "reasonrank_template.yaml", context_size=CONTEXT,
         window_size=20, stride=10, device="cpu",
     )  # fmt: skip
+    stack.callback(reranker.close)
     reranker.num_output_tokens = lambda current_window_size=None: tokens
     loop = asyncio.new_event_loop()
 
@@ -183,8 +184,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.worker is not None:
         make = our_worker if given.worker == "ours" else rankllm_worker
-        serve(lambda: make(given.tokenizer, given.output_tokens))
-        os._exit(0)  # the engine's process ends with this one
+        with ExitStack() as stack:
+            serve(lambda: make(given.tokenizer, given.output_tokens, stack))
     with tempfile.TemporaryDirectory() as model:
         make_model(model, given.tokenizer)
         rounds = measure(given, model)
