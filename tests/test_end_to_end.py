@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vllm_server import VLLMServer, vllm_server
+from vllm_server import VLLMServer, coming_server
 
 from reasonrank_pyserini import read_run
 
@@ -25,6 +27,16 @@ REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; m
 QUERIES, DEPTH = 4, 40
 WINDOWS = QUERIES * 3  # 40 candidates in windows of 20, step 10
 PROFILE = 'extends = "generic"\nstyle = "rankgpt"\nreasoning_tokens = 0\nanswer_tokens = 32\n'
+
+
+@pytest.fixture(scope="module")
+def coming(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[VLLMServer] | None]:
+    """A vLLM server that starts while other engines are tested; None without vLLM."""
+    if find_spec("vllm") is None:
+        yield None
+        return
+    with coming_server(tiny_model, log=tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
 
 
 def reasonrank(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +99,7 @@ def manifest(output: Path) -> dict[str, Any]:
     return found
 
 
-def test_transformers(work: Path, shared: Path, tiny_model: Path) -> None:
+def test_transformers(work: Path, shared: Path, tiny_model: Path, coming: Future[VLLMServer] | None) -> None:
     once = rerank(work, shared, tiny_model, "transformers", "--engine", "transformers")
     again = rerank(work, shared, tiny_model, "transformers-again", "--engine", "transformers")
     assert once == again
@@ -107,15 +119,13 @@ def test_vllm_in_process(work: Path, shared: Path, tiny_model: Path) -> None:
     assert manifest(work / "vllm")["statuses"] == {"CLEAN": WINDOWS}, "each answer is held to a permutation"
 
 
-@pytest.fixture(scope="module")
-def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
-    pytest.importorskip("vllm")
-    with vllm_server(tiny_model, log=tmp_path_factory.mktemp("server") / "log") as running:
-        yield running
-
-
 @pytest.mark.vllm
-def test_openai_against_a_vllm_server(work: Path, shared: Path, tiny_model: Path, server: VLLMServer) -> None:
+def test_openai_against_a_vllm_server(
+    work: Path, shared: Path, tiny_model: Path, coming: Future[VLLMServer] | None
+) -> None:
+    if coming is None:
+        pytest.skip("vLLM is not installed")
+    server = coming.result()
     exact = ("--base-url", server.url, "--tokenizer", str(tiny_model), "--engine-arg", "max_model_len=4096")
     once = rerank(work, shared, Path(server.model), "server", *exact, "--no-force-answer")
     chat = rerank(work, shared, Path(server.model), "server-chat", *exact, "--api", "chat")

@@ -8,13 +8,12 @@ import re
 import shutil
 import statistics
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from vllm_server import VLLMServer, vllm_server
+from vllm_server import VLLMServer, coming_server
 
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.cli import main
@@ -127,11 +126,9 @@ def test_a_folder_of_the_users_wins_over_the_shipped_model(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[VLLMServer]]:
-    """A server of the model on its way: it starts beside the engine in this process, which halves the wait."""
     log = tmp_path_factory.mktemp("server") / "log"
-    starting = vllm_server(MODEL, "--max-num-seqs", "32", log=log, name="nano")
-    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        yield pool.submit(stack.enter_context, starting)
+    with coming_server(MODEL, "--max-num-seqs", "32", log=log, name="nano") as coming:
+        yield coming
 
 
 @pytest.mark.vllm

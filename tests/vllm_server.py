@@ -10,7 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def vllm_server(
         yield VLLMServer(f"http://127.0.0.1:{port}/v1", name, server.pid, log)
     finally:
         _end(server)
+
+
+@contextmanager
+def coming_server(
+    model: Path, *arguments: str, log: Path, name: str = "tiny"
+) -> Iterator[Future[VLLMServer]]:
+    """A server on its way: it starts beside whatever runs next, which halves the wait."""
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        yield pool.submit(stack.enter_context, vllm_server(model, *arguments, log=log, name=name))
 
 
 def _free_port() -> int:
