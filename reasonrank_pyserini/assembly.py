@@ -172,19 +172,7 @@ class Plan:
         settings = self.settings
         engine = self._opened(journal, replay)
         builder = self.builder(tokenizer, replay.context if replay is not None else None)
-        judges = [
-            LLMJudge(
-                builder,
-                engine,
-                settings.sampling,
-                seed=settings.seed + i,
-                compat=settings.compat,
-                force_answer=settings.force_answer,
-                constrained=settings.constrained,
-                answer_k=settings.answer_k,
-            )
-            for i in range(repeats)
-        ]
+        judges = [self._judge(builder, engine, i) for i in range(repeats)]
         judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
         reranker = Reranker(
             judge,
@@ -207,6 +195,19 @@ class Plan:
             reranker.close()
             raise
         return reranker
+
+    def _judge(self, builder: PromptBuilder, engine: Engine, repeat: int) -> LLMJudge:
+        settings = self.settings
+        return LLMJudge(
+            builder,
+            engine,
+            settings.sampling,
+            seed=settings.seed + repeat,
+            compat=settings.compat,
+            force_answer=settings.force_answer,
+            constrained=settings.constrained,
+            answer_k=settings.answer_k,
+        )
 
     def _opened(self, journal: str | Path | None, replay: EngineNote | None) -> Engine:
         if replay is not None and journal is not None:

@@ -17,15 +17,13 @@ are of CPU (all threads of the process) and of the clock. "again" is the same wi
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from ratios import Worker, ratio, requests_of, serve, write_figures
+from ratios import Worker, ratio, requests_of, serve, side_by_side, write_figures
 
 WINDOW, STEP, CONTEXT, ANSWER = 20, 10, 32768, 3172
 
@@ -174,14 +172,9 @@ def report(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("requests", type=Path)
-    parser.add_argument("tokenizer")
-    parser.add_argument("--rankllm-python", default=sys.executable)
+    parser = side_by_side(__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--round-queries", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--worker", choices=("ours", "rankllm"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker is not None:
         make = our_worker if given.worker == "ours" else rankllm_worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -92,6 +93,19 @@ def serve(make: Callable[[], Callable[[Any], Any]]) -> None:
     for line in sys.stdin:
         out.write(json.dumps(answer(json.loads(line))) + "\n")
         out.flush()
+
+
+def side_by_side(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a script that measures RankLLM beside: requests, tokenizer, its Python, a worker's name."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("requests", type=Path)
+    parser.add_argument("tokenizer")
+    parser.add_argument("--rankllm-python", default=sys.executable)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--worker", choices=("ours", "rankllm"), help=argparse.SUPPRESS)
+    return parser
 
 
 def requests_of(path: Path, queries: int | None = None) -> list[dict[str, Any]]:

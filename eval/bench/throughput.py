@@ -21,10 +21,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from ratios import Worker, ratio, requests_of, serve, write_figures
+from ratios import Worker, ratio, requests_of, serve, side_by_side, write_figures
 
 CONTEXT = 8192
 SAME = {"enforce_eager": True, "max_logprobs": 30, "gpu_memory_utilization": 0.9}
@@ -171,21 +170,17 @@ def report(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("requests", type=Path)
-    parser.add_argument("tokenizer")
-    parser.add_argument("--rankllm-python", default=sys.executable)
+    parser = side_by_side(__doc__)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--queries", type=int, default=12, help="in each round")
     parser.add_argument("--candidates", type=int, default=40)
     parser.add_argument("--output-tokens", type=int, default=79, help="of every answer")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--worker", choices=("ours", "rankllm"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker is not None:
         make = our_worker if given.worker == "ours" else rankllm_worker
         with ExitStack() as stack:
             serve(lambda: make(given.tokenizer, given.output_tokens, stack))
+        return
     with tempfile.TemporaryDirectory() as model:
         make_model(model, given.tokenizer)
         rounds = measure(given, model)

@@ -68,7 +68,7 @@ def make(folder: DemoFolder, topics: Sequence[Topic], *, overwrite: bool) -> Non
 def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
     """`reasonrank rerank`, whose summary is not printed."""
     from .rerank_job import Job
-    from .rerank_run import run_job
+    from .rerank_run import Target, run_job
 
     asked = _typed(
         "rerank", "--run", folder.first_stage, "--dataset", DATASET, *_model(), *ENGINE,
@@ -76,14 +76,8 @@ def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
     )  # fmt: skip
     flags = asked.params
     job = Job.prepare(flags, command=("rerank", *asked.obj))
-    run_job(
-        job,
-        flags["output"],
-        on_error=flags["on_error"],
-        max_failed=flags["max_failed"],
-        overwrite=overwrite,
-        tag=flags["tag"],
-    )
+    target = Target(flags["output"], overwrite)
+    run_job(job, target, on_error=flags["on_error"], max_failed=flags["max_failed"])
 
 
 def _model() -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def command(**flags: Any) -> None:
     from ..runfile import check_tag
     from .rerank_job import Job
     from .rerank_replay import replay_job
-    from .rerank_run import run_job
+    from .rerank_run import Target, run_job
 
     if (flags["run"] is None) == (flags["requests"] is None):
         raise InputError(
@@ -77,11 +77,17 @@ def command(**flags: Any) -> None:
 
         click.echo("\n".join(estimate(job)))
         return
-    how = {name: flags[name] for name in ("on_error", "max_failed", "overwrite", "tag", "docid_style")}
+    target = Target(flags["output"], flags["overwrite"], flags["tag"], flags["docid_style"])
     if flags["replay"]:
-        summary = replay_job(job, flags["output"], **how)
+        summary = replay_job(job, target, on_error=flags["on_error"])
     else:
-        summary = run_job(job, flags["output"], deadline=flags["deadline"], **how)
+        summary = run_job(
+            job,
+            target,
+            on_error=flags["on_error"],
+            max_failed=flags["max_failed"],
+            deadline=flags["deadline"],
+        )
     click.echo(json.dumps(summary))
     if summary["errors"] or summary["deadline"]:
         sys.exit(3)

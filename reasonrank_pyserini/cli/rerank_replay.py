@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,15 @@ from ..assembly import Plan
 from ..errors import EngineError, InputError, OutputError, ReplayMissError
 from ..journal import EngineNote, damage_line
 from ..runfile import read_run, write_run
-from ..runfolder import RunFolder
 from ..scheduler import OnError
-from ..tasks import Task, observer, renamed, run_tasks
+from ..tasks import Task, observer, run_tasks
 from ..types import Query, Step
-from .outputs import DOCID_STYLES
 from .progress import Progress
 from .rerank_job import Job
-from .rerank_run import output_settings, summary, told_by, write_result
+from .rerank_run import Target, summary, told_by, write_result
 
 
-def replay_job(
-    job: Job,
-    output: Path,
-    *,
-    on_error: OnError,
-    max_failed: float,
-    overwrite: bool,
-    tag: str,
-    docid_style: str = "hub",
-) -> dict[str, Any]:
+def replay_job(job: Job, target: Target, *, on_error: OnError) -> dict[str, Any]:
     """Rerank from the folder's journal and write; a result that is there is compared and left alone.
 
     ReplayMissError when a completion was never recorded; nothing is written then, but with `on_error="keep"` its
@@ -39,9 +28,8 @@ def replay_job(
     """
     if not isinstance(job.plan, Plan):
         raise InputError("--judge oracle records nothing: leave --replay out")
-    note = job.plan.recorded(output / "journal")
-    configuration = {**job.configuration(), **note.asked, **output_settings(docid_style, tag)}
-    with RunFolder(output, configuration, overwrite=overwrite) as folder:
+    note = job.plan.recorded(target.path / "journal")
+    with target.folder({**job.configuration(), **note.asked}) as folder:
         progress = Progress(job.windows, 1.0)
         task, missed = Task(job.work, folder), Missed()
         watch: Callable[[Query, Step], None] = (
@@ -49,11 +37,11 @@ def replay_job(
         )
         told = _replay(job, task, note, progress, missed.watching(watch))
         if missed.errors and (on_error == "raise" or folder.finished):
-            raise missed.error(output)
+            raise missed.error(target.path)
         if folder.finished:
-            _compare(renamed(task.run, DOCID_STYLES[docid_style]), tag, output, progress)
+            _compare(task, target, progress)
         else:
-            write_result(job, task, tag, docid_style, told)
+            write_result(job, task, target, told)
     return {**summary(len(task.run), progress.tally), "replayed": True}
 
 
@@ -107,12 +95,12 @@ class Missed:
         )
 
 
-def _compare(run: Mapping[str, Sequence[str]], tag: str, output: Path, progress: Progress) -> None:
+def _compare(task: Task, target: Target, progress: Progress) -> None:
     """Says that the run is the one that is there; OutputError when it is another."""
-    there = output / "run.trec"
+    there = target.path / "run.trec"
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "run.trec"
-        write_run(again, run, tag)
+        write_run(again, target.named(task.run), target.tag)
         if there.is_file() and again.read_bytes() == there.read_bytes():
             progress.say(f"the journal gives {there} again, to the byte")
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,36 @@ from .progress import Progress
 from .rerank_job import Job
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The folder that a result goes to, and how its run is written there."""
+
+    path: Path
+    overwrite: bool = False
+    tag: str = TAG
+    docid_style: str = "hub"
+
+    def folder(self, configuration: Mapping[str, Any]) -> RunFolder:
+        """The folder for a result of that configuration."""
+        usual = (self.docid_style, self.tag) == ("hub", TAG)
+        written = {} if usual else {"docid_style": self.docid_style, "tag": self.tag}
+        return RunFolder(self.path, {**configuration, **written}, overwrite=self.overwrite)
+
+    def named(self, run: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        """A run with its docids as they are written."""
+        return renamed(run, DOCID_STYLES[self.docid_style])
+
+
 def run_job(
-    job: Job,
-    output: Path,
-    *,
-    on_error: OnError,
-    max_failed: float,
-    overwrite: bool,
-    tag: str,
-    docid_style: str = "hub",
-    deadline: float | None = None,
+    job: Job, target: Target, *, on_error: OnError, max_failed: float, deadline: float | None = None
 ) -> dict[str, Any]:
     """Rerank and write; returns the counts of the run. A folder that already holds this result is left alone."""
-    written = output_settings(docid_style, tag)
-    with RunFolder(output, {**job.configuration(), **written}, overwrite=overwrite) as folder:
+    with target.folder(job.configuration()) as folder:
         progress = Progress(job.windows, max_failed)
         if folder.finished:
-            progress.say(f"{output} already holds this result: nothing to do (--overwrite runs it again)")
+            progress.say(
+                f"{target.path} already holds this result: nothing to do (--overwrite runs it again)"
+            )
             return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0, "deadline": 0}
         for line in job.plan.preflight():
             progress.say(line)
@@ -54,7 +68,7 @@ def run_job(
                 progress.say(damage)
             run_tasks([task], reranker, lambda _: None)
             told = told_by(reranker.engine)
-        write_result(job, task, tag, docid_style, told)
+        write_result(job, task, target, told)
     if late := task.tally.deadline:
         progress.say(
             f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "
@@ -63,17 +77,12 @@ def run_job(
     return summary(len(task.run), task.tally)
 
 
-def output_settings(docid_style: str, tag: str) -> dict[str, Any]:
-    """What a result's folder depends on beside the job: how its run is written, where that is not the usual way."""
-    return {} if (docid_style, tag) == ("hub", TAG) else {"docid_style": docid_style, "tag": tag}
-
-
 def told_by(engine: Engine | None) -> dict[str, Any]:
     """For `run_manifest`: what an engine tells of itself, and its journal."""
     return {"details": {} if engine is None else engine_details(engine), "journal": recorder(engine)}
 
 
-def write_result(job: Job, task: Task, tag: str, docid_style: str, told: Mapping[str, Any]) -> None:
+def write_result(job: Job, task: Task, target: Target, told: Mapping[str, Any]) -> None:
     """The finished task's run, trace and manifest, and RankLLM's results for its requests."""
     if job.work.reread:
         write_results(task.folder.path / "results.jsonl", _rankings(job, task.run))
@@ -81,7 +90,7 @@ def write_result(job: Job, task: Task, tag: str, docid_style: str, told: Mapping
         job.plan.described(), job.work, job.plan.settings, task.tally, task.seconds,
         command=job.command, tokenizer=job.tokenizer, **told,
     )  # fmt: skip
-    task.folder.finish(renamed(task.run, DOCID_STYLES[docid_style]), tag, manifest)
+    task.folder.finish(target.named(task.run), target.tag, manifest)
 
 
 def summary(queries: int, tally: Tally) -> dict[str, Any]:
