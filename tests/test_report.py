@@ -1,72 +1,18 @@
-"""`reasonrank report`: what the page holds, read back from its file, and what it refuses."""
+"""`reasonrank report`: what the page holds, read back from its file."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
-import zlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from page_kit import EVERYTHING, QRELS, RUN, TEXTS, TOPICS, Page, files, report
 from report_kit import WritingJudge, corpus, large, rerank
 
-from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.judge import OracleJudge
-from reasonrank_pyserini.report import Sources, read_result, write_report
-from reasonrank_pyserini.types import Document
 
-RUN = {"q1": ["a", "b", "c", "d"], "q2": ["e", "b", "f"]}
-QRELS = {"q1": {"d": 1, "z": 1}, "q2": {"e": 1}, "q9": {"x": 1}}
-TOPICS = {"q1": "moths and lamps", "q2": "why is glass wet"}
-TEXTS = {id: f"passage {id} " + "word " * 80 for id in "abcdef"}
-
-
-class Page:
-    """A written page: its data, unpacked as the script would."""
-
-    def __init__(self, path: Path) -> None:
-        self.text = path.read_text(encoding="utf-8")
-        found = re.search(r'<script type="application/json" id="index">(.*?)</script>', self.text, re.DOTALL)
-        assert found is not None
-        self.raw_index = found[1]
-        self.index: dict[str, Any] = json.loads(found[1])
-        packed = re.findall(
-            r'<script type="application/octet-stream" id="(\w+)">([\w+/=]*)</script>', self.text
-        )
-        self.packed = dict(packed)
-        self.blocks = {id: json.loads(zlib.decompress(base64.b64decode(data), -15)) for id, data in packed}
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    rerank(
-        Path("out"), RUN, queries=TOPICS, texts=TEXTS, judge=WritingJudge(OracleJudge(QRELS)), window=(2, 1)
-    )
-    corpus(Path("corpus.jsonl"), TEXTS)
-    Path("topics.tsv").write_text("".join(f"{id}\t{text}\n" for id, text in TOPICS.items()))
-    Path("qrels").write_text(
-        "".join(f"{q} 0 {d} {g}\n" for q, docs in QRELS.items() for d, g in docs.items())
-    )
-    Path("run").write_text(
-        "".join(f"{q} Q0 {d} {n} {-n} t\n" for q, docs in RUN.items() for n, d in enumerate(docs, 1))
-    )
-    return tmp_path
-
-
-EVERYTHING = ("--qrels", "qrels", "--corpus", "corpus.jsonl", "--topics", "topics.tsv")
-
-
-def report(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(["report", *arguments, "-o", "page.html"])
-    assert isinstance(end.value.code, int)
-    return end.value.code
+__all__ = ["files"]  # fixture
 
 
 def test_the_summary_scores_before_and_after(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,129 +171,6 @@ def test_the_data_set_of_the_reranking_is_taken_when_it_is_here(
             assert report("out") == 0
         assert Page(files / "page.html").index["queries"][0]["q"] == seen
         assert ("going on without" in capsys.readouterr().err) is name.startswith(("beir/", "bright/"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["nowhere"], "there is no folder nowhere"),
-        (["empty"], "empty holds no trace.jsonl, nor does a folder in it"),
-        (["blank"], "blank holds an empty trace"),
-        (["foreign"], "foreign/trace.jsonl:1: no 'query_id': not a line of a reranking's trace"),
-        (["twisted"], "twisted/trace.jsonl:1: 'order' is no permutation of 'window'"),
-        (["endless"], "endless/trace.jsonl:1: 'seconds' is no finite number"),
-        (["broken"], "broken/trace.jsonl:1: not JSON"),
-        (["out", "-o", "missing/page.html"], "there is no folder"),
-        (["out", "-o", "empty"], "-o empty is a folder"),
-        (["out", "--qrels", "qrels", "--dataset", "beir/scifact"], "both give judgements"),
-        (["out", "--qrels", "qrels", "--qrels-kind", "fixed"], "use it with --dataset"),
-        (["out", "--qrels", "other"], "--qrels other has none of the 2 queries"),
-        (["out", "--run", "qrels"], "this looks like a qrels file"),
-        (["out", "--corpus", "nothing.jsonl"], "nothing.jsonl"),
-        (["out", "--passage-chars", "-1"], "--passage-chars"),
-        (["board"], "board/leaderboard.json: not a leaderboard"),
-        (["manifest"], "manifest/manifest.json: not the manifest of a reranking"),
-        ([], "Missing argument 'DIR...'"),
-    ],
-)
-def test_bad_input_is_one_line(
-    files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
-) -> None:
-    Path("empty").mkdir()
-    Path("other").write_text("q77 0 a 1\n")
-    good = (files / "out" / "trace.jsonl").read_text()
-    for name, text in (
-        ("blank", ""), ("foreign", '{"id": 1}\n'), ("broken", "{\n"), ("board/task", good), ("manifest", good),
-        ("endless", '{"query_id": "q", "window": [], "order": [], "status": "CLEAN", "seconds": NaN}\n'),
-        ("twisted", '{"query_id": "q", "window": ["a", "b"], "order": ["a", "a"], "status": "CLEAN"}\n'),
-    ):  # fmt: skip
-        Path(name).mkdir(parents=True)
-        (Path(name) / "trace.jsonl").write_text(text)
-    Path("board/leaderboard.json").write_text('{"rows": 3}')
-    Path("manifest/manifest.json").write_text("[]")
-    with pytest.raises(SystemExit) as end:
-        main(["report", *arguments, *([] if "-o" in arguments else ["-o", "page.html"])])
-    out, err = capsys.readouterr()
-    assert (end.value.code, out) == (2, "")
-    assert line in err
-    assert len(err.splitlines()) == 1
-    assert not Path("page.html").exists()
-
-
-HOSTILE = (
-    "</script><script>document.title='x'</script>",
-    "<!--<script>",
-    "]]>&lt;img src=x onerror=alert(1)>",
-    "\u202eright to left\u2066",
-    "nul \0 bell \a",
-    "lone \ud800 surrogate",
-    "@BLOCKS@\n@INDEX@",
-    "long " + "x" * 200_000,
-)
-
-
-def test_hostile_text_stays_inside_the_data(tmp_path: Path) -> None:
-    class Judge(WritingJudge):
-        pass
-
-    texts = {f"d{n} {text[:60]}": text for n, text in enumerate(HOSTILE)}
-    run = {f"q{n}": list(texts) for n in range(2)}
-    judge = Judge(OracleJudge({}), lambda q, d, o: "\n".join(HOSTILE) + "<answer>[1]</answer>")
-    out = tmp_path / "out"
-    safe = {id: text.replace("\0", " ").replace("\n", " ") for id, text in texts.items()}
-    ids = {id: f"d{n}" for n, id in enumerate(safe)}
-    rerank(out, {q: [ids[d] for d in docs] for q, docs in run.items()}, queries={}, judge=judge)
-    queries = {q: " ".join(HOSTILE) for q in run}
-    store = Documents({ids[id]: Document(ids[id], text, title=text[:50]) for id, text in safe.items()})
-    result = read_result("</script>", out)
-    write_report(
-        tmp_path / "page.html", [(result, Sources(documents=store, queries=queries))], title=HOSTILE[0]
-    )
-    page = Page(tmp_path / "page.html")
-    assert set(page.raw_index) & set("<>&") == set()
-    assert page.text.count("<script>") == 1
-    assert page.text.count("</script>") == page.text.count("<script") == 2 + len(page.blocks)
-    assert page.index["results"][0]["name"] == "</script>"
-    assert page.blocks["s0"]["queries"][0] == queries["q0"]
-    assert page.blocks["w0"][0]["strings"][1].startswith("\n".join(HOSTILE)[:100])
-    assert max(map(len, page.blocks["t0"])) == 301
-
-
-class Documents:
-    """A docstore in memory."""
-
-    def __init__(self, documents: dict[str, Document]) -> None:
-        self.documents = documents
-
-    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
-        return {id: self.documents[id] for id in ids if id in self.documents}
-
-
-def test_the_page_names_no_other_host_and_only_its_own_script_may_run(files: Path) -> None:
-    assert report("out", *EVERYTHING) == 0
-    page = Page(files / "page.html")
-    own = re.sub(r'<script type="application.*?</script>', "", page.text, flags=re.DOTALL)
-    assert re.findall(r"https?:|//[a-z]+\.|url\(|@import|<link|<img|innerHTML|\beval\b|style=", own) == []
-    (script,) = re.findall(r"<script>(.*?)</script>", own, re.DOTALL)
-    (style,) = re.findall(r"<style>(.*?)</style>", own, re.DOTALL)
-    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', own)
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
-    assert policy == (
-        f"default-src 'none'; script-src 'sha256-{digests[0]}'; style-src 'sha256-{digests[1]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def test_after_a_failure_the_old_page_is_still_there(files: Path) -> None:
-    class Broken(Documents):
-        def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
-            raise InputError("the corpus changed")
-
-    Path("page.html").write_text("old")
-    with pytest.raises(InputError, match="the corpus changed"):
-        write_report("page.html", [(read_result("out", Path("out")), Sources(documents=Broken({})))])
-    assert Path("page.html").read_text() == "old"
-    assert [path.name for path in files.iterdir() if "part" in path.name] == []
 
 
 def test_two_pages_of_the_same_result_are_equal(files: Path) -> None:
