@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from .engines import Engine, EngineConfig, load_engine, result_arguments
 from .engines.gate import Gated
-from .errors import InputError, UnknownNameError
+from .errors import InputError, JournalError, UnknownNameError
 from .journal import EngineNote, Journal, Recorded, Replay, find_note, write_note
 from .judge import Judge, LLMJudge, RoutedJudge, repeat_of
 from .models import has_weights, load_tokenizer, model_context, model_identity
@@ -21,6 +23,8 @@ from .scheduler import Observer, OnError
 from .settings import QUERY_ROOM, Settings
 
 APIS = ("completions", "chat")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,8 @@ class Plan:
         when that cannot be told here, and when there is no journal.
         """
         if journal is None or not Path(journal).is_dir():
-            raise InputError(
-                f"there is no journal {journal or ''}: a replay needs the folder of a recorded run"
-            )
+            which = "no journal is given" if journal is None else f"there is no journal {journal}"
+            raise InputError(f"{which}: a replay needs the folder of a recorded run")
         asked = self.asked()
         note = find_note(Path(journal), asked, any_weights=not has_weights(self.config.model))
         if note is not None:
@@ -172,7 +175,8 @@ class Plan:
         settings = self.settings
         engine = self._opened(journal, replay)
         builder = self.builder(tokenizer, replay.context if replay is not None else None)
-        judges = [self._judge(builder, engine, i) for i in range(repeats)]
+        turn = asyncio.Lock()
+        judges = [self._judge(builder, engine, turn, i) for i in range(repeats)]
         judge: Judge = judges[0] if repeats == 1 else RoutedJudge(lambda query: judges[repeat_of(query)])
         reranker = Reranker(
             judge,
@@ -196,7 +200,7 @@ class Plan:
             raise
         return reranker
 
-    def _judge(self, builder: PromptBuilder, engine: Engine, repeat: int) -> LLMJudge:
+    def _judge(self, builder: PromptBuilder, engine: Engine, turn: asyncio.Lock, repeat: int) -> LLMJudge:
         settings = self.settings
         return LLMJudge(
             builder,
@@ -207,6 +211,7 @@ class Plan:
             force_answer=settings.force_answer,
             constrained=settings.constrained,
             answer_k=settings.answer_k,
+            turn=turn,
         )
 
     def _opened(self, journal: str | Path | None, replay: EngineNote | None) -> Engine:
@@ -219,7 +224,10 @@ class Plan:
         """Tell the journal, if there is one, what it records."""
         if isinstance(engine, Recorded):
             note = EngineNote(self.asked(), dict(engine.identity), builder.context or self.context)
-            write_note(engine.journal.folder, note)
+            try:
+                write_note(engine.journal.folder, note)
+            except JournalError as error:  # all answers may be there; else the first new one meets it, too
+                log.warning("%s", error)
 
     def _check_answer(self, context: int) -> None:
         """InputError when the answer's budget alone fills the context."""

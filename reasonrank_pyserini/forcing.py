@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .constrained import CLOSE, OPEN, REASONED, Grammar
+from .constrained import CLOSE, OPEN, REASONED, grammar
 from .permutation import Scan
 from .types import AnswerForm, Completion, Parsed, ParseStatus, Permutation
 
@@ -22,7 +22,7 @@ class Continuation:
 
 def answer_budget(tokens: int, passages: int, count: int | None = None) -> int:
     """New tokens for an answer alone: those meant for it, and as many as it can need letter by letter."""
-    return max(tokens, Grammar(passages, count).longest)
+    return max(tokens, grammar(passages, passages if count is None else count, True).longest)
 
 
 def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bool:
@@ -32,6 +32,11 @@ def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bo
     if completion.finish_reason != "length" or parsed.status is ParseStatus.CLEAN:
         return False
     return answer == "bare" or Scan(completion.text).complete is None
+
+
+def may_be_continued(completion: Completion) -> bool:
+    """Whether a second request may go on from the completion's own token ids: not after a closed answer."""
+    return completion.finish_reason == "length" or Scan(completion.text).complete is None
 
 
 def continuation(
@@ -67,5 +72,5 @@ def _bare(text: str, scan: Scan, asked: Permutation) -> Continuation | None:
 
 
 def _begins(asked: Permutation) -> bool:
-    state = Grammar(asked.passages, asked.count, tagged=asked.answer == "tagged").read(asked.written or "")
+    state = grammar(asked.passages, asked.count, asked.answer == "tagged").read(asked.written or "")
     return state is not None and not state.done

@@ -6,15 +6,25 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from . import permutation
 from .engines import Engine
-from .forcing import CLOSING_TOKENS, answer_budget, continuation, is_missing
-from .types import Completion, Document, Parsed, Permutation, Prompt, Query, Sampling, TaskQuery, Verdict
+from .errors import EngineDiedError, EngineError
+from .forcing import CLOSING_TOKENS, answer_budget, continuation, is_missing, may_be_continued
+from .types import (
+    Completion,
+    Document,
+    Parsed,
+    ParseStatus,
+    Permutation,
+    Prompt,
+    Query,
+    Sampling,
+    TaskQuery,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from .prompts import PromptBuilder
@@ -61,9 +71,11 @@ class LLMJudge:
     Where the model's budget ended before its answer, or it gave none, a second request goes on from its own
     words and asks for the answer alone (`force_answer`; never with `compat`, nor where the engine is sent
     messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can
-    enforce a permutation does so in the first request, too. `answer_k`: only the first k passages are asked
-    for (0: all), the others follow in window order. Prompts are built in one worker thread: the event loop does
-    not wait for a tokenizer, nor share the interpreter with many threads that all want to build.
+    enforce a permutation does so in the first request, too. A cut answer that can be read stands where the second
+    request fails (`unforced` in the notes). `answer_k`: an answer of the first k passages is complete (0: of all),
+    and the others follow in window order; an enforced or forced answer ends there. Prompts are built in worker
+    threads, one at a time (`turn`: among several judges): the event loop does not wait for a tokenizer, nor
+    share the interpreter with many threads that all want to build.
     """
 
     def __init__(
@@ -77,30 +89,32 @@ class LLMJudge:
         force_answer: bool = True,
         constrained: bool = False,
         answer_k: int = 0,
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self.builder, self.engine, self.sampling = builder, engine, sampling
         self.seed, self.compat = seed, compat
         self.force_answer, self.constrained = force_answer and not compat, constrained and not compat
         self.answer_k = 0 if compat else answer_k
-        self._building = ThreadPoolExecutor(1, "reasonrank-prompts")
+        self._turn = turn or asyncio.Lock()
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
         n, room = len(documents), self._answer_tokens(len(documents)) + CLOSING_TOKENS
         budget = self.sampling.max_tokens + (room if self.force_answer else 0)
-        build = partial(self.builder.build, query.text, documents, answer_tokens=budget)
-        built = await asyncio.get_running_loop().run_in_executor(self._building, build)
+        async with self._turn:
+            built = await asyncio.to_thread(self.builder.build, query.text, documents, answer_tokens=budget)
         sampling = self._sampling(query, n, window)
         completion = await self.engine.complete(built.prompt, sampling)
-        truncated = completion.finish_reason == "length"
+        truncated, unforced = completion.finish_reason == "length", False
         parsed = self._parsed(built.prompt, completion, n)
         if self.force_answer and is_missing(completion, parsed, sampling.answer):
-            completion = await self._forced(built.prompt, completion, sampling, n)
+            completion, unforced = await self._forced(built.prompt, completion, parsed, sampling)
             parsed = self._parsed(built.prompt, completion, n)
         notes = {
             "shrunk_passages": built.shrunk_passages,
             "shortened_queries": int(built.query_shortened),
             "neutralised": built.neutralised,
             "forced": int(completion.forced),
+            "unforced": int(unforced),
             "truncated": int(truncated),
         }
         return Verdict(
@@ -116,7 +130,7 @@ class LLMJudge:
     def _answer_tokens(self, n: int) -> int:
         """The budget of a request for the answer alone."""
         meant = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
-        return answer_budget(meant, max(1, n))
+        return answer_budget(meant, max(1, n), max(1, self._count(n)))
 
     def _sampling(self, query: Query, n: int, window: int) -> Sampling:
         drawn, asked = self.sampling, None
@@ -130,27 +144,44 @@ class LLMJudge:
         count = self._count(n) if self.answer_k else None
         return permutation.parse(text, n, answer=self.sampling.answer, compat=self.compat, count=count)
 
-    async def _forced(self, prompt: Prompt, first: Completion, sampling: Sampling, n: int) -> Completion:
-        """The first completion with an answer that a second request added; itself where none can be asked for."""
-        text = _with_opening(prompt, first.text)
+    async def _forced(
+        self, prompt: Prompt, first: Completion, parsed: Parsed, sampling: Sampling
+    ) -> tuple[Completion, bool]:
+        """The first completion with an answer that a second request added; itself where none can be asked for.
+
+        Whether the second request failed, too: raised where the first cannot be read either.
+        """
+        n, text = len(parsed.order), _with_opening(prompt, first.text)
         then = continuation(text, n, answer=sampling.answer, count=self._count(n))
-        longer = await asyncio.to_thread(
-            self.builder.continued, prompt, first, then.closing, sampling.max_tokens
-        )
+        known = first if may_be_continued(first) else replace(first, token_ids=None)
+        async with self._turn:
+            longer = await asyncio.to_thread(
+                self.builder.continued, prompt, known, then.closing, sampling.max_tokens
+            )
         if longer is None:
-            return first
+            return first, False
         tokens = self._answer_tokens(n)
         alone = replace(sampling, max_tokens=tokens, reasoning_tokens=0, permutation=then.permutation)
-        second = await self.engine.complete(longer, alone)
-        return Completion(
-            f"{first.text}{then.closing}{second.text}",
-            prompt_tokens=first.prompt_tokens,
-            completion_tokens=first.completion_tokens + second.completion_tokens,
-            finish_reason=second.finish_reason,
-            seconds=first.seconds + second.seconds,
-            cached=first.cached and second.cached,
-            forced=True,
-        )
+        try:
+            second = await self.engine.complete(longer, alone)
+        except EngineError as error:
+            if isinstance(error, EngineDiedError) or parsed.status is ParseStatus.FAILED:
+                raise
+            return first, True
+        return _joined(first, then.closing, second), False
+
+
+def _joined(first: Completion, closing: str, second: Completion) -> Completion:
+    """Both requests as one completion; its prompt is the first's."""
+    return Completion(
+        f"{first.text}{closing}{second.text}",
+        prompt_tokens=first.prompt_tokens,
+        completion_tokens=first.completion_tokens + second.completion_tokens,
+        finish_reason=second.finish_reason,
+        seconds=first.seconds + second.seconds,
+        cached=first.cached and second.cached,
+        forced=True,
+    )
 
 
 def _with_opening(prompt: Prompt, text: str) -> str:

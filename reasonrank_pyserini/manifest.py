@@ -90,8 +90,12 @@ def run_manifest(
     details: Mapping[str, Any],
     tokenizer: Any = None,
     journal: Journal | None = None,
+    machine: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a result was made with, ready for manifest.json; `details` is what the engine tells of itself."""
+    """What a result was made with, ready for manifest.json.
+
+    `details` is what the engine tells of itself, `machine` the `environment()`, where that is known already.
+    """
     engine = described.get("engine")
     return {
         "version": __version__,
@@ -100,7 +104,7 @@ def run_manifest(
         "engine": {**engine, "details": dict(details)} if engine else None,
         "settings": settings.as_dict(),
         "chat_template_sha256": chat_template_hash(tokenizer) if tokenizer is not None else None,
-        "environment": environment(),
+        "environment": environment() if machine is None else dict(machine),
         "inputs": dict(work.inputs),
         "queries": len(work.queries),
         **tally.as_dict(),

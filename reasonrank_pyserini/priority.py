@@ -12,6 +12,9 @@ T = TypeVar("T")
 PATIENCE = 256
 """Places in a queue that a round still to go is worth."""
 
+CALLER = 16 * PATIENCE
+"""Places that doubling what a caller has under way costs: more than the rounds of any usual query are worth."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

@@ -36,8 +36,9 @@ class Reranker:
     The engine, if any, is started by the constructor and stopped by `close()`; calls after that raise
     ClosedError, calls under way are cancelled. Works inside a running event loop (notebooks, servers):
     nothing runs in the caller's loop. `observe` is called in the background thread for every window.
-    `deadline`: seconds a query may take from its first window on; then its ranking is the order so far, marked
-    `cut_short`, and its calls are cancelled. Threads that share a Reranker share its engine evenly.
+    `deadline`: seconds a query may take from its first window on, waiting for the engine included; then its
+    ranking is the order so far, marked `cut_short`, and its calls are cancelled. Threads that share a
+    Reranker share its engine evenly.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Reranker:
         self._closed = False
         self._closing = threading.Lock()
         self._running: set[asyncio.Task[Any]] = set()
+        self._pulled: set[Pulled[Ranking]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="reasonrank", daemon=True)
         self._thread.start()
@@ -153,7 +155,8 @@ class Reranker:
     ) -> Iterator[Ranking]:
         """Rankings as they finish, in no fixed order; `requests` is read as there is room, so it may be endless.
 
-        Closing the iterator, or Ctrl-C, cancels what is under way. The first failure is raised.
+        Nothing new starts while no ranking is asked for. Closing the iterator, or Ctrl-C, cancels what is under way.
+        The first failure is raised.
         """
         caller, seconds = object(), checked_deadline(deadline)
         prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
@@ -161,10 +164,12 @@ class Reranker:
         results = Pulled(
             scheduler.stream(prepared, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
         )
+        self._pulled.add(results)
         try:
             while (ranking := wait(self._submit(results.next()))) is not None:
                 yield ranking
         finally:
+            self._pulled.discard(results)
             if not self._closed:
                 wait(self._submit(results.close()))
 
@@ -231,6 +236,8 @@ class Reranker:
     async def _shut(self) -> None:
         """Stop the engine once the cancelled calls have let go of it."""
         await cancelled(self._running)
+        for results in list(self._pulled):
+            await results.close()
         if self.engine is not None:
             await self.engine.__aexit__(None, None, None)
 

@@ -35,10 +35,11 @@ async def rerank_query(
 ) -> Ranking:
     """The candidates in their final order: the first `depth` as the strategy ranks them, the tail unchanged.
 
-    `observe` is called in the event loop once per judged window, in the order they finish. A failing
-    window raises, or with `on_error="keep"` keeps its order and is recorded in its step. `deadline` is in seconds
-    from the first window on: calls under way are then cancelled and the ranking is the order so far, marked
-    `cut_short`. Whoever shares the engine shares it by `caller` (see `engines.gate.Gated`).
+    `observe` is called in the event loop once per judged window, in the order they finish. A failing window
+    raises, or with `on_error="keep"` keeps its order and is recorded in its step. `deadline` is in seconds
+    from the first window on, waiting for the engine included: calls under way are then cancelled and the
+    ranking is the order so far, marked `cut_short`. Whoever shares the engine shares it by `caller` (see
+    `engines.gate.Gated`).
     """
     head = candidates[:depth]
     judged: list[tuple[Window, Verdict]] = []

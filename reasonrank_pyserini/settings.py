@@ -23,8 +23,8 @@ class Settings:
     """Everything about a reranking that changes its result, besides model and input.
 
     `force_answer`: where no answer came, a second request asks for the answer alone. `constrained`: the answer
-    within the first request can only be a permutation, too (vllm in this process). `answer_k`: only the first
-    k identifiers are asked for, 0 all. With `compat` there is the authors' one free request.
+    within the first request can only be a permutation, too (vllm in this process). `answer_k`: an answer of the
+    first k identifiers is complete, 0 all. With `compat` there is the authors' one free request.
     """
 
     style: str
@@ -104,7 +104,10 @@ class Settings:
     @property
     def room(self) -> int:
         """Tokens that a prompt leaves free: the first request's answer and what a second one adds to it."""
-        second = CLOSING_TOKENS + answer_budget(self.answer_tokens, self.window) if self.force_answer else 0
+        if not self.force_answer:
+            return self.sampling.max_tokens
+        count = min(self.window, self.answer_k or self.window)
+        second = CLOSING_TOKENS + answer_budget(self.answer_tokens, self.window, count)
         return self.sampling.max_tokens + second
 
     def context_needed(self, query_tokens: int = QUERY_ROOM) -> int:

@@ -105,8 +105,8 @@ class Sampling:
     """How a completion is drawn; every field is always sent, so no server default can slip in.
 
     `top_k` 0 means off. `max_tokens` is the whole budget of new tokens; `reasoning_tokens` the part
-    of it meant for reasoning (None: no such split). `answer` is the form the parser expects; `permutation`
-    what an engine enforces if it can (vllm, in this process) and ignores if it cannot.
+    of it meant for reasoning (None: no such split). `answer` is the form the parser expects; `permutation` is
+    enforced by vllm in this process, its form alone by a vLLM server, and ignored elsewhere.
     """
 
     temperature: float = 0.0
@@ -123,7 +123,8 @@ class Sampling:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What an engine gave back. `finish_reason` is `stop` or `length`; `cached`: from a journal; `forced`: the
-    answer was asked for in a second request; `seconds`: wall time of the call. `token_ids` are what the model
+    answer was asked for in a second request (tokens written and seconds are of both, `prompt_tokens` of the first);
+    `seconds`: wall time of the call. `token_ids` are what the model
     generated, without the one that ended it; None where the engine cannot tell."""
 
     text: str

@@ -163,7 +163,7 @@ def test_what_is_missing_is_one_line_and_nothing_is_replaced(
         f"1 damaged records were skipped, they are asked again: `reasonrank journal verify {out}/journal`"
         in (done.lines[0])
     )
-    assert "lacks the answers of 1 of 9 windows (1 queries; the first: query q" in done.lines[-1]
+    assert "lacks answers for 1 of 3 queries (the first: query q" in done.lines[-1]
     assert done.lines[-1].endswith("window 3): the same command without --replay asks for them")
     assert contents(out) == before
     again = Told(capsys, requests, model, out, "--overwrite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ class JournalGroup(NamedGroup):
 
 
 def _means_folder(word: str) -> bool:
-    return word.startswith("-") or "/" in word or Path(word).exists()
+    return word.startswith("-") or "/" in word or os.path.exists(word)
 
 
 @click.group(cls=JournalGroup, what="journal command or folder")
@@ -143,8 +144,8 @@ def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         report = inspect(place)
     else:
-        with held_alone(place):
-            report = inspect(place)
+        with held_alone(place) as files:
+            report = inspect(place, files)
             if _needs_pruning(report):
                 merge(report)
     kept = sum(piece.length for _, piece in report.last().values())

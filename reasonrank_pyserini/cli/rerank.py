@@ -30,7 +30,7 @@ from .outputs import DOCID_STYLES
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
               help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
-              help="Seconds for a query from its first window on, then its order so far is taken (exit 3)")  # fmt: skip
+              help="Seconds for a query, waiting included, then its order so far is taken (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
 @click.option("--replay", is_flag=True, help="Start no engine: every answer comes from DIR/journal.")

@@ -12,7 +12,7 @@ from ..assembly import Plan
 from ..engines import ENGINES, default_engine
 from ..errors import InputError, UnknownNameError
 from ..oracle import OraclePlan
-from ..prompts.passages import paired
+from ..prompts.texts import paired
 from ..settings import QUERY_ROOM
 from ..tasks import windows
 from ..work import Work, from_requests, from_run

@@ -87,11 +87,11 @@ class Missed:
         misses = [one for one in self.errors if one[2].startswith(ReplayMissError.__name__)]
         if not misses:
             return EngineError(f"query {query}, window {window}: {reason}")
-        queries = len({query for query, _, _ in misses})
+        queries = len({query for query, _, _ in misses})  # what follows a miss was asked in another order
         query, window, _ = misses[0]
         return ReplayMissError(
-            f"{output / 'journal'} lacks the answers of {len(misses)} of {self.seen.total()} windows ({queries} "
-            f"queries; the first: query {query}, window {window}): the same command without --replay asks for them"
+            f"{output / 'journal'} lacks answers for {queries} of {len(self.seen)} queries (the first: query {query}, "
+            f"window {window}): the same command without --replay asks for them"
         )
 
 

@@ -48,8 +48,7 @@ class EngineConfig:
     """What an engine is made from; each adapter reads what it needs and refuses what it cannot honour.
 
     `max_model_len`: prompt plus answer, the real need (None: the model's own). `args`: the user's
-    KEY=VALUE engine arguments, values already parsed as JSON where possible. `tokens_in`: prompts will
-    carry token ids (False only for the chat mode of HTTP servers).
+    KEY=VALUE engine arguments, values already parsed as JSON where possible.
     """
 
     model: str

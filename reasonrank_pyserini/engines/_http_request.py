@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import EngineError
+from ..prompts.texts import paired
 from ..types import Prompt, Sampling
 from . import EngineConfig
 from ._http_options import Options
@@ -51,17 +52,12 @@ def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
     if config.api == "chat":
         if not prompt.messages:
             raise EngineError("the openai engine in chat mode was given a prompt without messages")
-        return {"messages": [{k: _encodable(v) for k, v in message.items()} for message in prompt.messages]}
+        return {"messages": [{k: paired(v) for k, v in message.items()} for message in prompt.messages]}
     if prompt.token_ids is None and not prompt.text:
         raise EngineError(
             "the openai engine in completions mode was given a prompt without token ids and text"
         )
-    return {"prompt": _encodable(prompt.text) if prompt.token_ids is None else list(prompt.token_ids)}
-
-
-def _encodable(text: str) -> str:
-    """The text with lone surrogates, which no UTF-8 can carry, as U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return {"prompt": paired(prompt.text) if prompt.token_ids is None else list(prompt.token_ids)}
 
 
 def _beyond_openai(

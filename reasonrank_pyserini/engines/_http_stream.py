@@ -50,7 +50,11 @@ class AnswerReader:
 
     def close(self) -> None:
         """The body is over: whatever is left is read, and the answer must be complete."""
-        self._line(bytes(self._rest))
+        try:
+            self._line(bytes(self._rest))
+        except BrokenAnswerError:
+            if self.finish_reason is None:
+                raise  # else only what follows a complete answer was torn
         if self._whole.strip():
             self._record(bytes(self._whole))
         if self._choices == 0:

@@ -27,13 +27,16 @@ _V2_INTERFACE = "vllm.v1.worker.gpu.sample.logits_processor"
 def install(vllm_config: Any) -> None:
     """Have an engine that is about to start enforce permutations.
 
-    With speculative decoding, or where vLLM has no such interface for its model runner, nothing is changed but
+    With speculative decoding, a tokenizer without a token for every character of an answer, or where vLLM has no
+    such interface for its model runner, nothing is changed but
     for a warning: answers are then parsed as they come.
     """
     v2 = bool(getattr(vllm_config, "use_v2_model_runner", False))
-    if vllm_config.speculative_config is not None or (v2 and not _exists(_V2_INTERFACE)):
+    cannot = vllm_config.speculative_config is not None or (v2 and not _exists(_V2_INTERFACE))
+    if cannot or not _vocabulary(_Config(vllm_config.model_config)).covers:
         log.warning(
-            "this vLLM cannot enforce permutations with these arguments: answers are parsed as they come"
+            "this vLLM cannot enforce permutations with these arguments and this tokenizer: answers are parsed as "
+            "they come"
         )
         return
     model = vllm_config.model_config

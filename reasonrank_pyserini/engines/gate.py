@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ..priority import PATIENCE, PLACE, TURN, during
+from ..priority import CALLER, PATIENCE, PLACE, TURN, during
 from ..types import Completion, Prompt, Sampling
 from . import Engine
 from .wrapper import EngineWrapper
@@ -23,8 +23,8 @@ class Gated(EngineWrapper):
     Nobody starves: a call is overtaken by fewer than `patience` later calls of its caller for every round that
     they have more to go, and between two calls of one caller every other one gets a turn. A call that is next
     but does not fit yet is not overtaken by smaller ones; one that is larger than the token limit passes when
-    nothing else is under way. The engine is told the same order (`priority.PLACE`), with the calls of callers
-    that have much under way behind those of callers that have little.
+    nothing else is under way. An engine with a queue of its own is told a place (`priority.PLACE`): those of
+    callers that have little under way first, then by rounds.
     """
 
     def __init__(self, engine: Engine, *, patience: int = PATIENCE) -> None:
@@ -41,7 +41,7 @@ class Gated(EngineWrapper):
         call = _Call(number - self.patience * turn.rounds, number, turn.caller, size)
         await self._enter(call)
         try:
-            with during(PLACE, call.place + self.patience * self._under_way[call.caller].bit_length()):
+            with during(PLACE, call.place + CALLER * self._under_way[call.caller].bit_length()):
                 return await self.engine.complete(prompt, sampling)
         finally:
             self._leave(call)

@@ -231,9 +231,9 @@ def _resolve(config: EngineConfig) -> Any:
     try:
         args = AsyncEngineArgs(**arguments.engine_arguments(config, settings, cpu=on_cpu()))
         resolved = args.create_engine_config(UsageContext.LLM_CLASS)
+        install(resolved)
     except Exception as error:
         raise startup_error(error, config.model, "", arguments.normalised(config.args)) from error
-    install(resolved)
     return resolved
 
 

@@ -11,10 +11,10 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
-from ..constrained import CLOSE
 from ..engines import Engine
 from ..engines.wrapper import EngineWrapper
 from ..errors import ReplayMissError
+from ..forcing import may_be_continued
 from ..types import Completion, Limits, Prompt, Sampling
 from .store import Journal
 
@@ -39,7 +39,7 @@ class Recorded(EngineWrapper):
 
     Looking up happens in a worker thread, recording in the event loop: some 30 microseconds for an answer of
     750 tokens, a third of what the way to a thread and back takes (`python eval/bench/journal.py`). Token ids,
-    larger than the text, are kept only where no answer was closed: nothing else is continued.
+    larger than the text, are kept only where the answer may be continued from them.
     """
 
     def __init__(self, engine: Engine, journal: Journal, *, sample: int = 0) -> None:
@@ -55,7 +55,7 @@ class Recorded(EngineWrapper):
         if found is not None:
             return found
         completion = await self.engine.complete(prompt, sampling)
-        if CLOSE in completion.text:
+        if not may_be_continued(completion):
             completion = replace(completion, token_ids=None)
         self.journal.put(key, completion)  # no await in between: a cancelled sibling cannot lose it
         return completion

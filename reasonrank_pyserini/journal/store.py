@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import threading
@@ -34,7 +33,6 @@ class Journal:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.damaged = 0
         self._index: dict[bytes, tuple[Path, int]] = {}
         self._lock = threading.Lock()
         self._out: FileIO | None = None
@@ -43,7 +41,7 @@ class Journal:
         self._failed: str | None = None
         self._told = False
         self._timer: threading.Timer | None = None
-        self.damaged = self._read()
+        self.damaged: int = self._read()
 
     def __len__(self) -> int:
         return len(self._index)
@@ -121,7 +119,9 @@ class Journal:
             self._path = self.folder / f"{self._process}-{secrets.token_hex(4)}{SUFFIX}"
             self.folder.mkdir(parents=True, exist_ok=True)
             self._out = open(self._path, "ab", buffering=0)  # noqa: SIM115 (kept open for the journal's life)
-            with contextlib.suppress(OSError):  # tells `prune` that the file is in use; nothing else needs it
+            with contextlib.suppress(ImportError, OSError):  # tells `prune` that the file is in use; no more
+                import fcntl
+
                 fcntl.flock(self._out.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._out
 

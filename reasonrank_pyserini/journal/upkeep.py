@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +71,7 @@ class JournalReport:
 
 def journal_of(path: Path) -> Path:
     """The journal folder that is meant by a result's folder or by the journal's own; InputError when there is none."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise InputError(
             f"there is no folder {path}: give the -o folder of a `rerank`, a `reproduce` or a `synthesize`"
         )
@@ -83,9 +82,10 @@ def journal_of(path: Path) -> Path:
     raise InputError(f"{path} holds no journal: give a folder with journal/ in it, or with *{SUFFIX} files")
 
 
-def inspect(folder: Path) -> JournalReport:
-    """Reads every record of the journal; JournalError when a file cannot be read."""
-    return JournalReport(folder, tuple(_file(path) for path in journal_files(folder)))
+def inspect(folder: Path, files: Sequence[Path] | None = None) -> JournalReport:
+    """Reads every record of the journal, or of these files of it; JournalError when one cannot be read."""
+    chosen = journal_files(folder) if files is None else files
+    return JournalReport(folder, tuple(_file(path) for path in chosen))
 
 
 def _file(path: Path) -> FileReport:
@@ -120,8 +120,11 @@ def _reason(content: bytes) -> str:
 
 
 @contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
-    """During the block nobody else writes the journal; InputError when somebody does, or when that cannot be told."""
+def held_alone(folder: Path) -> Iterator[list[Path]]:
+    """The files that nobody else writes during the block; InputError when somebody does, or when it cannot be told.
+
+    A journal that is opened meanwhile begins a file of its own, which is not among them.
+    """
     parts = [*folder.parent.glob("*/journal/lock"), *folder.parent.glob("*/*/journal/lock")]
     shared = parts if folder.name == "journal" else []  # the tasks of a `reproduce`, which share one journal
     with ExitStack() as stack:
@@ -130,12 +133,15 @@ def held_alone(folder: Path) -> Iterator[None]:
             if not hold(folder, lock, "wait until it has ended"):
                 raise _unlockable(folder)
             stack.callback(lock.release)
-        for path in journal_files(folder):
-            _lock(folder, stack.enter_context(open(path, "rb")).fileno())
-        yield
+        files = journal_files(folder)
+        for path in files:  # open for writing: some network file systems lock nothing else
+            _lock(folder, stack.enter_context(open(path, "r+b")).fileno())
+        yield files
 
 
 def _lock(folder: Path, handle: int) -> None:
+    import fcntl  # not on every system
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

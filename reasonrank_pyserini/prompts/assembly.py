@@ -12,12 +12,10 @@ from .cache import BoundedCache
 from .codec import Codec
 from .styles import PromptStyle
 from .template import ChatTemplate
-from .texts import Span, estimated_tokens, filled, fixed, fixed_spans, joined
+from .texts import LONGEST_LINE, Span, estimated_tokens, filled, fixed, fixed_spans, joined
 
 _NEXT = "[1] a"
 _LABEL = "[1] "
-_LONGEST = 900_000
-"""ftfy breaks lines of a million characters, counted from the label, whose own length is not the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +178,11 @@ class PieceAssembly:
     def _body(self, text: str, unescape: bool, last: bool) -> Piece:
         right = self._footer_start if last else _NEXT
         spans, raw = [Span(_LABEL, True), Span(text, False), Span("\n", True)], f"{_LABEL}{text}\n"
-        if len(text) <= _LONGEST and fixed(raw, unescape) == raw:
+        if len(text) <= LONGEST_LINE and fixed(raw, unescape) == raw:
             left, space = _LABEL[:-1], Span(_LABEL[-1], True)
             return self._piece(left, [space, *spans[1:]], right, unescape and "<" not in text)
         lines, after = fixed_spans(spans, unescape)
-        if len(text) > _LONGEST or not (lines[0].trusted and lines[0].text.startswith(_LABEL)):
+        if len(text) > LONGEST_LINE or not (lines[0].trusted and lines[0].text.startswith(_LABEL)):
             return Piece("", None, 0, after, 500)
         body = [Span(lines[0].text[len(_LABEL) - 1 :], True), *lines[1:]]
         return self._piece(_LABEL[:-1], body, right, after)

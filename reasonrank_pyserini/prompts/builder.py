@@ -15,7 +15,7 @@ from .codec import Codec
 from .passages import Cutter, TokenCutter, WordCutter
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
-from .texts import Span, query_text
+from .texts import Span, paired, query_text
 
 _PROBE = (
     "a b [1] &lt;b&gt;\ud800 é",
@@ -136,8 +136,7 @@ class PromptBuilder:
         ours = self._codec.encode([Span(closing, True)]).ids
         written = completion.token_ids
         if written is None:
-            text = completion.text.encode("utf-8", "replace").decode()  # lone surrogates cannot be encoded
-            written = tuple(self._codec.encode([Span(text, False)]).ids)
+            written = tuple(self._codec.encode([Span(paired(completion.text), False)]).ids)
         kept = written[max(0, len(written) - limit) :]
         return Prompt((*prompt.token_ids, *kept, *ours), prompt.text + completion.text + closing)
 

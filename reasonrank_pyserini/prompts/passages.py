@@ -8,7 +8,7 @@ from typing import Protocol
 from ..types import Document
 from .cache import BoundedCache
 from .codec import Beginning, Codec
-from .texts import Span, cut_to_words, estimated_tokens, fixed, passage_source, unbracketed
+from .texts import Span, cut_to_words, estimated_tokens, fixed, paired, passage_source, unbracketed
 
 
 class Cutter(Protocol):
@@ -36,7 +36,7 @@ class TokenCutter:
 
     def passage(self, document: Document, limit: int) -> str:
         """The passage's first `limit` tokens; `limit` is at most `longest`."""
-        if limit == self._longest:
+        if limit == self._longest and len(document.text) <= limit:  # perhaps whole: nothing has to be counted
             return self._cache.get(("text", document.title, document.text), lambda: self._text(document)).text
         kept = self._tokenised(document)
         assert kept.beginning is not None
@@ -54,7 +54,7 @@ class TokenCutter:
         """The query, no longer than `limit` tokens with its control strings spelled out."""
         size = limit
         while True:
-            begun = self._codec.beginning(text, size + 1, paired)
+            begun = self._codec.beginning(text, size + 1, _without_nul)
             short = text if begun.count <= size else self._codec.shortened(begun, size).strip()
             length = len(self._codec.encode([Span(paired(short), False)]).ids)
             if length <= limit or size <= 1:
@@ -63,12 +63,11 @@ class TokenCutter:
 
     def _text(self, document: Document) -> _Sized:
         source = passage_source(document)
-        if len(source) <= self._longest:
-            text = fixed(source)
-            if self._codec.is_whole(text, self._longest):
-                size = 2 * len(text) + len(document.title) + len(document.text) + 500
-                return _Sized(unbracketed(text), None, size)
-        return self._tokenised(document)
+        text = fixed(source)
+        if self._codec.is_whole(text, self._longest):
+            size = 2 * len(text) + len(document.title) + len(document.text) + 500
+            return _Sized(unbracketed(text), None, size)
+        return _Sized(self._tokenised(document).text, None, 500)  # the text is the other entry's
 
     def _tokenised(self, document: Document) -> _Sized:
         return self._cache.get(("tokens", document.title, document.text), lambda: self._counted(document))
@@ -98,6 +97,6 @@ class WordCutter:
         return cut_to_words(fixed(passage_source(document)), limit)
 
 
-def paired(text: str) -> str:
-    """The text with surrogate pairs joined and lone surrogates as U+FFFD, as ftfy does at last anyway."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _without_nul(text: str) -> str:
+    """The text, fit for `Codec.beginning`."""
+    return paired(text).replace("\0", "\ufffd")

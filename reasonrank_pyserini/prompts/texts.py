@@ -20,8 +20,9 @@ _MAY_CHANGE = re.compile(
 )
 """What ftfy may change in a text that holds no sequence of characters which looks wrongly decoded."""
 _WORD = re.compile(r"\s*\S+")
-_LONGEST = 900_000
-"""Lines of a million characters are fixed in parts."""
+LONGEST_LINE = 900_000
+"""Characters of a line that ftfy surely takes whole: it breaks lines of a million, counted with what a prompt puts
+before them."""
 WORDS_PER_TOKEN = 0.75
 CHARACTERS_PER_TOKEN = 6
 
@@ -68,6 +69,11 @@ def passage_source(document: Document) -> str:
     return text.strip()
 
 
+def paired(text: str) -> str:
+    """The text with surrogate pairs joined and lone surrogates as U+FFFD, as ftfy does at last anyway."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def fixed(text: str, unescape: bool = True) -> str:
     """`ftfy.fix_text`, where `unescape` False means that an earlier line has held a `<`.
 
@@ -77,7 +83,9 @@ def fixed(text: str, unescape: bool = True) -> str:
         if not text.encode().translate(None, _UNCHANGED):
             return text
     elif (
-        len(text) < _LONGEST and not _MAY_CHANGE.search(text) and not any(map(is_bad, text.splitlines(True)))
+        len(text) < LONGEST_LINE
+        and not _MAY_CHANGE.search(text)
+        and not any(map(is_bad, text.splitlines(True)))
     ):
         return text
     return str(ftfy.fix_text(text, unescape_html="auto" if unescape else False))

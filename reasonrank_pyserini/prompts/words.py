@@ -37,7 +37,7 @@ _OTHERS = {byte: 256 + number for number, byte in enumerate(b for b in range(256
 """How byte-level BPE writes the bytes that are no printable Latin-1 character."""
 _SPACE = chr(_OTHERS[0x20])
 _BYTES = {chr(_OTHERS.get(byte, byte)) for byte in range(256)}
-_MOST, _LONGEST = 1 << 15, 64
+_MOST_WORDS, _LONGEST_WORD = 1 << 15, 64
 _PROBE = "He'LL say:  [12] “naïve”\n\n  x² – 3.14\t(e.g.) don’t_stop!!\r\n ½ \n \t y"
 
 
@@ -60,8 +60,8 @@ class _WordIds(dict[str, tuple[int, ...]]):
         else:
             raise _UnknownWord
         ids = tuple([token.id for token in self._model.tokenize(spelled)])
-        if len(word) <= _LONGEST:
-            if len(self) >= _MOST:
+        if len(word) <= _LONGEST_WORD:
+            if len(self) >= _MOST_WORDS:
                 self.clear()
             self[word] = ids
         return ids

@@ -56,6 +56,7 @@ def _result(result: Result, sources: Sources, scored: Scored | None) -> dict[str
         "queries": len(result.outcomes),
         "windows": len(windows),
         "statuses": dict(statuses),
+        "deadline": int(manifest.get("deadline") or 0),
         "errors": sum(window.error is not None for window in windows),
         "messages": Counter(w.error for w in windows if w.error is not None).most_common(10),
         "cached": sum(window.cached for window in windows),

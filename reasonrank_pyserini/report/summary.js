@@ -143,7 +143,7 @@ function running() {
   const fact = (name, value, under) => make("div", { class: "tile" }, make("dt", null, name), make("dd", null, value, under ? make("small", null, under) : null));
   const windows = sum("windows"), per = (name) => windows ? count(Math.round(sum(name) / windows)) + " a window" : "";
   section.append(make("dl", { class: "tiles" },
-    fact("Queries", count(sum("queries")), plural(windows, "window")), fact("Tokens in", compact(sum("prompt_tokens")), per("prompt_tokens")),
+    fact("Queries", count(sum("queries")), plural(windows, "window") + (sum("deadline") ? ", " + count(sum("deadline")) + " cut short by the deadline" : "")), fact("Tokens in", compact(sum("prompt_tokens")), per("prompt_tokens")),
     fact("Tokens out", compact(sum("completion_tokens")), per("completion_tokens")),
     fact("Time", span(sum("seconds")), span(sum("model_seconds")) + " of model calls" + (sum("cached") ? ", " + count(sum("cached")) + " from the journal" : "")),
     fact("Errors", count(sum("errors")), sum("errors") ? "of windows that kept their order" : "every window was judged")),

@@ -11,7 +11,7 @@ from typing import Any
 from ..assembly import Plan
 from ..engines import engine_details
 from ..journal import damage_line, recorder
-from ..manifest import run_manifest
+from ..manifest import environment, run_manifest
 from ..oracle import OraclePlan
 from ..runfolder import RunFolder
 from ..scheduler import OnError
@@ -82,12 +82,15 @@ class Queue:
             if (damage := damage_line(reranker.engine)) is not None:
                 say(damage)
 
+            machine = environment()  # once: it asks programs, while which no query starts
+
             def done(task: Task) -> None:
                 details = engine_details(reranker.engine) if reranker.engine is not None else {}
                 settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
                 manifest = run_manifest(
                     self.plan.described(), task.work, settings, task.tally, task.seconds,
                     command=command, details=details, tokenizer=tokenizer, journal=recorder(reranker.engine),
+                    machine=machine,
                 )  # fmt: skip
                 extra = {"task": task.name, "repeat": task.repeat}
                 task.folder.finish(task.run, TAG, {**manifest, **extra})
