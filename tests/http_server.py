@@ -72,6 +72,7 @@ class Server:
     gone: int = 0
     _script: deque[Behaviour] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _refused: OSError | None = None
 
     def script(self, *behaviours: Behaviour) -> None:
         """What to do with the next completion requests, in order of arrival."""
@@ -86,6 +87,9 @@ class Server:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)), name="http-server")
         self._thread.start()
         started.wait()
+        if self._refused is not None:
+            self._thread.join()
+            raise self._refused
         return self
 
     def __exit__(
@@ -101,7 +105,12 @@ class Server:
 
     async def _main(self, started: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        listener = await asyncio.start_server(self._connected, "127.0.0.1", self.port, backlog=1024)
+        try:
+            listener = await asyncio.start_server(self._connected, "127.0.0.1", self.port, backlog=1024)
+        except OSError as error:  # the port is taken
+            self._refused = error
+            started.set()
+            return
         self.port = listener.sockets[0].getsockname()[1]
         started.set()
         await self._stopped.wait()

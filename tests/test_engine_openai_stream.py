@@ -77,6 +77,14 @@ def test_any_json_is_an_answer_or_broken(records: list[Any], streamed: bool) -> 
         assert isinstance(reader.text, str)
 
 
+def test_a_complete_answer_stands_whatever_is_torn_behind_it() -> None:
+    end = b'data: {"choices": [{"index": 0, "text": "[1]", "finish_reason": "stop"}]}\n\n'
+    reader = read(end + b'data: {"choices":[],"usa')
+    assert (reader.text, reader.finish_reason) == ("[1]", "stop")
+    with pytest.raises(BrokenAnswerError, match="malformed JSON"):
+        read(end.replace(b'"stop"', b"null") + b'data: {"choices":[],"usa')
+
+
 def test_other_choices_and_lists_of_parts() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     record = {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.errors import EngineError, InputError
 from reasonrank_pyserini.forcing import CLOSING_TOKENS, answer_budget, continuation
 from reasonrank_pyserini.journal import Journal, Recorded
 from reasonrank_pyserini.judge import LLMJudge
@@ -228,6 +228,38 @@ def test_from_the_command_line_over_token_ids(
             False,
         )
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("<think> so </think> <answer> [3] > [2] > ", REPAIRED), ("<think>", None)]
+)
+def test_a_second_request_that_fails_costs_no_answer_that_can_be_read(
+    said: str, status: ParseStatus | None
+) -> None:
+    def script(prompt: Prompt, sampling: Sampling) -> Completion:
+        if engine.calls == 2:
+            raise EngineError("busy")
+        return cut(said)
+
+    engine = ScriptedEngine(script)
+    if status is None:
+        with pytest.raises(EngineError, match="busy"):
+            judge(engine)
+    else:
+        verdict = judge(engine)
+        assert (verdict.order, verdict.status) == ((2, 1, 0, 3), status)
+        assert verdict.notes == {"unforced": 1, "truncated": 1}
+
+
+def test_a_journal_changes_no_second_request(tmp_path: Path) -> None:
+    """Also where reasoning mentions an answer's form, and the engine tells its ids."""
+    said = cut("<think> the form is <answer> [] </answer>, so", token_ids=(5, 6, 7))
+    bare, kept = Model(said), Model(said)
+    judge(bare)
+    judge(Recorded(kept, Journal(tmp_path)))
+    assert kept.asked[1] == bare.asked[1]
+    begun = len(kept.asked[0].token_ids or ())
+    assert (kept.asked[1].token_ids or ())[begun : begun + 3] == (5, 6, 7)
 
 
 PIECES = ("<think>", "</think>", "<answer>", "</answer>", "[2]", " > ", "[1", "why", "\n", " ", "<", "3")

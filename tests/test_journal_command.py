@@ -12,6 +12,7 @@ import pytest
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.journal import Journal
 from reasonrank_pyserini.journal.records import encode
+from reasonrank_pyserini.journal.upkeep import held_alone, inspect, prune
 from reasonrank_pyserini.runfolder import RunFolder
 from reasonrank_pyserini.types import Completion
 
@@ -123,12 +124,23 @@ def test_a_pruning_that_fails_anywhere_loses_nothing(
     assert as_json(capsys, "prune", out)["records"] == 4
 
 
+def test_what_is_recorded_while_a_folder_is_pruned_stays(out: Path) -> None:
+    late = Journal(out / "journal")
+    with held_alone(out / "journal") as files:
+        late.put("ee" * 32, Completion("paid meanwhile"))
+        prune(inspect(out / "journal", files))
+    late.close()
+    assert sorted(Journal(out / "journal").keys()) == sorted([*KEYS, "ee" * 32])
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["no-such"], "unknown journal command or folder 'no-such'"),
         (["verfy", "x"], "did you mean 'verify'?"),
         (["verify", "no-such"], "there is no folder no-such: give the -o folder of a `rerank`"),
+        (["a" * 300], "unknown journal command or folder 'aaa"),
+        (["show", "a" * 300], "there is no folder aaa"),
         (["show", "."], "holds no journal: give a folder with journal/ in it"),
     ],
 )

@@ -150,12 +150,14 @@ def test_without_a_note_the_engine_is_asked_what_it_is(
     assert Backwards.started == 1
 
 
+@pytest.mark.parametrize(("record", "window"), [(-1, 3), (0, 1)])
 def test_what_is_missing_is_one_line_and_nothing_is_replaced(
-    capsys: pytest.CaptureFixture[str], requests: Path, model: Path, out: Path
+    capsys: pytest.CaptureFixture[str], requests: Path, model: Path, out: Path, record: int, window: int
 ) -> None:
     (path,) = (out / "journal").glob("*.journal")
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"answer", b"anwser"))
+    lines[record] = lines[record].replace(b"answer", b"anwser")
+    path.write_bytes(b"".join(lines))
     before = contents(out)
     done = Told(capsys, requests, model, out, "--replay")
     assert (done.status, done.out) == (1, "")
@@ -164,7 +166,7 @@ def test_what_is_missing_is_one_line_and_nothing_is_replaced(
         in (done.lines[0])
     )
     assert "lacks answers for 1 of 3 queries (the first: query q" in done.lines[-1]
-    assert done.lines[-1].endswith("window 3): the same command without --replay asks for them")
+    assert done.lines[-1].endswith(f"window {window}): the same command without --replay asks for them")
     assert contents(out) == before
     again = Told(capsys, requests, model, out, "--overwrite")
     assert again.status == 0

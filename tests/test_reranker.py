@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pytest
 
 from reasonrank_pyserini import Document, Query, Reranker
+from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import ClosedError, EngineError
 from reasonrank_pyserini.judge import OracleJudge
-from reasonrank_pyserini.types import Verdict
+from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 DOCUMENTS = [Document(f"d{i}", f"text {i}") for i in range(30)]
 BEST = OracleJudge({"a": {"d29": 1}, "b": {"d5": 1}})
@@ -103,6 +104,30 @@ def test_close_ends_what_is_under_way_and_the_thread() -> None:
     assert time.monotonic() - begin < 5
     assert future.cancelled()
     assert "reasonrank" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_engine_ends_after_the_calls_of_an_iterator_that_is_held() -> None:
+    under_way: list[int] = []
+
+    class Ending(ScriptedEngine):
+        async def __aexit__(self, *exception: object) -> None:
+            under_way.append(self.in_flight)
+
+    class Asking:
+        async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
+            if query.id != "0":
+                await engine.complete(Prompt(text=query.id), Sampling())
+            return Verdict(tuple(range(len(documents))))
+
+    engine = Ending(lambda prompt, sampling: "", delay=60)
+    with Reranker(Asking(), engine=engine) as reranker:
+        results = reranker.rerank_many((Query(str(n), "x"), DOCUMENTS) for n in range(9))
+        assert next(results).query.id == "0"
+        while not engine.in_flight:
+            time.sleep(0.01)
+    assert under_way == [0]
+    with pytest.raises(ClosedError):
+        next(results)
 
 
 def test_waiting_from_its_own_thread_is_refused_not_a_deadlock() -> None:

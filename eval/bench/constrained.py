@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import math
 import random
 import statistics
 import sys
@@ -28,6 +26,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from ratios import ratio, write_figures
 
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.constrained import Grammar, Guide, Vocabulary
@@ -87,14 +87,6 @@ async def speeds(model: Path, rounds: int) -> dict[str, list[tuple[float, float]
             for name, (engine, asked) in ways.items():
                 found[name].append(await speed(engine, tokenizer, asked))
     return found
-
-
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Geometric mean of ratios and its 95% interval."""
-    logs = [math.log(value) for value in values]
-    half = 1.96 * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else 0.0
-    mean = statistics.mean(logs)
-    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def micro() -> dict[str, float]:
@@ -167,24 +159,20 @@ def nano_figures(count: int) -> dict[str, Any]:
     }
 
 
-def main(rounds: int, windows: int, output: Path | None) -> None:
+def main(count: int, windows: int, output: Path | None) -> None:
     sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
     import tiny
 
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(speeds(tiny.build_model(Path(folder)), rounds))
+        found = asyncio.run(speeds(tiny.build_model(Path(folder)), count))
     figures: dict[str, Any] = {}
-    print(f"{'processor':<10} {'tokens/s':>9} {'ratio':>7}  {'95% interval':<14} {'by processor time':>18}")
+    print(f"{'processor':<10} {'tokens/s':>9}  ratio (95% interval)  by processor time")
     for name, values in found.items():
         row: dict[str, Any] = {"tokens_per_second": statistics.median(speed for speed, _ in values)}
         for place, kind in enumerate(("clock", "processor")):
-            pairs = zip(values, found["free"], strict=True)
-            row[kind] = interval([one[place] / other[place] for one, other in pairs])
+            row[kind] = ratio(*([one[place] for one in rounds] for rounds in (values, found["free"])))
         figures[name] = row
-        clock, spent = (
-            f"{ratio:>7.3f}  {low:.3f}..{high:.3f}" for ratio, low, high in (row["clock"], row["processor"])
-        )
-        print(f"{name:<10} {row['tokens_per_second']:>9.0f} {clock} {spent}", flush=True)
+        print(f"{name:<10} {row['tokens_per_second']:>9.0f}  {row['clock']}  {row['processor']}", flush=True)
     figures["microseconds"] = micro()
     print(
         "microseconds a token: "
@@ -193,8 +181,7 @@ def main(rounds: int, windows: int, output: Path | None) -> None:
     figures["nano"] = nano_figures(windows)
     for name, value in figures["nano"].items():
         print(f"nano {name:<30} {value}")
-    if output is not None:
-        output.write_text(json.dumps(figures, indent=1) + "\n")
+    write_figures(output, figures)
 
 
 if __name__ == "__main__":

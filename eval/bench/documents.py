@@ -8,6 +8,7 @@ the JSONL file by byte offsets; `StoredDocuments` keeps a compressed copy, as fo
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -85,14 +86,20 @@ def main(documents: int) -> None:
         print(f"{'lookup':<16} {'first, s':>10} {'1,000 ids, ms':>14} {'peak, MiB':>10}")
         environment = {**os.environ, "REASONRANK_CACHE": str(Path(folder) / "cache")}
         for kind in ("Corpus", "Corpus", "StoredDocuments", "StoredDocuments"):  # built, then found built
-            command = [sys.executable, __file__, kind, str(path), str(documents)]
+            command = [sys.executable, __file__, str(documents), "--measure", kind, str(path)]
             subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
         (store,) = (Path(folder) / "cache").glob("docstore-bench/*/store")
         print(f"the store holds {sum(file.stat().st_size for file in store.iterdir()) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("documents", type=int, nargs="?", default=400_000)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.measure is not None:
+        measure(asked.measure[0], Path(asked.measure[1]), asked.documents)
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 400_000)
+        main(asked.documents)

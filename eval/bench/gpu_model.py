@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from ratios import write_figures
 from simulated_gpu import SimulatedGpus, Speed
 from virtual_time import VirtualLoop
 
@@ -180,8 +180,7 @@ def main() -> None:
                 print(f"{'answers':<10}{'GPUs':>5}" + "".join(f"{name:>9}" for name in row))
             values = "".join(f"{value:>9.0f}" for name, value in row.items() if name != "ratio")
             print(f"{kind:<10}{gpus:>5}{values}{row['ratio']:>9.3f}", flush=True)
-    if flags.json:
-        flags.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write_figures(flags.json, rows)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
-import random
 import statistics
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
+
+from ratios import Interval, ratio, write_figures
 
 from reasonrank_pyserini.journal import Journal
 from reasonrank_pyserini.types import Completion
@@ -43,18 +44,13 @@ async def put_both_ways(journal: Journal, records: int) -> tuple[list[float], li
     return inside, thread
 
 
-def interval(inside: list[float], thread: list[float]) -> tuple[float, float, float]:
-    """The ratio of the medians, thread to loop, with its bootstrap interval over batches."""
-    draw = random.Random(0)
-    pairs = [
-        (statistics.median(inside[i : i + BATCH]), statistics.median(thread[i : i + BATCH]))
-        for i in range(0, min(len(inside), len(thread)), BATCH)
+def compared(inside: list[float], thread: list[float]) -> Interval:
+    """Thread to loop, over the medians of batches."""
+    medians = [
+        [statistics.median(one[i : i + BATCH]) for i in range(0, min(len(inside), len(thread)), BATCH)]
+        for one in (thread, inside)
     ]
-    ratios = sorted(
-        statistics.mean(b for _, b in some) / statistics.mean(a for a, _ in some)
-        for some in (draw.choices(pairs, k=len(pairs)) for _ in range(2000))
-    )
-    return statistics.median(ratios), ratios[50], ratios[-51]
+    return ratio(*medians)
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
@@ -71,6 +67,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    if asked.records < 2 * BATCH:
+        parser.error(f"--records is {2 * BATCH} or more: a batch of each kind")
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         journal = Journal(name)
         inside, thread = asyncio.run(put_both_ways(journal, asked.records))
@@ -83,16 +81,14 @@ def main() -> None:
         begin = time.perf_counter()
         read = len(Journal(name))
         seconds = time.perf_counter() - begin
-    ratio, low, high = interval(inside, thread)
     found = {
         "put": spread(inside), "put in a worker thread": spread(thread), "get": spread(got),
-        "thread to loop": {"ratio": round(ratio, 2), "low": round(low, 2), "high": round(high, 2)},
+        "thread to loop": asdict(compared(inside, thread)),
         "opening, a record": {"p50": round(1e6 * seconds / read, 1)},
     }  # fmt: skip
     for what, figures in found.items():
         print(f"{what:<24} " + "  ".join(f"{kind} {value:>8.2f}" for kind, value in figures.items()))
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    write_figures(asked.json, found)
 
 
 if __name__ == "__main__":

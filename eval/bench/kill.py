@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from http_server import Server  # noqa: E402 (the tests' own server)
+from ratios import write_figures  # noqa: E402
 
 from reasonrank_pyserini.journal.upkeep import inspect  # noqa: E402
 
@@ -244,8 +245,7 @@ def main() -> None:
             found["in process"] = measure(command, folder / "vllm", asked.in_process, draw, None)
     for kind, counts in found.items():
         print(table(kind, counts))
-    if asked.json:
-        asked.json.write_text(json.dumps({kind: vars(one) for kind, one in found.items()}, indent=1) + "\n")
+    write_figures(asked.json, {kind: vars(one) for kind, one in found.items()})
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ prompts, the network and reading the answer are not in it.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from gpu_model import DOCUMENTS, Bench
+from ratios import write_figures
 from simulated_gpu import Speed
 
 from reasonrank_pyserini import Query, SlidingWindow
@@ -52,8 +52,7 @@ def main() -> None:
     for each in rows:
         values = "".join(f"{value:>13.1f}" for value in each.values() if not isinstance(value, str))
         print(f"{each['gpu']:<12}{values}")
-    if flags.json:
-        flags.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write_figures(flags.json, rows)
 
 
 if __name__ == "__main__":

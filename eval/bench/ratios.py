@@ -82,7 +82,13 @@ class Worker:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        try:
+            self._process.wait(60 if kind is None else 0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            if kind is None:
+                raise
 
 
 def serve(make: Callable[[], Callable[[Any], Any]]) -> None:

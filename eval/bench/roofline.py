@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ratios import write_figures
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from reasonrank_pyserini.costmodel import GPUS, WINDOW_PROMPT_TOKENS, Gpu
@@ -226,7 +226,7 @@ def main(arguments: argparse.Namespace) -> None:
         record[arguments.gpu] = table(arguments.gpu, maker, list(found), model, shape.rows)
     if arguments.json:
         about = {"device": name, "dtype": model.dtype, "parameters": model.parameters, **asdict(shape)}
-        arguments.json.write_text(json.dumps({**about, "rooflines": record}, indent=1) + "\n")
+        write_figures(arguments.json, {**about, "rooflines": record})
 
 
 if __name__ == "__main__":
@@ -239,4 +239,7 @@ if __name__ == "__main__":
     for option in ("prompt", "rows", "new"):
         parser.add_argument(f"--{option}", type=int)
     parser.add_argument("--json", type=Path)
-    main(parser.parse_args())
+    asked = parser.parse_args()
+    if asked.new is not None and asked.new < 3:
+        parser.error("--new is 3 or more: decoding is timed from step to step")
+    main(asked)

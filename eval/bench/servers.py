@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ratios import write_figures
+
 from reasonrank_pyserini.costmodel import WINDOW_PROMPT_TOKENS as PROMPT
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.engines.gate import Gated
@@ -141,7 +143,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.json:
         figures = {"ratio": asdict(ratio), "one": ones, "two": twos, "killed": asdict(killed)}
         figures |= {"least": least, "repeated": repeated, "arguments": vars(arguments) | {"json": None}}
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_figures(arguments.json, figures)
 
 
 def row(name: str, seconds: float, least: float) -> None:

@@ -10,7 +10,7 @@ export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 # Memory of large tensors is kept, not given back at every step: a third of the time otherwise.
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296}
 
-[ -e world/exercises.jsonl ] || reasonrank nano world -o world
+[ -e world/test.sources-web.jsonl ] || reasonrank nano world -o world
 reasonrank retrieve --dataset nano/test --method bm25 --k 100 -o bm25.trec
 
 coproc teacher { exec reasonrank nano teacher --noise 0.2 --port 0; }

@@ -33,9 +33,7 @@ def check(name: str, recipe: Recipe) -> None:
                     f"recipe {name}: {stage}.{UnknownNameError(item.name, value, _CHOICES[item.name])}"
                 )
             if isinstance(value, int | float) and not isinstance(value, bool):
-                least = 0 if item.name in _MAY_BE_ZERO else 1e-12
-                if not least <= value < float("inf"):
-                    raise InputError(f"recipe {name}: {stage}.{item.name} is {value}: it must be above 0")
+                _check_number(name, stage, item.name, value)
         for beta in ("adam_beta1", "adam_beta2"):
             if getattr(settings, beta) >= 1:
                 raise InputError(
@@ -46,11 +44,15 @@ def check(name: str, recipe: Recipe) -> None:
         _check_network(name, recipe.network)
 
 
+def _check_number(name: str, stage: str, key: str, value: float) -> None:
+    least = 0 if key in _MAY_BE_ZERO else 1e-12
+    if not least <= value < float("inf"):
+        raise InputError(f"recipe {name}: {stage}.{key} is {value}: it must be above 0")
+
+
 def _check_network(name: str, network: Network) -> None:
     for item in dataclasses.fields(network):
-        value = getattr(network, item.name)
-        if value < 0 or (value == 0 and item.name not in _MAY_BE_ZERO):
-            raise InputError(f"recipe {name}: network.{item.name} is {value}: it must be above 0")
+        _check_number(name, "network", item.name, getattr(network, item.name))
     if network.width % (2 * network.heads):
         raise InputError(
             f"recipe {name}: network.width is {network.width}: {network.heads} heads need a multiple of "
