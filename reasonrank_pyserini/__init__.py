@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .datasets import load_dataset
-    from .java import ensure_java
+    from .first_stages.java import ensure_java
     from .reranker import Reranker
     from .runfile import read_run, write_run
     from .searcher import ReasonRankSearcher
@@ -27,7 +27,7 @@ _HOMES = {
     "ReasonRankSearcher": "searcher",
     "Reranker": "reranker",
     "SlidingWindow": "strategies",
-    "ensure_java": "java",
+    "ensure_java": "first_stages.java",
     "load_dataset": "datasets",
     "read_run": "runfile",
     "write_run": "runfile",

@@ -12,15 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from . import scheduler
-from .background import Pulled, cancelled, drained, wait
-from .candidates import as_candidates
 from .datasets import Docstore
 from .engines import Engine, StatesContext, default_engine, innermost
+from .engines.journal import EngineNote, damage_line
 from .errors import ClosedError
-from .journal import damage_line
-from .judge import Judge
-from .scheduler import Observer, OnError, checked_deadline
+from .ranking import scheduler
+from .ranking.background import Pulled, cancelled, drained, wait
+from .ranking.candidates import as_candidates
+from .ranking.judge import Closable, Judge, JudgeFactory
+from .ranking.oracle_plan import OraclePlan
+from .ranking.plan import Plan
+from .ranking.scheduler import Observer, OnError, checked_deadline
 from .strategies import RankingStrategy, SlidingWindow
 from .types import Candidate, Query, Ranking
 
@@ -38,12 +40,13 @@ class Reranker:
     nothing runs in the caller's loop. `observe` is called in the background thread for every window.
     `deadline`: seconds a query may take from its first window on, waiting for the engine included; then its
     ranking is the order so far, marked `cut_short`, and its calls are cancelled. Threads that share a
-    Reranker share its engine evenly.
+    Reranker share its engine evenly. `judge` may be a function that makes the judge once the engine runs; a
+    judge with a `close` method is closed with the Reranker.
     """
 
     def __init__(
         self,
-        judge: Judge,
+        judge: Judge | JudgeFactory,
         *,
         engine: Engine | None = None,
         strategy: RankingStrategy | None = None,
@@ -53,7 +56,7 @@ class Reranker:
         deadline: float | None = None,
     ) -> None:
         self.deadline = checked_deadline(deadline)
-        self.judge, self.engine, self.depth = judge, engine, depth
+        self.engine, self.depth = engine, depth
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
         self._closed = False
@@ -69,6 +72,11 @@ class Reranker:
             except BaseException:
                 self._stop()
                 raise
+        try:
+            self.judge: Judge = judge if hasattr(judge, "judge") else judge(self.served_context())
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def from_pretrained(
@@ -98,8 +106,6 @@ class Reranker:
         nothing is paid for twice; with `replay` all come from there and no engine is started. With vLLM, scripts
         need `if __name__ == "__main__":`.
         """
-        from .assembly import Plan  # here: assembly knows profiles, prompts and tokenizers
-
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
         plan = Plan.make(
             model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
@@ -108,12 +114,37 @@ class Reranker:
         note = plan.recorded(journal) if replay else None
         for line in plan.preflight() if note is None else ():
             log.info("%s", line)
-        reranker = plan.reranker(
-            journal=journal, on_error=on_error, observe=observe, deadline=deadline, replay=note
+        reranker = cls.from_plan(
+            plan, journal=journal, on_error=on_error, observe=observe, deadline=deadline, replay=note
         )
         if (damage := damage_line(reranker.engine)) is not None:
             log.warning("%s", damage)
         return reranker
+
+    @classmethod
+    def from_plan(
+        cls,
+        plan: Plan | OraclePlan,
+        *,
+        tokenizer: Any | None = None,
+        journal: str | Path | None = None,
+        on_error: OnError = "raise",
+        observe: Observer | None = None,
+        repeats: int = 1,
+        deadline: float | None = None,
+        replay: EngineNote | None = None,
+    ) -> Reranker:
+        """A running Reranker for the plan: its engine is started here. Arguments as for `Plan.parts`."""
+        parts = plan.parts(tokenizer=tokenizer, journal=journal, repeats=repeats, replay=replay)
+        return cls(
+            parts.judge,
+            engine=parts.engine,
+            strategy=parts.strategy,
+            depth=parts.depth,
+            on_error=on_error,
+            observe=observe,
+            deadline=deadline,
+        )
 
     def rerank(
         self,
@@ -240,6 +271,8 @@ class Reranker:
             await results.close()
         if self.engine is not None:
             await self.engine.__aexit__(None, None, None)
+        if isinstance(judge := getattr(self, "judge", None), Closable):
+            await asyncio.to_thread(judge.close)
 
     def _stop(self) -> None:
         self._closed = True

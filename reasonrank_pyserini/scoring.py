@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InputError, UnknownNameError
-from .runfile.decreasing import float32
+from .files.decreasing import float32
 from .types import ScoredDocument
 
 if TYPE_CHECKING:

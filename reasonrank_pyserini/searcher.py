@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .candidates import as_candidates, document_of_raw
 from .datasets import Docstore
 from .errors import InputError
-from .java import restore_signals
+from .files.document_records import document_of_raw
+from .first_stages.java import restore_signals
+from .ranking.candidates import as_candidates
 from .reranker import Reranker
 from .types import Document, Query, Ranking
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .engines import Engine
 from .errors import InputError
-from .first_stage import FirstStage
+from .first_stages.base import FirstStage
 from .strategies import RankingStrategy
 from .types import Prompt, Query, Sampling, Verdict
 

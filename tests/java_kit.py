@@ -19,7 +19,7 @@ def search():
 
 OWN_JVM = """
 import jnius_config, sys
-from reasonrank_pyserini.javahome import anserini_jar
+from reasonrank_pyserini.first_stages.java.home import anserini_jar
 jnius_config.add_classpath(str(anserini_jar()))
 import jnius
 import pyserini.search

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reasonrank_pyserini import models
+from reasonrank_pyserini.models.identity import identity as models
 
 
 def run_python(script: str, **environment: str) -> Any:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from reasonrank_pyserini import Document, Query, Reranker
-from reasonrank_pyserini.judge import OracleJudge
-from reasonrank_pyserini.manifest import Tally
+from reasonrank_pyserini.jobs.manifest import Tally
+from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.ranking.judge import OracleJudge
 from reasonrank_pyserini.strategies import SlidingWindow
 from reasonrank_pyserini.types import Candidate, Completion, Verdict
 

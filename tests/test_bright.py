@@ -17,7 +17,7 @@ from reasonrank_pyserini.errors import InputError, UnknownNameError
 WHOLE = """
 import json, sys
 from reasonrank_pyserini import load_dataset
-from reasonrank_pyserini.caches import documents_sha256
+from reasonrank_pyserini.files.caches import documents_sha256
 from reasonrank_pyserini.errors import ReasonRankError
 
 ASKED = ["c", "nowhere", "a b.txt", "c" * 99, "\\ud800", ""]
@@ -132,7 +132,7 @@ REAL = """
 import json, sys
 from pathlib import Path
 from reasonrank_pyserini import load_dataset
-from reasonrank_pyserini.inputs import read_excluded, read_topics
+from reasonrank_pyserini.files import read_excluded, read_topics
 from reasonrank_pyserini.runfile import read_qrels
 
 shared, checked = Path(sys.argv[1]), {}

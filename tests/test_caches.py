@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reasonrank_pyserini.caches import cached_folder, fingerprint
+from reasonrank_pyserini.files.caches import cached_folder, fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_a_failing_build_leaves_nothing_and_the_next_one_works(cache: Path) -> N
 
 def test_a_killed_build_leaves_no_finished_folder_and_is_cleared(cache: Path) -> None:
     code = (
-        "import os; from reasonrank_pyserini.caches import cached_folder; "
+        "import os; from reasonrank_pyserini.files.caches import cached_folder; "
         "cached_folder('kind', {}, lambda folder: os._exit(9))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9

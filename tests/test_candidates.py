@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from reasonrank_pyserini.candidates import as_candidates, document_of_raw
 from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.files.document_records import document_of_raw
+from reasonrank_pyserini.ranking.candidates import as_candidates
 from reasonrank_pyserini.types import Candidate, Document
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError, UnknownNameError
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.training.checkpoints import StageFolder
 
 KINDS = pytest.mark.parametrize("kind", [RunFolder, StageFolder])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasonrank_pyserini.comparison import Changes, changes, compare
 from reasonrank_pyserini.errors import InputError, UnknownNameError
+from reasonrank_pyserini.evaluation.comparison import Changes, changes, compare
 from reasonrank_pyserini.scoring import Scores
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reasonrank_pyserini.conditions import (
+from reasonrank_pyserini.errors import FileFormatError, UnknownNameError
+from reasonrank_pyserini.reproduce.conditions import (
     BENCHMARKS,
     UPSTREAM_COMMIT,
     Condition,
@@ -14,8 +15,7 @@ from reasonrank_pyserini.conditions import (
     first_stage,
     upstream_url,
 )
-from reasonrank_pyserini.conditions._loading import parse_table
-from reasonrank_pyserini.errors import FileFormatError, UnknownNameError
+from reasonrank_pyserini.reproduce.conditions.condition_loading import parse_table
 
 EVERY = [one for benchmark in BENCHMARKS for one in conditions(benchmark)]
 RERANKERS = [one for one in EVERY if one.kind == "reranker"]

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasonrank_pyserini.constrained import ALPHABET, CLOSE, Grammar, Guide, State, Vocabulary, token_texts
-from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
+from reasonrank_pyserini.prompts.grammar import (
+    ALPHABET,
+    CLOSE,
+    Grammar,
+    Guide,
+    State,
+    Vocabulary,
+    token_texts,
+)
 from reasonrank_pyserini.types import AnswerForm, ParseStatus, Permutation
 
 SINGLE = sorted(ALPHABET)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from vllm_kit import NEEDS_VLLM
 
-from reasonrank_pyserini.engines import _vllm_constrained as adapter
-from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.engines.vllm.vllm_engine import vllm_grammar as adapter
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.types import Permutation
 
 pytestmark = NEEDS_VLLM

@@ -11,8 +11,8 @@ from http_server import Server
 from reasonrank_pyserini import SlidingWindow
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.journal import Journal, Recorded
 from reasonrank_pyserini.strategies import RankingStrategy
 from reasonrank_pyserini.testing import check_engine, check_strategy
 from reasonrank_pyserini.types import Completion, Flow, Prompt, Sampling

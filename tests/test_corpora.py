@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.inputs import Corpus
+from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.types import Document
 
 

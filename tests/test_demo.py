@@ -17,14 +17,14 @@ from reasonrank_pyserini.cli import group, main
 from reasonrank_pyserini.cli.demo import parameters
 from reasonrank_pyserini.cli.demo_next import next_steps, steps_for
 from reasonrank_pyserini.cli.demo_text import Outcome, telling
+from reasonrank_pyserini.datasets.nano.world import Topic, World
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.hub import SHIPPED
-from reasonrank_pyserini.machine import Gpu
-from reasonrank_pyserini.nano import Topic, World
-from reasonrank_pyserini.preflight import ModelFacts
-from reasonrank_pyserini.report.scores import Scored
+from reasonrank_pyserini.evaluation.report.report_scores import Scored
+from reasonrank_pyserini.files.hub import SHIPPED
+from reasonrank_pyserini.jobs.trace import TracedWindow
+from reasonrank_pyserini.models.machine import Gpu
+from reasonrank_pyserini.models.preflight import ModelFacts
 from reasonrank_pyserini.scoring import Scores
-from reasonrank_pyserini.trace import TracedWindow
 
 TOPICS = 6
 NO_NETWORK = """

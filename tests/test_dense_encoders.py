@@ -207,7 +207,7 @@ def test_cacm_with_minilm(shared: Path, minilm: str) -> None:
     """A part of the collection: encoding all of it takes minutes."""
     from itertools import islice
 
-    from reasonrank_pyserini.inputs import Corpus
+    from reasonrank_pyserini.files.corpora import Corpus
 
     corpus = list(islice(Corpus(shared / "collections" / "cacm" / "corpus.jsonl"), 0, None, 20))
     stage = open_dense(corpus=corpus, encoder=minilm, max_length=64)

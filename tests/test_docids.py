@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reasonrank_pyserini.docids import from_castorini, to_castorini
+from reasonrank_pyserini.datasets.docids import from_castorini, to_castorini
 from reasonrank_pyserini.errors import InputError
 
 CORPUS = ["a b/c d.txt", "a_b", "plain", "x y", "x_y"]

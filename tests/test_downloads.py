@@ -8,7 +8,7 @@ from hub_server import COMMIT, HubServer, run_python
 
 SCRIPT = """
 import json, sys, time
-from reasonrank_pyserini.downloads import HubFile, WebFile
+from reasonrank_pyserini.files.downloads import HubFile, WebFile
 from reasonrank_pyserini.errors import InputError
 
 time.sleep = lambda seconds: None  # the hub client waits between its attempts

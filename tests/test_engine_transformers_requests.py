@@ -16,8 +16,8 @@ import small_models
 from transformers_kit import engine, forward, prompt, use
 
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
+from reasonrank_pyserini.engines.priority import PLACE, during
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, InputError, PromptTooLongError
-from reasonrank_pyserini.priority import PLACE, during
 from reasonrank_pyserini.types import Completion, Prompt, Sampling
 
 __all__ = ["forward"]  # a fixture

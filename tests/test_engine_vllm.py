@@ -19,16 +19,12 @@ import pytest
 from vllm_kit import NEEDS_VLLM, Loop, descendants, gone, loop, model, named, prompt, together
 
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
-from reasonrank_pyserini.errors import (
-    EngineDiedError,
-    EngineError,
-    PromptTooLongError,
-)
-from reasonrank_pyserini.judge import LLMJudge
-from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.engines.priority import PLACE, during
+from reasonrank_pyserini.errors import EngineDiedError, EngineError, PromptTooLongError
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.priority import PLACE, during
 from reasonrank_pyserini.prompts import PromptBuilder
+from reasonrank_pyserini.ranking.judge import LLMJudge
 from reasonrank_pyserini.types import (
     Completion,
     Document,

@@ -41,7 +41,7 @@ SCRIPT = """
 import asyncio, faulthandler, json, os, signal, sys, threading
 faulthandler.register(signal.SIGUSR1)
 from reasonrank_pyserini.engines import EngineConfig, load_engine
-from reasonrank_pyserini.java import ensure_java
+from reasonrank_pyserini.first_stages.java import ensure_java
 from reasonrank_pyserini.types import Prompt, Sampling
 
 how, model, adapter, note = sys.argv[1:]
@@ -82,7 +82,7 @@ except KeyboardInterrupt:
 JAVA_FIRST = """
 import sys
 from reasonrank_pyserini.engines import EngineConfig, load_engine
-from reasonrank_pyserini.java import ensure_java
+from reasonrank_pyserini.first_stages.java import ensure_java
 ensure_java()
 from jnius import JavaException, autoclass
 assert load_engine("vllm", EngineConfig(sys.argv[1], max_model_len=1024)).limits.requests

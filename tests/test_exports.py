@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.exports import score_json, write_score_json
+from reasonrank_pyserini.files.score_json import score_json, write_score_json
 from reasonrank_pyserini.runfile import read_qrels, read_run
 from reasonrank_pyserini.scoring import score
 from reasonrank_pyserini.types import ScoredDocument

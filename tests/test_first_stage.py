@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.first_stage import RunFirstStage, lookup, without
-from reasonrank_pyserini.fusion import (
+from reasonrank_pyserini.first_stages.base import RunFirstStage, lookup, without
+from reasonrank_pyserini.first_stages.fusion import (
     ReciprocalRankFusion,
     WeightedFusion,
     fuse_runs,
@@ -248,7 +248,7 @@ def test_the_contract_check_finds_a_broken_promise(promise: str) -> None:
 
 
 def test_a_published_run_keeps_every_candidate(shared: Path) -> None:
-    from reasonrank_pyserini.inputs import read_excluded
+    from reasonrank_pyserini.files.excluded import read_excluded
     from reasonrank_pyserini.runfile import read_run
 
     run = read_run(next((shared / "bright" / "runs").glob("leetcode*")))

@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import EngineError, InputError
-from reasonrank_pyserini.forcing import CLOSING_TOKENS, answer_budget, continuation
-from reasonrank_pyserini.journal import Journal, Recorded
-from reasonrank_pyserini.judge import LLMJudge
+from reasonrank_pyserini.models.profiles import shipped_profile
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.profiles import shipped_profile
 from reasonrank_pyserini.prompts import PromptBuilder
-from reasonrank_pyserini.settings import Settings
+from reasonrank_pyserini.prompts.forcing import CLOSING_TOKENS, answer_budget, continuation
+from reasonrank_pyserini.ranking.judge import LLMJudge
+from reasonrank_pyserini.ranking.settings import Settings
 from reasonrank_pyserini.types import Completion, Document, ParseStatus, Prompt, Query, Sampling, Verdict
 
 N = 4

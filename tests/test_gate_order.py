@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.priority import PLACE, TURN, Turn, during
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.priority import PLACE, TURN, Turn, during
 from reasonrank_pyserini.types import Completion, Limits, Prompt, Sampling, Verdict
 
 ANSWER = 10

@@ -10,13 +10,13 @@ from typing import Any
 
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.judge import LLMJudge
-from reasonrank_pyserini.orders import Orders, Renamed
+from reasonrank_pyserini.jobs.orders import Orders, Renamed
+from reasonrank_pyserini.jobs.rerank_input import Work
+from reasonrank_pyserini.jobs.run_folder import RunFolder
+from reasonrank_pyserini.jobs.task_runs import Task, run_tasks
 from reasonrank_pyserini.prompts import PromptBuilder
-from reasonrank_pyserini.runfolder import RunFolder
-from reasonrank_pyserini.tasks import Task, run_tasks
+from reasonrank_pyserini.ranking.judge import LLMJudge
 from reasonrank_pyserini.types import Candidate, Prompt, Sampling
-from reasonrank_pyserini.work import Work
 
 DOCUMENTS = [Document("a", "one"), Document("b", "two")]
 

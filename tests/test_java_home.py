@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.java import heap_bytes
-from reasonrank_pyserini.javahome import anserini_jar, find_java, major
+from reasonrank_pyserini.first_stages.java import heap_bytes
+from reasonrank_pyserini.first_stages.java.home import anserini_jar, find_java, major
 
 
 def fake_java(home: Path, release: str | None) -> Path:

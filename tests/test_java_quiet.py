@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from reasonrank_pyserini.javaquiet import quiet_fds
+from reasonrank_pyserini.first_stages.java.output import quiet_fds
 
 
 def test_quiet_fds_keeps_every_writer_off_the_screen_and_its_words(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasonrank_pyserini.engines.journal import Journal, Recorded, Replay, completion_key
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import JournalError, ReplayMissError
-from reasonrank_pyserini.journal import Journal, Recorded, Replay, completion_key
 from reasonrank_pyserini.types import Completion, Prompt, Sampling
 
 PROMPT = Prompt(token_ids=(1, 2, 3))
@@ -21,7 +21,7 @@ KEY = "ab" * 32
 
 def test_a_second_process_reads_what_the_first_wrote(tmp_path: Path) -> None:
     script = (
-        "import sys; from reasonrank_pyserini.journal import Journal; "
+        "import sys; from reasonrank_pyserini.engines.journal import Journal; "
         "from reasonrank_pyserini.types import Completion; "
         f"Journal(sys.argv[1]).put('{KEY}', Completion('[2] > [1]\\n\\u2028', 5, 7)); import os; os._exit(9)"
     )

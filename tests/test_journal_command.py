@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.journal import Journal
-from reasonrank_pyserini.journal.records import encode
-from reasonrank_pyserini.journal.upkeep import held_alone, inspect, prune
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.engines.journal import Journal
+from reasonrank_pyserini.engines.journal.encoding import encode
+from reasonrank_pyserini.engines.journal.upkeep import held_alone, inspect, prune
+from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.types import Completion
 
 KEYS = [f"{number:02x}" * 32 for number in range(4)]

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasonrank_pyserini.engines.journal import Journal, store
+from reasonrank_pyserini.engines.journal.encoding import encode
+from reasonrank_pyserini.engines.journal.upkeep import inspect
 from reasonrank_pyserini.errors import InputError, JournalError
-from reasonrank_pyserini.journal import Journal, store
-from reasonrank_pyserini.journal.records import encode
-from reasonrank_pyserini.journal.upkeep import inspect
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.types import Completion
 
 KEYS = [f"{number:02x}" * 32 for number in range(1, 5)]
@@ -110,7 +110,7 @@ def test_fields_of_a_later_version_are_left_out(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from reasonrank_pyserini.errors import JournalError
-from reasonrank_pyserini.journal import Journal
+from reasonrank_pyserini.engines.journal import Journal
 from reasonrank_pyserini.types import Completion
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 journal = Journal(sys.argv[1])
@@ -175,7 +175,7 @@ def test_a_read_only_folder_is_read_and_says_that_it_cannot_be_written(read_only
 
 WRITERS = """
 import os, sys
-from reasonrank_pyserini.journal import Journal
+from reasonrank_pyserini.engines.journal import Journal
 from reasonrank_pyserini.types import Completion
 journal = Journal(sys.argv[1])
 journal.put("00" * 32, Completion("before the fork"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reasonrank_pyserini.conditions import BENCHMARKS, find_condition
 from reasonrank_pyserini.errors import InputError, UnknownNameError
-from reasonrank_pyserini.leaderboard import Leaderboard, TaskResult, leaderboard
+from reasonrank_pyserini.reproduce.conditions import BENCHMARKS, find_condition
+from reasonrank_pyserini.reproduce.leaderboard import Leaderboard, TaskResult, leaderboard
 from reasonrank_pyserini.runfile import read_qrels, read_run
 from reasonrank_pyserini.scoring import score
 

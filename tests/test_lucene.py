@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lucene_kit import ask, cache, corpus, ids, stage, stage_q
 
 from reasonrank_pyserini.errors import InputError, ReasonRankError, UnknownNameError
-from reasonrank_pyserini.first_stages.anserini import java_text
+from reasonrank_pyserini.first_stages.java.anserini import java_text
 from reasonrank_pyserini.first_stages.lucene import LuceneFirstStage, open_lucene
 from reasonrank_pyserini.types import Query
 

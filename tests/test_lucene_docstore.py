@@ -9,8 +9,8 @@ import pytest
 from lucene_kit import cache, corpus, stage
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.first_stages.index import build_index
 from reasonrank_pyserini.first_stages.lucene import LuceneDocstore, LuceneFirstStage
+from reasonrank_pyserini.first_stages.lucene_index import build_index
 from reasonrank_pyserini.types import Document
 
 __all__ = ["cache", "corpus", "stage"]  # fixtures
@@ -43,8 +43,8 @@ def test_bulk_reading_is_complete() -> None:
 
 @pytest.mark.parametrize("option", [None, "-storeContents"])
 def test_an_index_without_sources(tmp_path: Path, stage: LuceneFirstStage, option: str | None) -> None:
-    from reasonrank_pyserini.java import ensure_java
-    from reasonrank_pyserini.javahome import anserini_jar
+    from reasonrank_pyserini.first_stages.java import ensure_java
+    from reasonrank_pyserini.first_stages.java.home import anserini_jar
 
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "docs.jsonl").write_text('{"id": "a", "contents": "apple pie"}\n')

@@ -15,8 +15,8 @@ from javarun import environment, run
 from lucene_kit import ask, cache, corpus
 
 from reasonrank_pyserini.errors import FileFormatError, InputError, ReasonRankError, UnknownNameError
-from reasonrank_pyserini.first_stages.index import build_index, contents
 from reasonrank_pyserini.first_stages.lucene import LuceneFirstStage
+from reasonrank_pyserini.first_stages.lucene_index import build_index, contents
 from reasonrank_pyserini.first_stages.prebuilt import prebuilt_names
 from reasonrank_pyserini.types import Document
 
@@ -112,7 +112,7 @@ def test_anserinis_failure_is_one_line_and_leaves_nothing(
 
 BUILD = """
 import sys
-from reasonrank_pyserini.first_stages.index import build_index
+from reasonrank_pyserini.first_stages.lucene_index import build_index
 from reasonrank_pyserini.types import Document
 print("started", flush=True)
 print(build_index([Document(str(n), f"text {n} " * 20) for n in range(int(sys.argv[1]))]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reasonrank_pyserini.machine import Gpu, disk_free, memory_available, memory_total, parse_cards
+from reasonrank_pyserini.models.machine import Gpu, disk_free, memory_available, memory_total, parse_cards
 
 
 def test_cards_are_those_that_cuda_shows() -> None:

@@ -47,7 +47,7 @@ def hub() -> Iterator[str]:
 LOAD = """if True:
     import json, sys
     from reasonrank_pyserini.errors import InputError
-    from reasonrank_pyserini.models import load_tokenizer, model_context, model_identity
+    from reasonrank_pyserini.models.identity import load_tokenizer, model_context, model_identity
     found = {}
     for model, revision in MODELS:
         try:

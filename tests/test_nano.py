@@ -17,10 +17,10 @@ from vllm_server import VLLMServer, coming_server
 
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.hub import SHIPPED
-from reasonrank_pyserini.models import model_identity
-from reasonrank_pyserini.nano import Topic, World
-from reasonrank_pyserini.trace import read_manifest, read_trace
+from reasonrank_pyserini.datasets.nano.world import Topic, World
+from reasonrank_pyserini.files.hub import SHIPPED
+from reasonrank_pyserini.jobs.trace import read_manifest, read_trace
+from reasonrank_pyserini.models.identity import model_identity
 
 MODEL = SHIPPED["nano"]
 WORLD = World.load()

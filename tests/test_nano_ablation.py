@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from reasonrank_pyserini.datasets.nano.world import World
 from reasonrank_pyserini.errors import InputError, ReasonRankError, UnknownNameError
-from reasonrank_pyserini.nano import World
 
 FOLDER = Path(__file__).parents[1] / "eval" / "nano"
 sys.path.insert(0, str(FOLDER))

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.datasets.nano.world import World
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.nano import World
-from reasonrank_pyserini.nano.server import MODEL, serving
-from reasonrank_pyserini.nano.teacher import Taught, Teacher
 from reasonrank_pyserini.permutation import parse
 from reasonrank_pyserini.testing import check_engine
+from reasonrank_pyserini.training.nano.rule_teacher import Taught, Teacher
+from reasonrank_pyserini.training.nano.teacher_server import MODEL, serving
 from reasonrank_pyserini.training.synthesis import Source, TeacherPrompts
 from reasonrank_pyserini.training.synthesis.teacher import read_picks
 from reasonrank_pyserini.types import Completion, Document, ParseStatus, Prompt, Sampling

@@ -12,12 +12,12 @@ import pytest
 
 from reasonrank_pyserini import load_dataset, read_run
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.datasets.nano.concepts import Concept
+from reasonrank_pyserini.datasets.nano.world import COPIES, DECOYS, TOPICS, World, words_of
 from reasonrank_pyserini.errors import UnknownNameError
-from reasonrank_pyserini.nano import TOPICS, Concept, World
-from reasonrank_pyserini.nano.exercises import ASKED, COPYING, READING, exercises
-from reasonrank_pyserini.nano.world import COPIES, DECOYS, words_of
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.runfile import read_qrels
+from reasonrank_pyserini.training.nano.exercises import ASKED, COPYING, READING, exercises
 from reasonrank_pyserini.training.synthesis import DOMAINS, read_sources
 from reasonrank_pyserini.types import Document
 

@@ -47,10 +47,11 @@ def test_the_wheel_carries_code_profiles_and_type_marker_and_nothing_else(wheel:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"reasonrank_pyserini"}
     for needed in (
-        "py.typed", "profiles/reasonrank-7b.toml", "profiles/generic.toml", "conditions/bright.toml",
-        "conditions/r2med.toml", "conditions/beir.toml", "datasets/bright.toml", "datasets/r2med.toml",
-        "report/page.html", "report/page.css", "report/page.js", "nano/world.toml",
-        *(f"nano/model/{name}" for name in NANO),
+        "py.typed", "models/profiles/reasonrank-7b.toml", "models/profiles/generic.toml",
+        "reproduce/conditions/bright.toml", "reproduce/conditions/r2med.toml", "reproduce/conditions/beir.toml",
+        "datasets/bright.toml", "datasets/r2med.toml", "evaluation/report/page.html", "evaluation/report/page.css",
+        "evaluation/report/page.js", "datasets/nano/world.toml",
+        *(f"models/nano/{name}" for name in NANO),
     ):  # fmt: skip
         assert f"reasonrank_pyserini/{needed}" in names
     assert wheel.stat().st_size < 4_000_000, "code and data are below 1 MB, the toy model is about 3 MB"

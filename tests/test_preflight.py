@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.machine import Gpu, MachineFacts
-from reasonrank_pyserini.preflight import Findings, ModelFacts, Plan, judge_machine, model_facts, preflight
-from reasonrank_pyserini.profiles import shipped_profile
+from reasonrank_pyserini.models.machine import Gpu, MachineFacts
+from reasonrank_pyserini.models.preflight import (
+    Findings,
+    ModelFacts,
+    Plan,
+    judge_machine,
+    model_facts,
+    preflight,
+)
+from reasonrank_pyserini.models.profiles import shipped_profile
 
 GB = 10**9
 SEVEN = ModelFacts("m", here=True, weights_bytes=15 * GB, kv_bytes_per_token=57_344, context=32768)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError, UnknownNameError
-from reasonrank_pyserini.profiles import (
+from reasonrank_pyserini.models.profiles import (
     Profile,
     find_profile,
     load_profile,
@@ -47,7 +47,7 @@ def test_a_shipped_profile_holds_the_published_values(name: str) -> None:
 
 def test_the_shipped_profiles_are_these_and_lie_in_the_package() -> None:
     assert profile_names() == sorted([*PUBLISHED, "nano"])
-    files = {file.name for file in resources.files("reasonrank_pyserini.profiles").iterdir()}
+    files = {file.name for file in resources.files("reasonrank_pyserini.models.profiles").iterdir()}
     assert {f"{name}.toml" for name in PUBLISHED} <= files
 
 

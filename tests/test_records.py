@@ -11,16 +11,10 @@ import pytest
 
 from reasonrank_pyserini import Document
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.prompts import render as render_prompt
-from reasonrank_pyserini.training.records import Record, read_records, write_records
-from reasonrank_pyserini.training.rendering import (
-    answer_text,
-    read_examples,
-    render,
-    rl_row,
-    sft_row,
-)
+from reasonrank_pyserini.training.list_records import Record, read_records, write_records
+from reasonrank_pyserini.training.rendering import answer_text, read_examples, render, rl_row, sft_row
 
 RECORD = Record("math-qa", "m1", ("a b", "c", "d"), ("d", "a b", "c"), "I compare [3] with [1].", ("d",))
 PUBLISHED = {

@@ -15,7 +15,7 @@ from reasonrank_pyserini import Document, Reranker
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.engines import EngineConfig
 from reasonrank_pyserini.errors import EngineError, InputError, ReplayMissError
-from reasonrank_pyserini.models import model_identity
+from reasonrank_pyserini.models.identity import model_identity
 from reasonrank_pyserini.types import Completion, Limits, Prompt, Sampling
 
 QUERIES, WINDOWS = 3, 9  # 40 candidates a query in windows of 20, step 10

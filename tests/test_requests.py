@@ -11,15 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.inputs import (
-    Corpus,
-    Request,
-    make_requests,
-    read_requests,
-    read_topics,
-    write_requests,
-    write_results,
-)
+from reasonrank_pyserini.files.corpora import Corpus
+from reasonrank_pyserini.files.rankllm_results import make_requests, write_requests, write_results
+from reasonrank_pyserini.files.requests import Request, read_requests
+from reasonrank_pyserini.files.topics import read_topics
 from reasonrank_pyserini.runfile import read_run
 from reasonrank_pyserini.types import Candidate, Document, Query, Ranking, ScoredDocument
 

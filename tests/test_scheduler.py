@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from reasonrank_pyserini import Reranker, scheduler
+from reasonrank_pyserini import Reranker
 from reasonrank_pyserini.errors import ClosedError, EngineDiedError, EngineError, VerdictError
-from reasonrank_pyserini.judge import OracleJudge, window_seed
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.jobs.rerank_input import Work
+from reasonrank_pyserini.jobs.run_folder import RunFolder
+from reasonrank_pyserini.jobs.task_runs import Task, run_tasks
+from reasonrank_pyserini.ranking import scheduler
+from reasonrank_pyserini.ranking.judge import OracleJudge, window_seed
 from reasonrank_pyserini.strategies import SlidingWindow
-from reasonrank_pyserini.tasks import Task, run_tasks
 from reasonrank_pyserini.types import Candidate, Document, ParseStatus, Query, Ranking, Step, Verdict
-from reasonrank_pyserini.work import Work
 
 
 def candidates(n: int) -> list[Candidate]:

@@ -11,10 +11,10 @@ import pytest
 
 from reasonrank_pyserini import ReasonRankSearcher, Reranker
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.first_stages.index import build_index
-from reasonrank_pyserini.inputs import Corpus
-from reasonrank_pyserini.java import import_pyserini
-from reasonrank_pyserini.judge import OracleJudge
+from reasonrank_pyserini.files.corpora import Corpus
+from reasonrank_pyserini.first_stages.java import import_pyserini
+from reasonrank_pyserini.first_stages.lucene_index import build_index
+from reasonrank_pyserini.ranking.judge import OracleJudge
 
 PASSAGES = {f"p {i}": f"lamp number {i} " + "lamp " * (30 - i) for i in range(30)}
 

@@ -8,8 +8,8 @@ from report_kit import WritingJudge, rerank
 
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.judge import OracleJudge
-from reasonrank_pyserini.trace import TracedWindow, by_query, orders, read_manifest, read_trace
+from reasonrank_pyserini.jobs.trace import TracedWindow, by_query, orders, read_manifest, read_trace
+from reasonrank_pyserini.ranking.judge import OracleJudge
 
 RUN = {"q1": ["a", "b", "c", "d"], "q2": ["e", "f"]}
 

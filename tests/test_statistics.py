@@ -5,7 +5,7 @@ from statistics import NormalDist, fmean, stdev
 import pytest
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.statistics import bootstrap_mean, equivalence, holm, stratified_mean
+from reasonrank_pyserini.evaluation.statistics import bootstrap_mean, equivalence, holm, stratified_mean
 
 VALUES = [((7 * at) % 101) / 100 for at in range(101)]  # every hundredth from 0 to 1, shuffled
 REACH = NormalDist().inv_cdf(0.975)

@@ -15,8 +15,8 @@ import pytest
 
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, FileFormatError, InputError
-from reasonrank_pyserini.first_stage import RunFirstStage
-from reasonrank_pyserini.training.records import Record
+from reasonrank_pyserini.first_stages.base import RunFirstStage
+from reasonrank_pyserini.training.list_records import Record
 from reasonrank_pyserini.training.synthesis import (
     Histogram,
     Outcome,
@@ -28,12 +28,12 @@ from reasonrank_pyserini.training.synthesis import (
     read_sources,
     synthesize,
 )
+from reasonrank_pyserini.training.synthesis.list_making import Making, make_list
 from reasonrank_pyserini.training.synthesis.outcomes import Reason, consistency
-from reasonrank_pyserini.training.synthesis.output import HeldDocuments
 from reasonrank_pyserini.training.synthesis.pages import html_text, page_passages, split_passages
 from reasonrank_pyserini.training.synthesis.sources import Page
+from reasonrank_pyserini.training.synthesis.synthesis_folder import HeldDocuments
 from reasonrank_pyserini.training.synthesis.teacher import read_picks
-from reasonrank_pyserini.training.synthesis.work import Making, make_list
 from reasonrank_pyserini.types import Document, Prompt, Sampling, ScoredDocument
 
 RECIPE = Path(__file__).parents[1] / "eval" / "synthesis" / "stackexchange.py"

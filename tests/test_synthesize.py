@@ -17,10 +17,10 @@ from http_server import answer, hang, status
 from teacher_server import Teaching, teaching, user_message, world
 
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.training.records import read_records
+from reasonrank_pyserini.training.list_records import read_records
 from reasonrank_pyserini.training.rendering import read_examples
 from reasonrank_pyserini.training.rewards import multi_view_reward
-from reasonrank_pyserini.training.synthesis.output import FILES
+from reasonrank_pyserini.training.synthesis.synthesis_folder import FILES
 
 REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
 CONCURRENCY = 4

@@ -10,13 +10,13 @@ import tiny
 from models_kit import run_python
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.models import chat_template_hash, load_tokenizer, tokenizer_hash
+from reasonrank_pyserini.models.identity import chat_template_hash, load_tokenizer, tokenizer_hash
 
 
 def test_a_tokenizer_loads_encodes_and_templates_without_torch(tiny_tokenizer: Path) -> None:
     script = f"""if True:
         import json, sys
-        from reasonrank_pyserini.models import load_tokenizer
+        from reasonrank_pyserini.models.identity import load_tokenizer
         tokenizer = load_tokenizer({str(tiny_tokenizer)!r})
         text = tokenizer.apply_chat_template(
             [{{"role": "user", "content": "hi"}}], tokenize=False, add_generation_prompt=True)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.inputs import read_excluded, read_topics, topic_fields
+from reasonrank_pyserini.files.excluded import read_excluded
+from reasonrank_pyserini.files.topics import read_topics, topic_fields
 from reasonrank_pyserini.types import Query
 
 

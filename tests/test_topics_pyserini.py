@@ -10,12 +10,12 @@ from javarun import run
 from lucene_kit import cache
 
 from reasonrank_pyserini.errors import UnknownNameError
-from reasonrank_pyserini.first_stages.topics import pyserini_topics, topic_keys
+from reasonrank_pyserini.first_stages.pyserini_topics import pyserini_topics, topic_keys
 
 __all__ = ["cache"]  # fixture
 
 TOPICS = """
-from reasonrank_pyserini.first_stages.topics import pyserini_topics
+from reasonrank_pyserini.first_stages.pyserini_topics import pyserini_topics
 from reasonrank_pyserini.errors import InputError
 try:
     print([(query.id, query.text) for query in pyserini_topics("dl20")])

@@ -9,7 +9,7 @@ import tiny
 import training_kit as kit
 
 from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.models import load_tokenizer
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.training.data import Encoder, for_grpo, for_sft, histogram, read_examples
 from reasonrank_pyserini.training.grpo import PARTS, reward_functions

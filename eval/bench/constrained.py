@@ -30,13 +30,13 @@ from unittest import mock
 from ratios import ratio, write_figures
 
 from reasonrank_pyserini import Document, Query, Reranker
-from reasonrank_pyserini.constrained import Grammar, Guide, Vocabulary
+from reasonrank_pyserini.datasets.nano.world import World
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
-from reasonrank_pyserini.engines import _vllm_constrained as processor
-from reasonrank_pyserini.hub import SHIPPED
-from reasonrank_pyserini.models import load_tokenizer
-from reasonrank_pyserini.nano import World
+from reasonrank_pyserini.engines.vllm.vllm_engine import vllm_grammar as processor
+from reasonrank_pyserini.files.hub import SHIPPED
+from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
+from reasonrank_pyserini.prompts.grammar import Grammar, Guide, Vocabulary
 from reasonrank_pyserini.types import ParseStatus, Permutation, Prompt, Sampling, Verdict
 
 REQUESTS, WORDS, PASSAGES = 32, 8, 20

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from reasonrank_pyserini.datasets import Docstore
 from reasonrank_pyserini.datasets.docstore import StoredDocuments
-from reasonrank_pyserini.inputs import Corpus
+from reasonrank_pyserini.files.corpora import Corpus
 
 WORDS = 5_000
 WANTED = 1_000

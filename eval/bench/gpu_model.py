@@ -36,11 +36,12 @@ from ratios import write_figures
 from simulated_gpu import SimulatedGpus, Speed
 from virtual_time import VirtualLoop
 
-from reasonrank_pyserini import Document, Query, Reranker, scheduler
-from reasonrank_pyserini.costmodel import GPUS, MOST_AT_ONCE, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
+from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.gate import Gated
-from reasonrank_pyserini.priority import PATIENCE
-from reasonrank_pyserini.profiles import shipped_profile
+from reasonrank_pyserini.engines.priority import PATIENCE
+from reasonrank_pyserini.models.cost import GPUS, MOST_AT_ONCE, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
+from reasonrank_pyserini.models.profiles import shipped_profile
+from reasonrank_pyserini.ranking import scheduler
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 SETS = {

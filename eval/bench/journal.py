@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ratios import Interval, ratio, write_figures
 
-from reasonrank_pyserini.journal import Journal
+from reasonrank_pyserini.engines.journal import Journal
 from reasonrank_pyserini.types import Completion
 
 SAID = Completion("The query describes lamps. [1] fits, others differ. \N{EM DASH} " * 58, 5687, 750)

@@ -35,7 +35,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from http_server import Server  # noqa: E402 (the tests' own server)
 from ratios import write_figures  # noqa: E402
 
-from reasonrank_pyserini.journal.upkeep import inspect  # noqa: E402
+from reasonrank_pyserini.engines.journal.upkeep import inspect  # noqa: E402
 
 CODE = "from reasonrank_pyserini.cli import main; main()"
 CONCURRENCY = 8

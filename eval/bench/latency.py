@@ -17,8 +17,8 @@ from ratios import write_figures
 from simulated_gpu import Speed
 
 from reasonrank_pyserini import Query, SlidingWindow
-from reasonrank_pyserini.costmodel import GPUS, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS, Gpu
-from reasonrank_pyserini.profiles import shipped_profile
+from reasonrank_pyserini.models.cost import GPUS, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS, Gpu
+from reasonrank_pyserini.models.profiles import shipped_profile
 
 CANDIDATES, TOGETHER = (20, 40, 100), (1, 8)
 

@@ -25,12 +25,12 @@ from ratios import write_figures
 
 from reasonrank_pyserini import Reranker
 from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.inputs import read_requests
-from reasonrank_pyserini.journal import Journal, Recorded
-from reasonrank_pyserini.judge import LLMJudge
+from reasonrank_pyserini.files.requests import read_requests
+from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.prompts import PromptBuilder, get_style
-from reasonrank_pyserini.runfolder import RunFolder
+from reasonrank_pyserini.ranking.judge import LLMJudge
 from reasonrank_pyserini.types import Prompt, Sampling
 
 BEAT = 0.001

@@ -59,8 +59,8 @@ def library(queries: int, candidates: int) -> None:
     from transformers import AutoTokenizer
 
     from reasonrank_pyserini import Reranker
-    from reasonrank_pyserini.judge import LLMJudge
     from reasonrank_pyserini.prompts import PromptBuilder
+    from reasonrank_pyserini.ranking.judge import LLMJudge
 
     engine = FastEngine(answer)
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(MODEL))

@@ -116,7 +116,7 @@ def side_by_side(description: str | None) -> argparse.ArgumentParser:
 
 def requests_of(path: Path, queries: int | None = None) -> list[dict[str, Any]]:
     """Requests as plain records: query id and text, candidates as [docid, text, score]."""
-    from reasonrank_pyserini.inputs import read_requests
+    from reasonrank_pyserini.files.requests import read_requests
 
     return [
         {

@@ -31,11 +31,11 @@ import torch
 from ratios import write_figures
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from reasonrank_pyserini.costmodel import GPUS, WINDOW_PROMPT_TOKENS, Gpu
 from reasonrank_pyserini.engines import EngineConfig
-from reasonrank_pyserini.engines._transformers_loading import Loaded, pick_device, pick_dtype
-from reasonrank_pyserini.engines.transformers import TransformersEngine
-from reasonrank_pyserini.statistics import bootstrap_mean
+from reasonrank_pyserini.engines.transformers.model_loading import Loaded, pick_device, pick_dtype
+from reasonrank_pyserini.engines.transformers.transformers_engine import TransformersEngine
+from reasonrank_pyserini.evaluation.statistics import bootstrap_mean
+from reasonrank_pyserini.models.cost import GPUS, WINDOW_PROMPT_TOKENS, Gpu
 from reasonrank_pyserini.types import Prompt, Sampling
 
 

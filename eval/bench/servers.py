@@ -25,10 +25,10 @@ from typing import Any
 
 from ratios import write_figures
 
-from reasonrank_pyserini.costmodel import WINDOW_PROMPT_TOKENS as PROMPT
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.engines.gate import Gated
-from reasonrank_pyserini.statistics import Interval, bootstrap_mean
+from reasonrank_pyserini.evaluation.statistics import Interval, bootstrap_mean
+from reasonrank_pyserini.models.cost import WINDOW_PROMPT_TOKENS as PROMPT
 from reasonrank_pyserini.types import Prompt, Sampling
 
 NUMBERS = {"windows": 96, "rounds": 6, "seconds": 0.8, "slots": 8}

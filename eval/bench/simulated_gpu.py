@@ -18,7 +18,8 @@ from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, Self
 
-from reasonrank_pyserini.costmodel import (
+from reasonrank_pyserini.engines.priority import PLACE
+from reasonrank_pyserini.models.cost import (
     ARITHMETIC,
     BANDWIDTH,
     MEMORY,
@@ -27,8 +28,7 @@ from reasonrank_pyserini.costmodel import (
     WINDOW_NEW_TOKENS,
     Gpu,
 )
-from reasonrank_pyserini.priority import PLACE
-from reasonrank_pyserini.profiles import Profile
+from reasonrank_pyserini.models.profiles import Profile
 from reasonrank_pyserini.types import Completion, Limits, Prompt, Sampling
 
 STEP_TOKENS = 8192

@@ -34,9 +34,9 @@ from plan import (
 from running import Runner, fresh
 from table import compared, markdown, notes, read_results, text
 
-from reasonrank_pyserini.claims import differences, read_json
 from reasonrank_pyserini.errors import InputError, ReasonRankError
-from reasonrank_pyserini.runfile import atomic_open
+from reasonrank_pyserini.files.atomic import atomic_open
+from reasonrank_pyserini.files.locks import differences, read_json
 
 
 def claim(folder: Path, mine: Mapping[str, Any]) -> None:

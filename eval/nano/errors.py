@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reasonrank_pyserini.nano import World
-from reasonrank_pyserini.trace import read_trace
+from reasonrank_pyserini.datasets.nano.world import World
+from reasonrank_pyserini.jobs.trace import read_trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from plan import ARMS, FIRST_STAGE, MAIN, PAPER_FIRST_STAGE, chain
 from running import total_seconds
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.statistics import Interval, bootstrap_mean
+from reasonrank_pyserini.evaluation.statistics import Interval, bootstrap_mean
 
 MEASURE = "nDCG@10"
 SHARES = ("complete", "concept", "on_top")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conditions import BENCHMARKS, conditions, first_stage
+from ..reproduce.conditions import BENCHMARKS, conditions, first_stage
 
 
 def condition_table(benchmark: str) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from ..datasets.nano.world import TOPICS, World
 from ..errors import InputError, UnknownNameError
-from ..hub import SHIPPED
-from ..nano import TOPICS, World
+from ..files.hub import SHIPPED
+from ..files.outputs import check_folder, clean_stdout, make_folder
 from . import VariadicCommand
 from .demo_stages import CANDIDATES, MODEL, DemoFolder, make
-from .outputs import check_folder, clean_stdout, make_folder
 
 
 @click.command(cls=VariadicCommand)
@@ -36,7 +36,7 @@ def command(output: Path, topics: int, query_id: str | None, overwrite: bool) ->
       reasonrank demo
       reasonrank demo --query test-0003
     """
-    from ..caches import documents_sha256
+    from ..files.caches import documents_sha256
     from .demo_next import next_steps
     from .demo_text import file_lines, query_lines, read_outcome, score_lines
 
@@ -79,8 +79,8 @@ def parameters(model: Path) -> int:
 
 def _claim(folder: DemoFolder, configuration: Mapping[str, Any], overwrite: bool) -> None:
     """Take a folder that is new, empty, or holds this very demo; InputError for any other."""
-    from ..claims import differences, read_json
-    from ..runfile import atomic_open
+    from ..files.atomic import atomic_open
+    from ..files.locks import differences, read_json
 
     path = folder.path
     held = read_json(folder.note)

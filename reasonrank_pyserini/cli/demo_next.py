@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
-from ..assembly import Plan
-from ..machine import Gpu, MachineFacts, graphics_cards
-from ..preflight import ModelFacts, judge_machine, model_facts
-from ..preflight import Plan as Need
-from ..profiles import find_profile
+from ..models.machine import Gpu, MachineFacts, graphics_cards
+from ..models.preflight import ModelFacts, judge_machine, model_facts
+from ..models.preflight import Plan as Need
+from ..models.profiles import find_profile
+from ..ranking.plan import Plan
 
 MODEL, DATASET = "liuwenhan/reasonrank-7B", "bright/biology"
 CARDS = (1, 2, 4)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from ..hub import SHIPPED, local_folder
-from ..nano import Topic, World
-from ..runfile import atomic_open
+from ..datasets.nano.world import Topic, World
+from ..files.atomic import atomic_open
+from ..files.hub import SHIPPED, local_folder
 
 DATASET, MODEL, CANDIDATES = "nano/test", "nano", 40
 ENGINE = ("--engine", "transformers", "--engine-arg", "device=cpu", "batch_size=32")
@@ -67,8 +67,8 @@ def make(folder: DemoFolder, topics: Sequence[Topic], *, overwrite: bool) -> Non
 
 def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
     """`reasonrank rerank`, whose summary is not printed."""
-    from .rerank_job import Job
-    from .rerank_run import Target, run_job
+    from ..jobs.rerank_job import Job
+    from ..jobs.rerank_run import Target, run_job
 
     asked = _typed(
         "rerank", "--run", folder.first_stage, "--dataset", DATASET, *_model(), *ENGINE,

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..comparison import changes
-from ..nano import Topic, World
-from ..report.scores import MEASURES, Scored, summary
+from ..datasets.nano.world import Topic, World
+from ..evaluation.comparison import changes
+from ..evaluation.report.report_scores import MEASURES, Scored, summary
+from ..jobs.trace import TracedWindow, by_query, orders, read_trace
 from ..runfile import read_qrels, read_run
 from ..scoring import score
-from ..trace import TracedWindow, by_query, orders, read_trace
 from .demo_stages import CANDIDATES, DemoFolder
 from .show import clean
 

@@ -19,9 +19,9 @@ def command(as_json: bool) -> None:
     Example:
       reasonrank env
     """
-    from ..caches import cache_root
-    from ..javahome import find_java
-    from ..manifest import environment
+    from ..files.caches import cache_root
+    from ..first_stages.java.home import find_java
+    from ..jobs.manifest import environment
 
     facts: dict[str, Any] = environment()
     found = find_java()

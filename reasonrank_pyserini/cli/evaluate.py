@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from ..comparison import Comparison, compare
-from ..runfile import RunReport, read_run_report
+from ..evaluation.comparison import Comparison, compare
+from ..evaluation.statistics import Interval, bootstrap_mean
+from ..files.trec import RunReport, read_run_report
+from ..jobs.judgements import read_judgements
 from ..scoring import Scores, score
-from ..statistics import Interval, bootstrap_mean
 from . import VariadicCommand
-from .judgements import read_judgements
 from .show import clean
 
 MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")

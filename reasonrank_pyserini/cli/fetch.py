@@ -9,8 +9,8 @@ from shlex import quote
 
 import click
 
-from ..conditions import NAMES
 from ..errors import InputError
+from ..reproduce.conditions import NAMES
 from . import VariadicCommand
 
 
@@ -41,13 +41,13 @@ def command(benchmark: str, to: Path | None, dry_run: bool, no_model: bool, **fl
       reasonrank fetch bright --condition reasonrank-7b --to /scratch/reasonrank > offline.sh
       . offline.sh; reasonrank reproduce bright --condition reasonrank-7b -o out/
     """
-    from .. import fetching
+    from ..reproduce import fetching
 
     if to is not None and "huggingface_hub" in sys.modules:
         raise InputError("--to has to be said before the hub's client is loaded: use the command line")
     places = fetching.place(to)
-    from ..caches import cache_root
-    from .fetch_items import needed
+    from ..files.caches import cache_root
+    from ..reproduce.fetch_items import needed
 
     items = needed(benchmark, flags, with_model=not no_model)
     if dry_run:

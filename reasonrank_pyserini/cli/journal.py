@@ -14,7 +14,7 @@ from . import NamedGroup
 from .show import clean
 
 if TYPE_CHECKING:
-    from ..journal.upkeep import JournalReport
+    from ..engines.journal.upkeep import JournalReport
 
 
 class JournalGroup(NamedGroup):
@@ -60,7 +60,7 @@ def show(folder: Path, as_json: bool) -> None:
     Example:
       reasonrank journal out/ --json
     """
-    from ..journal.upkeep import inspect, journal_of
+    from ..engines.journal.upkeep import inspect, journal_of
 
     report = inspect(journal_of(folder))
     found = {**_summary(report), "result": _result(report.folder)}
@@ -104,7 +104,7 @@ def verify(folder: Path, as_json: bool) -> None:
     Example:
       reasonrank journal verify out/
     """
-    from ..journal.upkeep import inspect, journal_of
+    from ..engines.journal.upkeep import inspect, journal_of
 
     report = inspect(journal_of(folder))
     damage = [(file.path, one) for file in report.files for one in file.damage]
@@ -137,8 +137,8 @@ def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
       reasonrank journal prune out/ --dry-run
       reasonrank journal prune out/
     """
-    from ..journal.upkeep import held_alone, inspect, journal_of
-    from ..journal.upkeep import prune as merge
+    from ..engines.journal.upkeep import held_alone, inspect, journal_of
+    from ..engines.journal.upkeep import prune as merge
 
     place = journal_of(folder)
     if dry_run:
@@ -190,7 +190,7 @@ def _summary(report: JournalReport) -> dict[str, Any]:
 
 def _result(journal: Path) -> dict[str, int] | None:
     """What the finished reranking beside a journal says of its windows; None where there is none."""
-    from ..trace import read_manifest
+    from ..jobs.trace import read_manifest
 
     manifest = read_manifest(journal.parent) if journal.name == "journal" else {}
     if not isinstance(manifest.get("windows"), int):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..files.outputs import check_folder, make_folder
 from . import NamedGroup
-from .outputs import check_folder, make_folder
 
 
 @click.group(cls=NamedGroup, what="part of reasonrank nano")
@@ -40,9 +40,9 @@ def teacher(noise: float, seed: int, port: int) -> None:
     Example:
       reasonrank nano teacher --noise 0.3 --port 8001
     """
-    from ..nano import World
-    from ..nano.server import TeacherServer
-    from ..nano.teacher import Teacher
+    from ..datasets.nano.world import World
+    from ..training.nano.rule_teacher import Teacher
+    from ..training.nano.teacher_server import TeacherServer
 
     with TeacherServer(Teacher(World.load(), noise, seed), port) as server:
         click.echo(server.url)
@@ -63,7 +63,7 @@ def model() -> None:
       reasonrank rerank --run bm25.trec --dataset nano/test --model nano --engine transformers -o out/
       vllm serve $(reasonrank nano model) --served-model-name nano
     """
-    from ..hub import SHIPPED
+    from ..files.hub import SHIPPED
 
     click.echo(SHIPPED["nano"])
 
@@ -80,8 +80,8 @@ def world(output: Path) -> None:
     Example:
       reasonrank nano world -o world/
     """
-    from ..nano import World
-    from ..nano.files import write_world
+    from ..datasets.nano.world import World
+    from ..training.nano.world_files import write_world
 
     check_folder(output)
     make_folder(output)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, ReasonRankError
+from ..files.outputs import check_output, clean_stdout
+from ..files.qrels import read_qrels_report
+from ..files.trec import read_run_report
+from ..jobs.collection import SOURCES, Collection, open_collection, read_topics_flag
 from ..lazy import require
-from ..runfile import read_qrels_report, read_run_report
 from . import VariadicCommand
-from .collection import SOURCES, Collection, open_collection, read_topics_flag
-from .outputs import check_output, clean_stdout
 
 if TYPE_CHECKING:
     from ..datasets import Dataset, Docstore
-    from ..report import Result, Sources
+    from ..evaluation.report import Result, Sources
 
 
 @click.command(cls=VariadicCommand)
@@ -57,7 +58,7 @@ def command(folders: tuple[Path, ...], output: str, passage_chars: int, title: s
       reasonrank report out/ --dataset bright/biology --run bm25.trec -o report.html
       reasonrank report results/ -o report.html
     """
-    from ..report import find_folders, read_result, write_report
+    from ..evaluation.report import find_folders, read_result, write_report
 
     if flags["dataset"] is not None and flags["qrels"] is not None:
         raise click.UsageError("--dataset and --qrels both give judgements: give one of them")
@@ -82,7 +83,7 @@ def command(folders: tuple[Path, ...], output: str, passage_chars: int, title: s
 
 def _given(flags: Mapping[str, Any], kind: str) -> Sources:
     """What the flags name, for every folder alike."""
-    from ..report import Sources
+    from ..evaluation.report import Sources
 
     collection = open_collection(flags) if any(flags[name] is not None for name in SOURCES) else None
     qrels: Mapping[str, Mapping[str, int]] | None = None

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..conditions import NAMES
 from ..errors import InputError
+from ..reproduce.conditions import NAMES
 from . import VariadicCommand
 from .engine_options import engine_options, setting_options
 from .run_again import run_again
@@ -63,8 +63,8 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
       reasonrank reproduce bright --judge oracle --tasks biology stackoverflow -o ceiling/
       reasonrank reproduce r2med --condition reasonrank-32b --estimate --gpu h100 --gpus 4 --price 2.5
     """
-    from .outputs import check_folder
-    from .reproduce_job import Reproduction
+    from ..files.outputs import check_folder
+    from ..reproduce.reproduce_job import Reproduction
 
     if list_only:
         from .condition_table import condition_table

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError
-from ..tasks import TAG
+from ..jobs.collection import corpus_options
+from ..jobs.task_runs import TAG
 from . import VariadicCommand
-from .collection import corpus_options
 from .engine_options import engine_options, judge_options, setting_options
-from .outputs import DOCID_STYLES
 
 
 @click.command(cls=VariadicCommand)
@@ -55,10 +55,10 @@ def command(**flags: Any) -> None:
     The first one again with --replay makes the same run from DIR/journal, without GPU and weights; where the
     result is there already, it is compared with what the journal gives.
     """
-    from ..runfile import check_tag
-    from .rerank_job import Job
-    from .rerank_replay import replay_job
-    from .rerank_run import Target, run_job
+    from ..files.trec import check_tag
+    from ..jobs.rerank_job import Job
+    from ..jobs.rerank_replay import replay_job
+    from ..jobs.rerank_run import Target, run_job
 
     if (flags["run"] is None) == (flags["requests"] is None):
         raise InputError(
@@ -73,7 +73,7 @@ def command(**flags: Any) -> None:
     for note in job.notes():
         click.echo(f"reasonrank: {note}", err=True)
     if flags["dry_run"]:
-        from .estimate import estimate
+        from ..jobs.estimate import estimate
 
         click.echo("\n".join(estimate(job)))
         return

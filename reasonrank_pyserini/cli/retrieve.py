@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError, UnknownNameError
+from ..files.outputs import check_output, clean_stdout
+from ..first_stages.opening import cached_indexes, fused, index_note, open_stage, stage_options
+from ..jobs.collection import SOURCES, Collection, corpus_options, open_collection
 from ..types import ScoredDocument
 from . import VariadicCommand
-from .collection import SOURCES, Collection, corpus_options, open_collection
-from .outputs import DOCID_STYLES, check_output, clean_stdout
-from .stages import cached_indexes, fused, index_note, open_stage, stage_options
 
 if TYPE_CHECKING:
-    from ..first_stage import FirstStage, Run
+    from ..first_stages.base import FirstStage, Run
     from ..types import Query
 
 FUSIONS = ("rrf", "weighted")
@@ -54,7 +55,7 @@ def command(output: str, k: int, tag: str | None, docid_style: str, **flags: Any
           --encoder sentence-transformers/all-MiniLM-L6-v2 --fuse rrf -o hybrid.trec
       reasonrank retrieve --run bm25.trec dense.trec --fuse weighted --weights 0.3 0.7 -o fused.trec
     """
-    from ..runfile import write_scored_run
+    from ..files.trec import write_scored_run
 
     begin = time.monotonic()
     _check(output, k, flags)
@@ -75,7 +76,7 @@ def command(output: str, k: int, tag: str | None, docid_style: str, **flags: Any
 
 def _check(output: str, k: int, flags: Mapping[str, Any]) -> None:
     """Refuses what can be refused before any work."""
-    from ..first_stage import METHODS, RunFirstStage, check_k
+    from ..first_stages.base import METHODS, RunFirstStage, check_k
 
     check_k(k)
     methods, runs, fuse = flags["methods"], flags["runs"], flags["fuse"]
@@ -102,7 +103,7 @@ def _check(output: str, k: int, flags: Mapping[str, Any]) -> None:
 
 
 def _retrieve(k: int, flags: Mapping[str, Any]) -> tuple[Sequence[Query], list[list[ScoredDocument]]]:
-    from ..first_stage import RunFirstStage, without
+    from ..first_stages.base import RunFirstStage, without
 
     _set_heap(flags["heap"])
     runs = [_read_run(path) for path in flags["runs"]]
@@ -139,7 +140,7 @@ def _queries(collection: Collection, runs: Sequence[Run]) -> Sequence[Query]:
 
 
 def _read_run(path: str) -> Run:
-    from ..runfile import read_run_report
+    from ..files.trec import read_run_report
 
     report = read_run_report(path)
     for note in report.notes:
@@ -162,7 +163,7 @@ def _ask(stage: FirstStage, queries: Sequence[Query], k: int) -> list[list[Score
 def _set_heap(heap: str | None) -> None:
     """Every Java that is started from here, also the one that builds indexes, gets this memory."""
     if heap is not None:
-        from ..java import HEAP_VARIABLE, heap_bytes
+        from ..first_stages.java import HEAP_VARIABLE, heap_bytes
 
         heap_bytes(heap)
         os.environ[HEAP_VARIABLE] = heap

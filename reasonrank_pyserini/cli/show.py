@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ..errors import UnknownNameError
-from ..trace import TracedWindow, orders, read_trace
+from ..jobs.trace import TracedWindow, orders, read_trace
 from . import VariadicCommand
 
 _CONTROL = re.compile(

@@ -44,7 +44,7 @@ def command(**flags: Any) -> None:
           --model deepseek-reasoner --base-url https://example.org/v1 --against bright/theoremqa_theorems -o lists/
       reasonrank synthesize --dry-run --paper --price-in 0.55 --price-out 2.19
     """
-    from .synthesize_estimate import estimate, paper_estimate
+    from ..training.synthesis.synthesis_estimate import estimate, paper_estimate
 
     if flags["paper"]:
         if not flags["dry_run"]:
@@ -53,8 +53,8 @@ def command(**flags: Any) -> None:
         return
     if flags["output"] is None and not flags["dry_run"]:
         raise InputError("give -o DIR, the folder for records.jsonl, sft.jsonl, rl.jsonl and the rest")
-    from .synthesize_job import SynthesisJob
-    from .synthesize_run import run_synthesis
+    from ..training.synthesis.synthesis_job import SynthesisJob
+    from ..training.synthesis.synthesis_run import run_synthesis
 
     job = SynthesisJob.prepare(flags, command=sys.argv[1:])
     if flags["dry_run"]:

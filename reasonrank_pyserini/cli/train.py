@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
 from . import NamedGroup, VariadicCommand
 
 
@@ -100,16 +99,9 @@ def score(model: str, data: Path, max_completion: int, batch: int, limit: int | 
     Example:
       reasonrank train score --model model/ --data held-out.jsonl
     """
+    from ..files.outputs import clean_stdout
     from ..training.heldout import mean_rewards
-    from .outputs import clean_stdout
 
     with clean_stdout():
         found = mean_rewards(model, data, max_completion=max_completion, batch=batch, limit=limit)
     click.echo(json.dumps(found))
-
-
-def need_output(output: Path | None) -> Path:
-    """The folder of -o; InputError when it was left out."""
-    if output is None:
-        raise InputError("give -o DIR, the folder for the model, log.jsonl, curves.png and manifest.json")
-    return output

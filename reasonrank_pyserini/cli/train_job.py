@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import InputError
+from ..files.outputs import clean_stdout
 from ..training import stage
 from ..training.checkpoints import StageFolder
 from ..training.data import histogram
 from ..training.memory import estimate, size_of
 from ..training.recipe import Grpo, load_recipe
-from .outputs import clean_stdout
-from .train import need_output
 
 
 def run(kind: str, flags: Mapping[str, Any], *, command: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def described(prepared: stage.Prepared, gpus: int, sharding: str) -> Iterator[st
 
 
 def _memory(prepared: stage.Prepared, gpus: int, sharding: str) -> Iterator[str]:
-    from ..models import read_config
+    from ..models.identity import read_config
 
     request = prepared.request
     size = size_of(read_config(request.model)) or request.recipe.size
@@ -88,3 +88,10 @@ def _memory(prepared: stage.Prepared, gpus: int, sharding: str) -> Iterator[str]
     yield from estimate(request.settings, size, gpus=gpus, sharding=sharding).lines(gpus, sharding)
     if request.vllm and isinstance(request.settings, Grpo):
         yield f"  and vLLM takes {request.settings.vllm_memory:.0%} of each GPU"
+
+
+def need_output(output: Path | None) -> Path:
+    """The folder of -o; InputError when it was left out."""
+    if output is None:
+        raise InputError("give -o DIR, the folder for the model, log.jsonl, curves.png and manifest.json")
+    return output

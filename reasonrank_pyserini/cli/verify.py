@@ -47,8 +47,8 @@ def command(margin: float, **flags: Any) -> None:
     Example:
       reasonrank verify --model liuwenhan/reasonrank-7B -o check/
     """
-    from .reproduce_job import Reproduction
-    from .verification import condition_of, equivalence_line, log_line
+    from ..reproduce.reproduce_job import Reproduction
+    from ..reproduce.verification import condition_of, equivalence_line, log_line
 
     if flags["model"] is None and flags["condition"] is None:
         raise InputError("give --model M, such as liuwenhan/reasonrank-7B, or --condition NAME")

@@ -13,13 +13,13 @@ from ..lazy import resolve
 from ..types import Document, Query
 
 if TYPE_CHECKING:
-    from ..downloads import RemoteFile
+    from ..files.downloads import RemoteFile
 
 SOURCES = {
     "ir_datasets": "reasonrank_pyserini.datasets.irds:load",
     "bright": "reasonrank_pyserini.datasets.bright:load",
     "r2med": "reasonrank_pyserini.datasets.r2med:load",
-    "nano": "reasonrank_pyserini.datasets.nano:load",
+    "nano": "reasonrank_pyserini.datasets.nano.dataset:load",
     "beir": "reasonrank_pyserini.datasets.local:BeirDataset",
     "catalogue": "reasonrank_pyserini.datasets.catalogue:list_datasets",
     "plug-in ids": "reasonrank_pyserini.datasets.catalogue:plugin_ids",

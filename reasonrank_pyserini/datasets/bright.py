@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..downloads import HubFile, RemoteFile, WebFile
 from ..errors import InputError, UnknownNameError
+from ..files.downloads import HubFile, RemoteFile, WebFile
 from ..runfile import read_qrels
 from ..types import Query
 from . import passage_tokens

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UnknownNameError
-from ..nano import DATASETS, World
 from . import load_dataset, passage_tokens
 from .irds_errors import ir_datasets
+from .nano.world import DATASETS, World
 from .tables import table
 
 PARTS = ("docs", "queries", "qrels")

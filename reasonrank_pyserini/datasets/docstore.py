@@ -11,12 +11,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..caches import cache_root, cached_folder
-from ..docids import from_castorini, to_castorini
-from ..downloads import RemoteFile
 from ..errors import InputError
-from ..hub import one_line
+from ..files.caches import cache_root, cached_folder
+from ..files.downloads import RemoteFile
+from ..files.hub import one_line
 from ..types import Document
+from .docids import from_castorini, to_castorini
 from .irds_errors import FAILURES, ir_datasets
 
 Texts = Iterator[tuple[str, str]]

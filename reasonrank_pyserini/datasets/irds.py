@@ -9,8 +9,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from ..caches import cache_root, fingerprint
 from ..errors import InputError, UnknownNameError
+from ..files.caches import cache_root, fingerprint
 from ..types import TEXT_FIELDS, Document, Query
 from . import Dataset, passage_tokens
 from .irds_errors import ir_datasets, reading

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import InputError, UnknownNameError
-from ..inputs import Corpus, read_beir_qrels, read_excluded, read_topics, topic_fields
-from ..inputs.beir import find_file, find_qrels, need_file
+from ..files.beir import find_file, find_qrels, need_file, read_beir_qrels
+from ..files.corpora import Corpus
+from ..files.excluded import read_excluded
+from ..files.topics import read_topics, topic_fields
 from ..runfile import read_qrels
 from ..types import Query
 from . import passage_tokens

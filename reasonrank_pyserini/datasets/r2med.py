@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ..downloads import HubFile, RemoteFile
 from ..errors import FileFormatError, UnknownNameError
+from ..files.downloads import HubFile, RemoteFile
 from ..types import Query
 from . import passage_tokens
 from .docstore import StoredDocuments

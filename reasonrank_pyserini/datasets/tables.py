@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, InputError
-from ..hub import one_line
-from ..inputs.lines import decode, parse_object, raw_lines
+from ..files.hub import one_line
+from ..files.lines import decode, parse_object, raw_lines
 from ..lazy import require
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
-from ..hub import SHIPPED, local_folder
+from ..files.hub import SHIPPED, local_folder
 from ..lazy import resolve
 from ..types import Completion, Limits, Prompt, Sampling
 
 ENGINES = {
-    "vllm": "reasonrank_pyserini.engines.vllm:VLLMEngine",
-    "transformers": "reasonrank_pyserini.engines.transformers:TransformersEngine",
-    "openai": "reasonrank_pyserini.engines.openai:OpenAIEngine",
+    "vllm": "reasonrank_pyserini.engines.vllm.vllm_engine:VLLMEngine",
+    "transformers": "reasonrank_pyserini.engines.transformers.transformers_engine:TransformersEngine",
+    "openai": "reasonrank_pyserini.engines.openai.http_engine:OpenAIEngine",
 }
 
 

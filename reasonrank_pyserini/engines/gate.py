@@ -9,9 +9,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ..priority import CALLER, PATIENCE, PLACE, TURN, during
 from ..types import Completion, Prompt, Sampling
 from . import Engine
+from .priority import CALLER, PATIENCE, PLACE, TURN, during
 from .wrapper import EngineWrapper
 
 

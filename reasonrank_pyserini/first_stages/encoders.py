@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InputError
-from ..java import import_pyserini
 from ..lazy import require, resolve
 from ..types import Document
 from .encoder_sources import Source, find_source
+from .java import import_pyserini
 
 if TYPE_CHECKING:
     from numpy import float32

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from ..caches import cached_folder, documents_sha256
 from ..errors import InputError
-from ..first_stage import check_k, unique
-from ..inputs import Corpus
-from ..java import import_pyserini
+from ..files.caches import cached_folder, documents_sha256
+from ..files.corpora import Corpus
 from ..lazy import require
 from ..types import Document, Query, ScoredDocument
+from .base import check_k, unique
 from .encoders import Encoder, EncoderSpec, load_encoder
 from .faiss_index import Progress, find_faiss_index, read_exact_ids, write_index
+from .java import import_pyserini
 
 _QUERIES = 256
 """Queries searched together: bounds the memory of their scores."""

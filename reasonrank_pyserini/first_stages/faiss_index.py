@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, UnknownNameError
-from ..java import import_pyserini
 from ..types import Document
 from .encoders import Encoder
+from .java import import_pyserini
 
 _CHUNK = 1024
 """Documents encoded between two additions to the index."""

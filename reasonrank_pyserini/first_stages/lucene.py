@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import InputError, ReasonRankError, UnknownNameError
-from ..first_stage import Excluded, check_k, unique, without
-from ..java import ensure_java
-from ..javaquiet import java_output
 from ..types import Document, Query, ScoredDocument
-from .anserini import java_list, java_reason, open_index
-from .docstore import LuceneDocstore
-from .index import build_index
+from .base import Excluded, check_k, unique, without
+from .java import ensure_java
+from .java.anserini import java_list, java_reason, open_index
+from .java.output import java_output
+from .lucene_docstore import LuceneDocstore
+from .lucene_index import build_index
 from .prebuilt import find_index
 
 __all__ = ["LuceneDocstore", "LuceneFirstStage", "build_index", "open_lucene"]

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
-from ..caches import cache_root
 from ..errors import InputError, UnknownNameError
-from ..java import import_pyserini
+from ..files.caches import cache_root
+from .java import import_pyserini
 
 _OTHER_KINDS = {
     "IMPACT_INDEX_INFO": "an impact index, for learned sparse encoders",

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import InputError, PromptTooLongError
 from ..types import Completion, Document, Prompt
-from .assembly import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
 from .cache import BoundedCache
 from .codec import Codec
 from .passages import Cutter, TokenCutter, WordCutter
+from .pieces import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
 from .texts import Span, paired, query_text

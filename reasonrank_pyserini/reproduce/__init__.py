@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .candidates import FIRST_STAGES, FirstRun, first_run, prebuilt_index, task_file
-from .queue import Part, Queue
-from .results import Outcome, collect, per_query, write_tables
+from .condition_runs import FIRST_STAGES, FirstRun, first_run, prebuilt_index, task_file
+from .leaderboard_results import Outcome, collect, per_query, write_tables
+from .leaderboard_run import Part, Queue
 from .shards import Shard, merge_shards, parse_shard, shard_folder
 
 __all__ = [

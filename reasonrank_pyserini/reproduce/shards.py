@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..jobs.run_folder import RunFolder
+from ..jobs.task_runs import TAG
+from ..jobs.trace import read_manifest
 from ..runfile import read_run
-from ..runfolder import RunFolder
-from ..tasks import TAG
-from ..trace import read_manifest
 from ..types import Query
 
 COUNTS = ("windows", "prompt_tokens", "completion_tokens", "errors", "cached", "seconds")

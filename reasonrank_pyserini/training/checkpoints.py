@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from filelock import FileLock
 
-from ..caches import fingerprint
-from ..claims import differences, held_configuration, hold, read_json
 from ..errors import InputError, OutputError
-from ..runfile import atomic_open
+from ..files.atomic import atomic_open
+from ..files.caches import fingerprint
+from ..files.locks import differences, held_configuration, hold, read_json
 
 COMPLETE = "complete"
 """The file that a checkpoint gets at last; it holds the number of processes, each of which keeps its random state."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..inputs.lines import read_objects
+from ..files.lines import read_objects
 from ..lazy import require
 
 NAMES: Mapping[str, str] = {

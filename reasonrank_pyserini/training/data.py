@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileFormatError, InputError
-from ..inputs.lines import json_type, read_objects
+from ..files.lines import json_type, read_objects
 from ..prompts.codec import Codec
 from ..prompts.texts import Span, joined
 

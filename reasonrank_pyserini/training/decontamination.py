@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..datasets import load_dataset
 from ..errors import InputError
-from ..inputs import read_topics
-from ..inputs.lines import read_objects, starts_with
-from ..inputs.records import DOCUMENT_IDS, QUERY_IDS, QUERY_TEXTS, find_id
+from ..files.document_records import DOCUMENT_IDS, QUERY_IDS, QUERY_TEXTS, find_id
+from ..files.lines import read_objects, starts_with
+from ..files.topics import read_topics
 from ..types import TEXT_FIELDS, Document
 
 if TYPE_CHECKING:

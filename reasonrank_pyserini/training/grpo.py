@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lazy import require
-from . import running, stage
+from . import stage
+from . import stage_running as running
 from .checkpoints import StageFolder
 from .data import Encoder
 from .recipe import Grpo

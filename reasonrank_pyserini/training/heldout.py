@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models import load_tokenizer
+from ..models.identity import load_tokenizer
 from .data import Encoder, read_examples
 from .stage import has_gpu, model_folder
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..datasets import Docstore
 from ..errors import FileFormatError, InputError
 from ..prompts import PromptBuilder, PromptStyle
-from .records import Record, read_rows, record_of_row
+from .list_records import Record, read_rows, record_of_row
 
 Messages = tuple[Mapping[str, str], ...]
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..lazy import require
-from . import running, stage
+from . import stage
+from . import stage_running as running
 from .checkpoints import StageFolder
 from .recipe import Sft
 

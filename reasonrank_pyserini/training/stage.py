@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..caches import file_sha256
 from ..errors import InputError
-from ..hub import MODEL_FILES, check_model, folder_of, local_folder
-from ..inputs.lines import check_file
+from ..files.caches import file_sha256
+from ..files.hub import MODEL_FILES, check_model, folder_of, local_folder
+from ..files.lines import check_file
 from ..lazy import require
-from ..models import load_tokenizer, model_context, model_identity
+from ..models.identity import load_tokenizer, model_context, model_identity
 from .checkpoints import StageFolder
 from .data import Counts, Encoder, Tokenised, for_grpo, for_sft, read_examples
 from .network import learn_tokenizer, write_network

@@ -1,10 +1,10 @@
 """Training lists made with a teacher: sources, candidates, two calls a query, filter, output."""
 
-from .candidates import Pool, make_pools
+from .list_making import synthesize
 from .outcomes import Histogram, Outcome
+from .pools import Pool, make_pools
 from .sources import DOMAINS, Source, read_sources
 from .teacher import Teacher, TeacherPrompts
-from .work import synthesize
 
 __all__ = [
     "DOMAINS",

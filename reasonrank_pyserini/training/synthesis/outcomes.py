@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ...types import Completion, Document
-from ..records import Record
+from ..list_records import Record
 from ..rewards import ndcg
 from .sources import Source
 

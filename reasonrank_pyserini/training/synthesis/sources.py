@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, UnknownNameError
-from ...inputs.lines import json_type, read_objects
-from ...inputs.records import QUERY_IDS, as_text, fields_of, find_id, find_text
+from ...files.document_records import QUERY_IDS, as_text, fields_of, find_id, find_text
+from ...files.lines import json_type, read_objects
 
 
 @dataclass(frozen=True, slots=True)

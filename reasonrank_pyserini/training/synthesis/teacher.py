@@ -13,9 +13,9 @@ from typing import Any
 
 from ...engines import Engine
 from ...errors import FileFormatError
-from ...judge import window_seed
 from ...prompts.passages import WordCutter
 from ...prompts.texts import estimated_tokens, fixed, unbracketed
+from ...ranking.judge import window_seed
 from ...types import Completion, Document, Prompt, Sampling
 from .sources import Source
 

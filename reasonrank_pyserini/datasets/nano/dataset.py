@@ -1,0 +1,79 @@
+"""The nano world as test collections: nano/train, nano/validation and nano/test over one corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from ...errors import UnknownNameError
+from ...types import Document, Query
+from .world import DATASETS, World
+
+
+def load(name: str) -> NanoDataset:
+    """The split with that id; UnknownNameError for another."""
+    if name.lower() not in DATASETS:
+        raise UnknownNameError("dataset", name, DATASETS, "list them: reasonrank datasets")
+    return NanoDataset(name.lower().removeprefix("nano/"))
+
+
+class NanoDataset:
+    """A Dataset of one split of the nano world; nothing is read or downloaded."""
+
+    def __init__(self, split: str) -> None:
+        self._split = split
+
+    @property
+    def id(self) -> str:
+        return f"nano/{self._split}"
+
+    @property
+    def passage_tokens(self) -> int | None:
+        return None
+
+    @cached_property
+    def documents(self) -> NanoDocuments:
+        return NanoDocuments(World.load().documents)
+
+    def queries(self, variant: str | None = None) -> Sequence[Query]:
+        if variant is not None:
+            raise UnknownNameError(f"query variant of {self.id}", variant, self.variants())
+        return [Query(topic.id, topic.text) for topic in World.load().topics(self._split)]
+
+    def variants(self) -> tuple[str, ...]:
+        return ()
+
+    def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
+        """The documents that name the query's concept in its setting, grade 1."""
+        if kind != "plain":
+            raise UnknownNameError(f"qrels kind of {self.id}", kind, ["plain"])
+        return World.load().qrels(self._split)
+
+    def excluded(self, query_id: str) -> frozenset[str]:
+        return frozenset()
+
+
+class NanoDocuments:
+    """A Docstore in memory."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = {document.id: document for document in documents}
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __iter__(self) -> Iterator[Document]:
+        """Every document, in corpus order."""
+        return iter(self._documents.values())
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist, by id, in the order asked for; ids without a document are left out."""
+        return {id: self._documents[id] for id in ids if id in self._documents}
+
+    @cached_property
+    def sha256(self) -> str:
+        """sha256 of the ids and texts, in corpus order, hex."""
+        records = [[document.id, document.text] for document in self]
+        return hashlib.sha256(json.dumps(records).encode()).hexdigest()

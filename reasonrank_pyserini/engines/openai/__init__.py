@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: requests, streams, failures and the choice among several servers."""

@@ -1,0 +1,52 @@
+"""What servers tell about themselves: version, models, the nearest name to a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from typing import Any
+
+from .http_failures import one_line
+from .http_options import Options
+from .http_servers import Server
+
+log = logging.getLogger(__name__)
+
+MODEL_FACTS = ("id", "root", "parent", "max_model_len", "owned_by")
+
+
+async def ask_about(server: Server, model: str, options: Options) -> None:
+    """Fills `server.about`: `models` (at most 100 names), `model` (ours: root, context), `version`."""
+    listed = await _get(server, "/models", options)
+    rows = listed.get("data") if isinstance(listed, dict) else None
+    named = [row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict) and "id" in row]
+    server.about["models"] = [one_line(str(row["id"]), limit=200) for row in named[:100]]
+    for row in named:
+        if row["id"] == model:
+            server.about["model"] = {name: row[name] for name in MODEL_FACTS if row.get(name) is not None}
+    version = await _get(server, f"{server.url.removesuffix('/v1')}/version", options)
+    if isinstance(version, dict) and isinstance(version.get("version"), str):
+        server.about["version"] = one_line(version["version"], limit=80)
+
+
+async def _get(server: Server, path: str, options: Options) -> Any:
+    import openai
+
+    try:
+        with server.client() as client:
+            return await client.get(path, cast_to=object, options={"timeout": options.connect_timeout})
+    except (openai.OpenAIError, ValueError) as error:
+        log.info("%s does not tell %s: %s", server.url, path, one_line(str(error), options.key))
+        return None
+
+
+def after_404(server: Server, model: str, api: str) -> str:
+    """What to type next when the server knows no such page or model; `ask_about` comes first."""
+    known = server.about.get("models")
+    if not known:
+        return "no OpenAI API there, or one that lists no models: does --base-url end in /v1?"
+    if model in known:
+        other = "chat" if api == "completions" else "completions"
+        return f"the server has the model {model!r}, but not this page of the API: try --api {other}"
+    close = difflib.get_close_matches(model, known, n=1, cutoff=0.3) or known[:1]
+    return one_line(f"no model {model!r} there: did you mean {close[0]!r}? it has {', '.join(known[:12])}")

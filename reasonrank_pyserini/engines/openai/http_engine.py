@@ -1,0 +1,233 @@
+"""Any server that speaks the OpenAI API: vLLM and SGLang with token ids, third parties by chat."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ...errors import EngineDiedError, EngineError
+from ...prompts.grammar import answer_regex
+from ...types import Completion, Limits, Prompt, Sampling
+from .. import EngineConfig
+from .http_about import after_404, ask_about
+from .http_failures import FailedCall, Failure, finish, from_broken, from_connection, from_status
+from .http_options import Options, read_options
+from .http_pool import Call, Pool
+from .http_request import check_lengths, request_body, request_size
+from .http_servers import Patience, Server
+from .http_stream import AnswerReader, BrokenAnswerError
+
+if TYPE_CHECKING:
+    import openai
+
+CONCURRENCY = {"completions": 256, "chat": 64}
+"""Requests in flight at one server, where the user says nothing."""
+
+
+class OpenAIEngine:
+    """Completes prompts on one or several OpenAI-compatible servers.
+
+    `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered;
+    `api="chat"` sends messages: the server applies its own template, and control strings in passages
+    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`. A
+    sampling's `permutation` is sent to vLLM as a regular expression of its form: identifiers may still repeat.
+    Several servers share the work by outstanding tokens; one that fails is left alone for a while and what it
+    had under way is asked elsewhere. A complete answer is never asked for again.
+    Addresses are no part of `identity`: the same model elsewhere continues the same journal.
+    """
+
+    OPERATIONAL = frozenset(
+        {
+            "api_key_env", "attempts", "backoff", "concurrency", "connect_timeout", "inactivity_timeout",
+            "max_backoff", "max_wait", "stream_interval", "tokens",
+        }
+    )  # fmt: skip
+    """Arguments that change how requests travel, not what they ask."""
+
+    def __init__(self, config: EngineConfig, options: Options) -> None:
+        self.config, self.options = config, options
+        self.retries: Counter[str] = Counter()
+        self._pool: Pool | None = None
+        self._open = False
+        self._description: asyncio.Task[Any] | None = None
+
+    @classmethod
+    def from_config(cls, config: EngineConfig) -> OpenAIEngine:
+        """The engine, not yet connected; InputError for arguments that cannot be honoured."""
+        return cls(config, read_options(config))
+
+    @property
+    def limits(self) -> Limits:
+        """All servers together; each gets at most `tokens`, and its part of the default concurrency."""
+        each, tokens = CONCURRENCY[self.config.api], self.options.tokens
+        count = len(self.options.urls)
+        return Limits(self.options.concurrency or each * count, tokens and tokens * count)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        options, config = self.options, self.config
+        found: dict[str, Any] = {"engine": "openai", "api": config.api, "model": config.model}
+        found |= {"revision": config.revision, "tokenizer": config.tokenizer}
+        if options.extra_body:
+            found["extra_body"] = dict(options.extra_body)
+        if options.omit:
+            found["omit"] = list(options.omit)
+        if not options.send_extra:
+            found["send_extra"] = False
+        return found
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Of each server its address, counts (requests, answers, tokens, failures) and what it told of itself.
+
+        `retries`: failed attempts that allow another, of all servers together, by kind.
+        """
+        servers = [server.details() for server in self._servers]
+        return {
+            "servers": servers or [{"url": url} for url in self.options.urls],
+            "retries": dict(self.retries),
+        }
+
+    @property
+    def _servers(self) -> Sequence[Server]:
+        return self._pool.servers if self._pool is not None else ()
+
+    async def __aenter__(self) -> Self:
+        most = CONCURRENCY[self.config.api] if self.options.concurrency is None else math.inf
+        self._pool = Pool(self.options, most)
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        description, self._description = self._description, None
+        if description is not None:
+            description.cancel()
+            await asyncio.gather(description, return_exceptions=True)
+        self._open = False
+        await asyncio.gather(*(server.close() for server in self._servers))
+
+    async def describe(self) -> Mapping[str, Any]:
+        """`details` after asking every server; what a server does not tell is left out."""
+        model, options = self.config.model, self.options
+        await asyncio.gather(*(ask_about(server, model, options) for server in self._servers))
+        return self.details
+
+    async def served_context(self) -> int | None:
+        """The smallest context that a server states for our model (vLLM does); None when none tells."""
+        about = await self.describe()
+        stated = [server.get("model", {}).get("max_model_len") for server in about["servers"]]
+        return min((length for length in stated if isinstance(length, int)), default=None)
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        if not self._open or self._pool is None:
+            raise EngineError("the openai engine is not open: use it inside `async with`")
+        if self._description is None:
+            self._description = asyncio.create_task(self.describe())
+        started = time.monotonic()
+        body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
+        reader = await self._insist(self._pool, body, request_size(prompt, sampling))
+        check_lengths(reader, prompt, sampling)
+        return Completion(
+            text=reader.text,
+            prompt_tokens=reader.prompt_tokens or len(prompt.token_ids or ()),
+            completion_tokens=reader.completion_tokens,
+            finish_reason="length" if reader.finish_reason in ("length", "max_tokens") else "stop",
+            seconds=time.monotonic() - started,
+        )
+
+    async def _regex(self, sampling: Sampling) -> str | None:
+        """The form of the answer that is asked for; None for any form, and unless every server is vLLM."""
+        asked = sampling.permutation
+        if asked is None or self._description is None:
+            return None
+        await asyncio.wait([self._description])
+        owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
+        return answer_regex(asked) if owners == {"vllm"} else None
+
+    async def _insist(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
+        """The answer to a request, tried again as often as its failures and the options allow."""
+        call = Call(size)
+        while (server := await pool.next(call)) is not None:
+            try:
+                with pool.visit(server, call):
+                    reader = await self._attempt(server, body)
+                server.tally.answered(reader.prompt_tokens, reader.completion_tokens)
+                return reader
+            except FailedCall as failed:
+                if not failed.failure.retry:
+                    break
+                self.retries[failed.failure.kind] += 1
+        raise await self._final(pool, call)
+
+    async def _final(self, pool: Pool, call: Call) -> EngineError:
+        """The error to raise: EngineDiedError when no other call can do better."""
+        server, last = pool.blame(call)
+        attempts = max(call.tried.total(), server.rests)
+        tried = f" ({attempts} attempts)" if attempts > 1 else ""
+        if last.status in (404, 405):
+            await ask_about(server, self.config.model, self.options)
+            advice = after_404(server, self.config.model, self.config.api)
+            return EngineDiedError(f"{server.url}: {last.message} ({advice})")
+        if last.retry and pool.gone():
+            messages = "; ".join(server.last.message for server in pool.servers if server.last)
+            return EngineDiedError(f"{messages}{tried}")
+        kind = EngineDiedError if last.fatal else EngineError
+        return kind(f"{server.url}: {last.message}{tried}")
+
+    async def _attempt(self, server: Server, body: dict[str, Any]) -> AnswerReader:
+        """One request; FailedCall for anything but a complete answer.
+
+        An answer that was read up to its end is kept, whatever becomes of the connection afterwards.
+        """
+        import httpx
+        import openai
+
+        patience, reader = Patience(server, self.options.inactivity_timeout), AnswerReader()
+        try:
+            async with patience:
+                with server.client() as client:
+                    await self._stream(server, client, body, patience, reader)
+        except TimeoutError:
+            silence = f"no byte from {server.url} for {self.options.inactivity_timeout:g} s"
+            failure = Failure("inactivity", f"{silence} (inactivity_timeout)", outage=True)
+            if not reader.complete:
+                raise FailedCall(failure) from None
+        except openai.APIStatusError as error:
+            server.answered = True
+            raise FailedCall(from_status(error, self.options, body)) from None
+        except BrokenAnswerError as error:
+            raise FailedCall(from_broken(error, self.options, body)) from None
+        except (openai.APIConnectionError, httpx.TransportError, httpx.DecodingError) as error:
+            if not reader.complete:
+                raise FailedCall(from_connection(error, server.url)) from None
+        finish(reader, self.options, body)
+        return reader
+
+    async def _stream(
+        self,
+        server: Server,
+        client: openai.AsyncOpenAI,
+        body: dict[str, Any],
+        patience: Patience,
+        reader: AnswerReader,
+    ) -> None:
+        # Everything travels in extra_body: the client's own checking of a list of 8,000 ids takes 0.1 s.
+        create: Any
+        if self.config.api == "chat":
+            create = client.chat.completions.with_streaming_response.create
+            start = create(model=self.config.model, messages=[], stream=True, extra_body=body)
+        else:
+            create = client.completions.with_streaming_response.create
+            start = create(model=self.config.model, prompt="", stream=True, extra_body=body)
+        async with start as response:
+            server.answered = True
+            async for data in response.iter_bytes():
+                patience.touch()
+                reader.feed(data)

@@ -1,0 +1,215 @@
+"""What a user may say about an OpenAI-compatible server: addresses, key, patience, fields; checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...errors import InputError, UnknownNameError
+from .. import EngineConfig
+
+EXAMPLE = "--base-url http://localhost:8000/v1"
+RESERVED = {
+    "model": "--model",
+    "prompt": "the input",
+    "messages": "the input",
+    "stream": "the engine",
+    "stream_options": "the engine",
+    "n": "the engine",
+    "best_of": "the engine",
+    "echo": "the engine",
+    "temperature": "the sampling options",
+    "top_p": "the sampling options",
+    "top_k": "the sampling options",
+    "min_p": "the sampling options",
+    "seed": "--seed",
+    "max_tokens": "the sampling options",
+    "max_completion_tokens": "--engine-arg max_tokens_field=max_completion_tokens",
+}
+"""Fields that `extra_body` must not set, and what sets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings of one engine, checked.
+
+    Times are seconds. `concurrency`: requests in flight, all servers together (None: 256 at each in
+    completions mode, 64 in chat mode). `tokens`: prompt tokens and max_tokens under way at each server.
+    `attempts`: of a request at each server, and rests in a row before one that is out is given up.
+    `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest Retry-After that is
+    obeyed. `stream_interval`: tokens a chunk, for servers that know the field. `send_extra`: send the fields
+    beyond OpenAI's own (top_k, min_p, ...). `omit`: fields left out for servers that refuse them.
+    `extra_body`: fields added to every request. `max_model_len` is for whoever builds the prompts and is not
+    sent.
+    """
+
+    urls: tuple[str, ...] = ()
+    api_key_env: str = "OPENAI_API_KEY"
+    max_model_len: int | None = None
+    concurrency: int | None = None
+    tokens: int | None = None
+    attempts: int = 7
+    backoff: float = 0.5
+    max_backoff: float = 30.0
+    max_wait: float = 600.0
+    inactivity_timeout: float = 300.0
+    connect_timeout: float = 10.0
+    stream_interval: int = 32
+    send_extra: bool = True
+    max_tokens_field: str = "max_tokens"
+    omit: tuple[str, ...] = ()
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str | None:
+        """The API key from the environment, None when unset or empty."""
+        return os.environ.get(self.api_key_env, "").strip() or None
+
+
+INTEGERS = {"concurrency": 1, "tokens": 1, "attempts": 1, "stream_interval": 1, "max_model_len": 1}
+SECONDS = ("backoff", "max_backoff", "max_wait", "inactivity_timeout", "connect_timeout")
+ARGUMENTS = (*INTEGERS, *SECONDS, "api_key_env", "send_extra", "max_tokens_field", "omit", "extra_body")
+
+
+def read_options(config: EngineConfig) -> Options:
+    """The options of a configuration; InputError, in one line, for anything that cannot be honoured."""
+    values: dict[str, Any] = {"extra_body": _extra_body(config.args)}
+    for name, value in config.args.items():
+        if name not in ARGUMENTS and not name.startswith("extra_body."):
+            raise UnknownNameError(
+                "engine argument",
+                name,
+                ARGUMENTS,
+                "a field of the server's own goes in as extra_body.NAME=VALUE",
+            )
+        if name in INTEGERS:
+            values[name] = _integer(name, value)
+        elif name in SECONDS:
+            values[name] = _seconds(name, value)
+    values["urls"] = _addresses(config)
+    values |= _words(config.args)
+    options = Options(**values)
+    _check_key(options)
+    return options
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < INTEGERS[name]:
+        raise InputError(
+            f"engine argument {name}={value!r} is not a whole number of at least {INTEGERS[name]}"
+        )
+    return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not math.isfinite(value) or value <= 0:
+        raise InputError(f"engine argument {name}={value!r} is not a number of seconds above 0")
+    return float(value)
+
+
+def _words(args: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if "send_extra" in args:
+        if not isinstance(args["send_extra"], bool):
+            raise InputError(f"engine argument send_extra={args['send_extra']!r} is neither true nor false")
+        values["send_extra"] = args["send_extra"]
+    if "max_tokens_field" in args:
+        known = ("max_tokens", "max_completion_tokens")
+        if args["max_tokens_field"] not in known:
+            raise UnknownNameError("max_tokens_field", str(args["max_tokens_field"]), known)
+        values["max_tokens_field"] = args["max_tokens_field"]
+    if "api_key_env" in args:
+        name = args["api_key_env"]
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+            raise InputError(
+                "engine argument api_key_env takes the name of an environment variable, not a key"
+            )
+        values["api_key_env"] = name
+    if "omit" in args:
+        given = args["omit"].split(",") if isinstance(args["omit"], str) else args["omit"]
+        if not isinstance(given, list | tuple) or not all(isinstance(word, str) for word in given):
+            raise InputError(
+                f"engine argument omit={args['omit']!r} is not a list of fields, such as omit=seed,top_p"
+            )
+        values["omit"] = tuple(sorted({word.strip() for word in given} - {""}))
+        if missing := set(values["omit"]) & {"model", "prompt", "messages", "stream"}:
+            raise InputError(f"engine argument omit: {', '.join(sorted(missing))} cannot be left out")
+    return values
+
+
+def _extra_body(args: Mapping[str, Any]) -> dict[str, Any]:
+    given = args.get("extra_body", {})
+    if not isinstance(given, Mapping):
+        raise InputError(
+            'engine argument extra_body is not a JSON object, such as extra_body={"priority": 1}'
+        )
+    body = dict(given)
+    for name, value in args.items():
+        if name.startswith("extra_body."):
+            body[name.removeprefix("extra_body.")] = value
+    for name in body:
+        if name in RESERVED:
+            raise InputError(f"engine argument extra_body.{name}: this field is set by {RESERVED[name]}")
+    return body
+
+
+def _addresses(config: EngineConfig) -> tuple[str, ...]:
+    given = config.base_urls or tuple(filter(None, [os.environ.get("OPENAI_BASE_URL", "").strip()]))
+    if not given:
+        raise InputError(f"--engine openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
+    return tuple(dict.fromkeys(_address(url.strip()) for url in given))
+
+
+def _address(url: str) -> str:
+    """The address without a slash at its end; `/v1` is added when there is no path at all."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InputError(f"base url {_shown(url)!r} cannot be read ({error}): give {EXAMPLE}") from None
+    if parts.username is not None or parts.password is not None:
+        raise InputError("a base url must not hold a name or password: keys come from the environment only")
+    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
+        raise InputError(f"base url {_shown(url)!r} is not an http or https address: give {EXAMPLE}")
+    if parts.query or parts.fragment:
+        raise InputError(f"base url {_shown(url)!r} must end with its path: give {EXAMPLE}")
+    path = parts.path.rstrip("/")
+    for tail in ("/chat/completions", "/completions", "/models"):
+        if path.endswith(tail):
+            base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(tail)}"
+            raise InputError(f"base url {_shown(url)!r} is one page of the API: give --base-url {base}")
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def _shown(url: str) -> str:
+    """A url for a message: no query, no password, no control characters, not too long."""
+    without = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    return "".join(char if char.isprintable() else "?" for char in without)[:120]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _check_key(options: Options) -> None:
+    name, key = options.api_key_env, options.key
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise InputError(f"the API key in {name} holds blanks or characters that no key has: set it anew")
+    remote = [url for url in options.urls if url.startswith("https:") and not is_loopback(url)]
+    if key is None and remote:
+        raise InputError(
+            f"no API key for {remote[0]}: set the environment variable {name} (any word if the server needs "
+            "none), or name another with --engine-arg api_key_env=NAME"
+        )

@@ -1,0 +1,94 @@
+"""The body of a completion request, and whether its answer is as long as what was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import EngineError
+from ...prompts.texts import paired
+from ...types import Prompt, Sampling
+from .. import EngineConfig
+from .http_options import Options
+from .http_stream import AnswerReader
+
+SLACK = 4
+"""Tokens by which servers differ in counting an answer's end."""
+LETTERS = 4
+"""Letters a token, roughly."""
+
+
+def request_body(
+    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling, *, regex: str | None = None
+) -> dict[str, Any]:
+    """All fields but `model` and `stream`; every sampling field is there: no server default slips in.
+
+    `regex`: the answer's form, for servers known to be vLLM.
+    """
+    body: dict[str, Any] = _input(config, prompt) | {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        options.max_tokens_field: sampling.max_tokens,
+        "stream_options": {"include_usage": True},
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if options.send_extra:
+        body |= _beyond_openai(config, options, prompt, sampling)
+        if regex is not None:
+            body["structured_outputs"] = {"regex": regex}
+    kept = {name: value for name, value in body.items() if name not in options.omit}
+    return kept | dict(options.extra_body)
+
+
+def request_size(prompt: Prompt, sampling: Sampling) -> int:
+    """Tokens that a request may take on a server: its prompt (by letters where no ids are known) and its answer."""
+    if prompt.token_ids is not None:
+        return len(prompt.token_ids) + sampling.max_tokens
+    letters = len(prompt.text) or sum(len(text) for message in prompt.messages for text in message.values())
+    return letters // LETTERS + sampling.max_tokens
+
+
+def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
+    if config.api == "chat":
+        if not prompt.messages:
+            raise EngineError("the openai engine in chat mode was given a prompt without messages")
+        return {"messages": [{k: paired(v) for k, v in message.items()} for message in prompt.messages]}
+    if prompt.token_ids is None and not prompt.text:
+        raise EngineError(
+            "the openai engine in completions mode was given a prompt without token ids and text"
+        )
+    return {"prompt": paired(prompt.text) if prompt.token_ids is None else list(prompt.token_ids)}
+
+
+def _beyond_openai(
+    config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling
+) -> dict[str, Any]:
+    """What vLLM and SGLang understand on top; a left-out field would take the model's generation_config."""
+    fields: dict[str, Any] = {
+        "top_k": sampling.top_k or -1,
+        "min_p": sampling.min_p,
+        "repetition_penalty": 1.0,
+        "skip_special_tokens": True,
+        "stream_interval": options.stream_interval,
+    }
+    if config.api == "completions":
+        fields["add_special_tokens"] = False
+    elif prompt.messages[-1].get("role") == "assistant":
+        fields |= {"add_generation_prompt": False, "continue_final_message": True}
+    return fields
+
+
+def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling) -> None:
+    """EngineError when the server quietly cut the prompt, or the answer before its budget was spent."""
+    sent = len(prompt.token_ids or ())
+    if reader.prompt_tokens > 0 and reader.prompt_tokens + reader.cached_tokens < sent:
+        raise EngineError(
+            f"the server read {reader.prompt_tokens} of {sent} prompt tokens: its context is too small, "
+            "or its tokenizer is another one"
+        )
+    written = reader.completion_tokens + reader.reasoning_tokens
+    if reader.finish_reason == "length" and 0 < written < sampling.max_tokens - SLACK:
+        raise EngineError(
+            f"the server stopped after {written} of {sampling.max_tokens} tokens: its context or its own "
+            "limit is too small (fewer --passage-tokens or --reasoning-tokens, or a server with more context)"
+        )

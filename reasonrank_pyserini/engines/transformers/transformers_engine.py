@@ -1,0 +1,192 @@
+"""The transformers engine: any causal language model in this process, on a CPU, a CUDA GPU or Apple's MPS."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Any, Self
+
+from ...errors import EngineDiedError, EngineError, InputError, PromptTooLongError, UnknownNameError
+from ...models.identity import folder_hash, load_tokenizer, model_identity, tokenizer_hash
+from ...types import Completion, Limits, Prompt, Sampling
+from .. import EngineConfig
+from ..priority import PLACE
+from .batching import BatchThread, Job
+from .decoding import Decoder
+from .model_loading import DTYPES, Loaded, load, pick_device, pick_dtype
+
+QUEUED_BATCHES = 2
+"""Requests asked for at once, in batches: one that runs and one that waits to join it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersOptions:
+    """The engine's arguments (`--engine-arg KEY=VALUE`).
+
+    `batch_size`: rows decoded together. `batch_tokens`: padded tokens of cache together (default: half of
+    the memory left beside the weights). `lora`: folder of a LoRA adapter, merged at loading (needs peft).
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+    batch_size: int | None = None
+    batch_tokens: int | None = None
+    lora: str | None = None
+    max_model_len: int | None = None
+
+    @classmethod
+    def read(cls, args: Mapping[str, Any]) -> TransformersOptions:
+        """The options in KEY=VALUE arguments; UnknownNameError or InputError for what cannot be used."""
+        known = {item.name: item for item in fields(cls)}
+        for name, value in args.items():
+            if name not in known:
+                raise UnknownNameError("engine argument", name, known, "of --engine transformers")
+            number = name in ("batch_size", "batch_tokens", "max_model_len")
+            if number and not (type(value) is int and value > 0):
+                raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+            if not number and not (isinstance(value, str) and value):
+                raise InputError(f"--engine-arg {name}={value}: it must be a word")
+        options = cls(**args)
+        if options.dtype not in DTYPES:
+            raise UnknownNameError("dtype", options.dtype, DTYPES)
+        return options
+
+
+class TransformersEngine:
+    """Engine over transformers: concurrent calls share one padded batch that rows join and leave at any step.
+
+    A request's tokens depend on its prompt, its sampling and, with temperature, its seed; in float32 not on
+    the other rows, but for ties within rounding. Greedy below temperature 1e-5.
+    """
+
+    def __init__(self, config: EngineConfig, options: TransformersOptions) -> None:
+        self._config, self._options = config, options
+        self._loaded: Loaded | None = None
+        self._thread: BatchThread | None = None
+        self._tokenizer: Any = None
+        self._context: int | None = None
+        self._identity: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_config(cls, config: EngineConfig) -> TransformersEngine:
+        """The engine, nothing loaded yet; InputError for settings that it cannot honour."""
+        if config.base_urls:
+            raise InputError(
+                "--base-url goes with --engine openai; --engine transformers runs in this process"
+            )
+        if config.api == "chat":
+            raise InputError("--api chat goes with --engine openai; --engine transformers takes token ids")
+        return cls(config, TransformersOptions.read(config.args))
+
+    @property
+    def limits(self) -> Limits:
+        """Two batches of requests, so that the next is at hand when rows end."""
+        return Limits(requests=QUEUED_BATCHES * self._batch_size)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Engine, weights, tokenizer, dtype and adapter; the device and the batch size are no part of it."""
+        return self._identity or self._identify()
+
+    def _identify(self) -> Mapping[str, Any]:
+        config, options = self._config, self._options
+        return {
+            "engine": "transformers",
+            **model_identity(config.model, config.revision),
+            "tokenizer": tokenizer_hash(config.tokenizer or config.model, self._tokenizer_revision),
+            "dtype": pick_dtype(options.dtype, pick_device(options.device)),
+            "attention": options.attn_implementation,
+            "adapter": None if options.lora is None else folder_hash(options.lora),
+        }
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, once the engine is started."""
+        return self._tokenizer
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        """The model's continuation of the prompt's token ids, end-of-turn token not included in the text."""
+        if self._thread is None or self._loaded is None:
+            raise EngineDiedError("the transformers engine is not running: use it inside `async with`")
+        job = Job(self._checked(prompt, sampling), sampling, _seed(sampling), PLACE.get())
+        self._thread.submit(job)
+        return await asyncio.wrap_future(job.future)
+
+    async def __aenter__(self) -> Self:
+        if self._thread is not None:
+            raise EngineError("the transformers engine is already running")
+        self._tokenizer, loaded = await asyncio.to_thread(self._load)
+        self._loaded = loaded
+        self._thread = BatchThread(
+            Decoder(loaded.model, loaded.device),
+            self._decode,
+            loaded.stop_ids | {self._tokenizer.eos_token_id},
+            rows=self._batch_size,
+            tokens=self._options.batch_tokens or loaded.cache_tokens,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        thread, self._thread, self._loaded = self._thread, None, None
+        if thread is not None:
+            await asyncio.to_thread(thread.stop)
+
+    @property
+    def _batch_size(self) -> int:
+        if self._options.batch_size is not None:
+            return self._options.batch_size
+        return 32 if pick_device(self._options.device).type == "cuda" else 8
+
+    @property
+    def _tokenizer_revision(self) -> str | None:
+        return None if self._config.tokenizer else self._config.revision
+
+    def _load(self) -> tuple[Any, Loaded]:
+        config, options = self._config, self._options
+        tokenizer = load_tokenizer(config.tokenizer or config.model, self._tokenizer_revision)
+        loaded = load(
+            config.model,
+            config.revision,
+            device=options.device,
+            dtype=options.dtype,
+            attention=options.attn_implementation,
+            adapter=options.lora,
+        )
+        asked = options.max_model_len or config.max_model_len
+        if asked is not None and loaded.context is not None and asked > loaded.context:
+            raise InputError(f"a context of {asked} tokens is asked for, the model has {loaded.context}")
+        self._context = asked or loaded.context
+        self._identity = self._identify()
+        return tokenizer, loaded
+
+    def _checked(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
+        ids, loaded = prompt.token_ids, self._loaded
+        if not ids:
+            raise EngineError("the transformers engine needs the prompt's token ids")
+        if sampling.max_tokens < 1:
+            raise EngineError(f"max_tokens is {sampling.max_tokens}: it must be at least 1")
+        if loaded is not None and not (min(ids) >= 0 and max(ids) < loaded.vocabulary):
+            raise EngineError(
+                f"the prompt holds token id {max(ids) if min(ids) >= 0 else min(ids)}, the model has ids 0 to "
+                f"{loaded.vocabulary - 1}: is it the model's own tokenizer?"
+            )
+        if self._context is not None and len(ids) + sampling.max_tokens > self._context:
+            raise PromptTooLongError(
+                f"a prompt of {len(ids)} and an answer of {sampling.max_tokens} tokens exceed the context of "
+                f"{self._context}: lower --passage-tokens, --window or --reasoning-tokens"
+            )
+        return tuple(ids)
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+
+def _seed(sampling: Sampling) -> int:
+    return secrets.randbits(63) if sampling.seed is None else sampling.seed & (2**63 - 1)

@@ -1,0 +1,8 @@
+"""One self-contained HTML page that shows what a reranking did, query by query."""
+
+from __future__ import annotations
+
+from .page import write_report
+from .report_inputs import Outcome, Result, Sources, find_folders, read_result
+
+__all__ = ["Outcome", "Result", "Sources", "find_folders", "read_result", "write_report"]

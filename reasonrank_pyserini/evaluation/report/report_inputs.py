@@ -1,0 +1,170 @@
+"""The folders a report is made of: rerankings, alone or side by side, and a leaderboard beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import FileFormatError, InputError
+from ...jobs.trace import TRACES, TracedWindow, by_query, orders, read_manifest, read_trace
+from ...runfile import read_run
+from ...types import Document, ScoredDocument
+
+Run = Mapping[str, Sequence[ScoredDocument]]
+Qrels = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One query: docids in first-stage order and after reranking, and the windows that led there."""
+
+    id: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    windows: tuple[TracedWindow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One reranking: `manifest` is empty while it is not finished."""
+
+    name: str
+    path: Path
+    manifest: Mapping[str, Any]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a report may say beyond docids; None or empty for what was not given.
+
+    `documents` is a docstore, `queries` the texts by id, `first_stage` the run that was reranked: its scores
+    decide the score before. `qrels_name` says which judgements these are.
+    """
+
+    qrels: Qrels | None = None
+    qrels_name: str = ""
+    documents: Any = None
+    queries: Mapping[str, str] = field(default_factory=dict)
+    first_stage: Run | None = None
+
+    def texts(self, ids: Sequence[str]) -> Mapping[str, Document]:
+        """The documents that exist, by id."""
+        if self.documents is None or not ids:
+            return {}
+        found: Mapping[str, Document] = self.documents.get_many(ids)
+        return found
+
+
+def find_folders(given: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[Mapping[str, Any]]]:
+    """(name, folder) of every reranking that the folders are or hold one level down, and the leaderboards there.
+
+    Raises InputError for a folder that is neither.
+    """
+    folders: dict[Path, str] = {}
+    leaderboards: list[Mapping[str, Any]] = []
+    for path in given:
+        if not path.is_dir():
+            raise InputError(f"there is no folder {path}: give the -o folder of a `reasonrank rerank`")
+        if _is_result(path):
+            folders.setdefault(path, path.resolve().name)
+            continue
+        inside = sorted(child for child in path.iterdir() if child.is_dir() and _is_result(child))
+        if not inside:
+            raise InputError(
+                f"{path} holds no trace.jsonl, nor does a folder in it: give the -o folder of a `reasonrank rerank`"
+            )
+        folders.update({child: child.name for child in inside})
+        if (path / "leaderboard.json").is_file():
+            leaderboards.append(_leaderboard(path / "leaderboard.json"))
+    return [(name, path) for path, name in _distinct(folders).items()], leaderboards
+
+
+def read_result(name: str, path: Path, first_stage: Run | None = None) -> Result:
+    """The reranking in a folder; without `first_stage` the order before is what the windows show.
+
+    Raises InputError for an empty trace.
+    """
+    windows = by_query(read_trace(path))
+    if not windows:
+        raise InputError(
+            f"{path} holds an empty trace: nothing was reranked yet, so there is nothing to report"
+        )
+    manifest = read_manifest(path)
+    final = read_run(path / "run.trec") if (path / "run.trec").is_file() else {}
+    configuration = manifest.get("configuration")
+    asked = configuration.get("queries") if isinstance(configuration, dict) else None
+    ids = dict.fromkeys([*map(str, asked or ()), *final, *windows])
+    outcomes = []
+    for id in ids:
+        after = [document.id for document in final.get(id, ())]
+        steps = windows.get(id, [])
+        outcomes.append(_outcome(id, steps, after, first_stage))
+    return Result(name, path, manifest, tuple(outcomes))
+
+
+def _outcome(id: str, steps: Sequence[TracedWindow], after: list[str], first_stage: Run | None) -> Outcome:
+    before, judged = orders(steps)
+    if not after:
+        after = judged
+    if first_stage is not None and id in first_stage:
+        before = [document.id for document in first_stage[id]]
+    everything = dict.fromkeys([*before, *judged, *after])
+    return Outcome(id, tuple(everything), tuple(after), tuple(steps))
+
+
+def _is_result(path: Path) -> bool:
+    return any((path / name).is_file() for name in TRACES)
+
+
+def _distinct(folders: Mapping[Path, str]) -> dict[Path, str]:
+    """Names that tell the folders apart: where several have one, the parent's before it, else the whole path."""
+    found = dict(folders)
+    for longer in (lambda path: f"{path.resolve().parent.name}/{path.resolve().name}", str):
+        counts = Counter(found.values())
+        found = {path: name if counts[name] == 1 else longer(path) for path, name in found.items()}
+    return found
+
+
+def _leaderboard(path: Path) -> Mapping[str, Any]:
+    """The table as {"condition", "qrels_kind", "source", "footnotes", "rows", "average"}, scores times 100."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(path, None, f"cannot be read ({error})") from error
+    rows = found.get("rows") if isinstance(found, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise FileFormatError(path, None, "not a leaderboard: it has no list of rows")
+    average = found.get("average")
+    table = [_row(row) for row in (*rows, *([average] if isinstance(average, dict) else []))]
+    if isinstance(average, dict):
+        table[-1]["task"] = str(average.get("label") or "Average")
+    notes = found.get("footnotes")
+    return {
+        **{name: str(found.get(name) or "") for name in ("condition", "qrels_kind", "source")},
+        "footnotes": [str(note) for note in notes] if isinstance(notes, list) else [],
+        "rows": table[: len(rows)],
+        "average": table[len(rows)] if isinstance(average, dict) else None,
+    }
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    scores = ("first_stage", "ours", "published", "difference", "low", "high")
+    numbers = {name: number(row.get(name)) for name in scores}
+    return {
+        "task": str(row.get("task") or "Average"),
+        "queries": number(row.get("queries")),
+        **{name: None if value is None else round(value, 4) for name, value in numbers.items()},
+        "verdict": str(row.get("verdict") or ""),
+    }
+
+
+def number(value: Any) -> float | None:
+    """The value if it is a finite number."""
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if real and abs(value) < sys.float_info.max else None

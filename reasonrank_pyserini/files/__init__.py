@@ -1,0 +1,1 @@
+"""The files that people bring and take away: runs, judgements, topics, corpora, requests; caches, downloads, locks."""

@@ -1,0 +1,78 @@
+"""Folders built once and reused: content-addressed, locked between processes, whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..types import Document
+
+
+def cache_root() -> Path:
+    """Where caches live: `$REASONRANK_CACHE`, else `$XDG_CACHE_HOME/reasonrank-pyserini`, else under `~/.cache`."""
+    if chosen := os.environ.get("REASONRANK_CACHE"):
+        return Path(os.path.expanduser(chosen))
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base)) / "reasonrank-pyserini"
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """sha256 of a JSON value, hex: equal for equal content, whatever the order of keys."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 of a file's bytes, hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def documents_sha256(documents: Iterable[Document]) -> str:
+    """The sha256 that the documents know of themselves, else that of their ids, titles and texts, all read."""
+    known = getattr(documents, "sha256", None)
+    if isinstance(known, str):
+        return known
+    if isinstance(documents, Iterator):
+        raise TypeError("documents that can be read only once need an identity")
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+    """The folder for `content`, made by `build(empty folder)` if it is not there yet.
+
+    Only one process builds; the others wait and reuse. A build that fails or is killed leaves no folder.
+    `content.json` beside the built files says what the folder was made from.
+    """
+    if not re.fullmatch(r"[a-z0-9-]+", kind):
+        raise ValueError(f"not a cache kind: {kind!r}")
+    parent = cache_root() / kind
+    parent.mkdir(parents=True, exist_ok=True)
+    final = parent / fingerprint(content)[:32]
+    if final.is_dir():
+        return final
+    with FileLock(f"{final}.lock"):
+        if final.is_dir():
+            return final
+        for left in parent.glob(f"{final.name}.part-*"):
+            shutil.rmtree(left, ignore_errors=True)  # a build that was killed
+        partial = Path(tempfile.mkdtemp(prefix=f"{final.name}.part-", dir=parent))
+        try:
+            build(partial)
+            (partial / "content.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+            os.replace(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return final

@@ -1,0 +1,110 @@
+"""Corpus files: JSONL with `id` and `contents` (or `title` and `text`; BEIR's `_id`), read by id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from ..errors import InputError
+from ..types import Document
+from .caches import cache_root, cached_folder, file_sha256
+from .corpus_index import CorpusFile, CorpusIndex, build_index, load_index, parse_document, save_index
+from .lines import GZIP_MAGIC, check_file, raw_lines
+
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+
+
+class Corpus:
+    """A `datasets.Docstore` over a JSONL file, plain or .gz, or over a folder of them in name order.
+
+    Documents are found through an index of byte offsets (16 bytes a document), made in one scan on first
+    need; the scan refuses bad lines and repeated ids. A .gz file is unpacked once into the cache; the index
+    of a corpus above `keep_index_above` bytes is kept there too. Safe to use from several threads. A file
+    that changes after the scan is refused.
+    """
+
+    def __init__(self, path: str | Path, *, keep_index_above: int = 64 << 20) -> None:
+        self.path = Path(path)
+        self._sources = _sources(self.path)
+        self._keep_index_above = keep_index_above
+        self._lock = Lock()
+        self._index: CorpusIndex | None = None
+
+    def __len__(self) -> int:
+        return len(self._open())
+
+    @property
+    def sha256(self) -> str:
+        """sha256 of the uncompressed bytes of the files, in name order, hex."""
+        return self._open().sha256
+
+    def __iter__(self) -> Iterator[Document]:
+        """Every document, in corpus order; repeated ids are not looked for."""
+        for source in self._sources:
+            for number, _, raw in raw_lines(source):
+                if (document := parse_document(source, number, raw)) is not None:
+                    yield document
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist, by id, in the order asked for; ids without a document are left out."""
+        index = self._open()
+        wanted = list(dict.fromkeys(ids))
+        found = index.find(wanted)
+        read = zip(found, index.read(place for place, _ in found), strict=True)
+        documents = {id: document for (_, id), document in read if document.id == id}
+        return {id: documents[id] for id in wanted if id in documents}
+
+    def _open(self) -> CorpusIndex:
+        with self._lock:
+            if self._index is None:
+                files = [_plain(source) for source in self._sources]
+                kept = sum(file.size for file in files) > self._keep_index_above
+                self._index = _kept_index(files) if kept else build_index(files)
+            return self._index
+
+
+def _sources(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [check_file(path, "corpus")]
+    if beir := [path / name for name in ("corpus.jsonl", "corpus.jsonl.gz") if (path / name).is_file()]:
+        return beir[:1]
+    files = (file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
+    found = sorted(file for file in files if not file.name.startswith("."))
+    if not found:
+        raise InputError(f"corpus folder {path} holds no {' or '.join(SUFFIXES)} files")
+    return found
+
+
+def _plain(source: Path) -> CorpusFile:
+    with check_file(source, "corpus").open("rb") as stream:
+        packed = stream.read(2) == GZIP_MAGIC
+    plain = source
+    if packed:
+        content = {"layout": 1, "gzip_sha256": file_sha256(source)}
+        plain = _cached("corpus-unpacked", content, lambda to: _unpack(source, to)) / "corpus.jsonl"
+    state = plain.stat()
+    return CorpusFile(source, plain, state.st_size, state.st_mtime_ns)
+
+
+def _kept_index(files: list[CorpusFile]) -> CorpusIndex:
+    state = [[str(file.plain.resolve()), file.size, file.mtime_ns] for file in files]
+    content = {"layout": 1, "files": state}
+    return load_index(files, _cached("corpus-index", content, lambda to: save_index(build_index(files), to)))
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    with (folder / "corpus.jsonl").open("wb") as plain:
+        for _, _, raw in raw_lines(source):
+            plain.write(raw)
+
+
+def _cached(kind: str, content: dict[str, Any], build: Callable[[Path], None]) -> Path:
+    try:
+        return cached_folder(kind, content, build)
+    except OSError as error:
+        where = f"{cache_root()}: {error.strerror or error}"
+        raise InputError(
+            f"the cache cannot be used ({where}): name another folder in REASONRANK_CACHE"
+        ) from error

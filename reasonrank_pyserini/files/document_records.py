@@ -1,0 +1,87 @@
+"""Ids, texts and documents of JSON objects, under the names that public collections give them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileFormatError
+from ..types import TEXT_FIELDS, Document
+from .lines import json_type
+
+DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
+"""Where a document keeps its id, first found wins; `pid` first: in MS MARCO v2 `docid` is the whole page."""
+
+QUERY_IDS = ("id", "qid", "query_id", "_id")
+CANDIDATE_LISTS = ("candidates", "hits", "bm25_results")
+"""Where a request keeps its candidates: RankLLM, RankGPT, AcuRank."""
+QUERY_TEXTS = ("text", "query", "title", "contents")
+
+
+def find_id(path: str | Path, line: int | None, record: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The record's id as a string, numbers included; FileFormatError when there is none."""
+    name = next((name for name in names if record.get(name) is not None), None)
+    if name is None:
+        raise FileFormatError(path, line, f"no id: expected one of {', '.join(names)}; {fields_of(record)}")
+    return as_id(path, line, name, record[name])
+
+
+def as_id(path: str | Path, line: int | None, name: str, value: object) -> str:
+    """An id given as a string or a number, as a string."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise FileFormatError(path, line, f"field {name!r} holds {json_type(value)}, not an id")
+    if not str(value).strip():
+        raise FileFormatError(path, line, f"field {name!r} holds an empty id")
+    return str(value)
+
+
+def find_text(path: str | Path, line: int | None, record: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The text of the first of `names` that is there; null counts as empty only where nothing else is."""
+    present = [name for name in names if name in record]
+    if not present:
+        raise FileFormatError(path, line, f"no text: expected one of {', '.join(names)}; {fields_of(record)}")
+    name = next((name for name in present if record[name] is not None), present[0])
+    return as_text(path, line, name, record[name])
+
+
+def as_text(path: str | Path, line: int | None, name: str, value: object) -> str:
+    """A field's text; null is empty, numbers are written out, lists and objects are refused."""
+    if value is None:
+        return ""
+    if isinstance(value, dict | list | bool):
+        raise FileFormatError(path, line, f"field {name!r} holds {json_type(value)}, not a text")
+    return str(value)
+
+
+def find_document(path: str | Path, line: int | None, id: str, record: Mapping[str, Any]) -> Document:
+    """The document of a record: text from the first of `TEXT_FIELDS` or `content`, `title` if any."""
+    text = find_text(path, line, record, (*TEXT_FIELDS, "content"))
+    title = as_text(path, line, "title", record.get("title"))
+    return Document.from_record(id, {"text": text, "title": title})
+
+
+def record_of(text: str) -> dict[str, Any]:
+    """The record that a stored text is when it is JSON with a text in it, else the text as a record."""
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict) and any(isinstance(value.get(name), str) for name in TEXT_FIELDS):
+            return value
+    return {"text": text}
+
+
+def fields_of(record: Mapping[str, Any]) -> str:
+    """The record's field names as `has a, b`, for messages."""
+    names = [name[:40] if name.isprintable() else ascii(name[:40]) for name in record]
+    if not names:
+        return "the object is empty"
+    return f"has {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
+
+
+def document_of_raw(id: str, raw: str) -> Document:
+    """The document behind an index's stored text: a JSON record's fields, else the text as it is."""
+    return Document.from_record(id, record_of(raw))

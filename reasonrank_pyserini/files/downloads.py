@@ -1,0 +1,235 @@
+"""Single files of collections from the Hugging Face hub and from GitHub: pinned, verified once, kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import InputError
+from .caches import cache_root, fingerprint
+from .hub import cache_folder, causes, from_http_library, is_offline, no_space, one_line
+
+GITHUB_RAW = "https://raw.githubusercontent.com"
+TIMEOUT = 30.0
+
+
+class RemoteFile(Protocol):
+    """A file elsewhere that never changes; `size` is in bytes, None where it is not known beforehand."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    def cached(self) -> Path | None:
+        """The file when it is here and is the right one, else None. Never downloads."""
+        ...
+
+    def fetch(self) -> Path:
+        """The file, downloaded now if it is not here; InputError in one line when it cannot be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a hub repository at one commit, in the hub client's cache (HF_HOME, HF_ENDPOINT, HF_TOKEN).
+
+    Size and checksums, where given, are verified once, also for a file that somebody placed there.
+    """
+
+    repo: str
+    path: str
+    revision: str
+    repo_type: str = "dataset"
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.repo}/{self.path}"
+
+    def cached(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repo, self.path, revision=self.revision, repo_type=self.repo_type)
+        path = Path(found) if isinstance(found, str) else None
+        return path if path is not None and _right(path, self) else None
+
+    def fetch(self) -> Path:
+        from huggingface_hub import hf_hub_download
+
+        try:
+            path = Path(
+                hf_hub_download(self.repo, self.path, revision=self.revision, repo_type=self.repo_type)
+            )
+        except Exception as error:
+            if not isinstance(error, OSError | ValueError) and not from_http_library(error):
+                raise
+            raise InputError(_hub_advice(self, error)) from error
+        try:
+            problem = _problem(path, self)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        if problem is not None:
+            _forget(path)
+            raise InputError(
+                f"{self.name} at {self.revision} is not the file expected ({problem}); it has been removed "
+                "from the cache: try again, or check what HF_ENDPOINT serves"
+            )
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class WebFile:
+    """A file of a public GitHub repository at one commit; `$REASONRANK_GITHUB_RAW` names a mirror's address.
+
+    It is kept under the cache root by its sha256 and gets its name only when it is verified.
+    """
+
+    url: str
+    sha256: str
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.url.removeprefix(f"{GITHUB_RAW}/")
+
+    @property
+    def address(self) -> str:
+        """Where the file is asked for."""
+        mirror = os.environ.get("REASONRANK_GITHUB_RAW", "").rstrip("/")
+        return f"{mirror}/{self.name}" if mirror and self.name != self.url else self.url
+
+    @property
+    def place(self) -> Path:
+        """Where the file is kept, and where it can be placed by hand."""
+        return cache_root() / "files" / self.sha256[:32] / self.url.rpartition("/")[2]
+
+    def cached(self) -> Path | None:
+        return self.place if _right(self.place, self) else None
+
+    def fetch(self) -> Path:
+        if (here := self.cached()) is not None:
+            return here
+        if is_offline():
+            raise InputError(self._advice("is not here, and HF_HUB_OFFLINE is set"))
+        part = self.place.with_name(f".{self.place.name[:40]}.part-{secrets.token_hex(6)}")
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            _download(self.address, part)
+            if problem := _problem(part, self, remember=False):
+                raise InputError(self._advice(f"came otherwise than expected ({problem})"))
+            os.replace(part, self.place)
+        except _failures() as error:
+            raise InputError(self._advice(f"could not be fetched ({one_line(error, 160)})")) from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        return self.place
+
+    def _advice(self, what: str) -> str:
+        return (
+            f"{self.name} {what}: try again with a network connection, or get {self.address} elsewhere and "
+            f"save it as {self.place}"
+        )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from http.client import HTTPException
+
+    return OSError, HTTPException, ValueError
+
+
+def _download(address: str, path: Path) -> None:
+    from urllib.request import Request, urlopen
+
+    request = Request(address, headers={"User-Agent": "reasonrank-pyserini", "Accept-Encoding": "identity"})
+    with urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as stream:
+        while block := answer.read(1 << 16):
+            stream.write(block)
+
+
+def _problem(path: Path, expected: HubFile | WebFile, *, remember: bool = True) -> str | None:
+    """What is wrong with a file, None when nothing is; a verified file is not read a second time."""
+    state = path.stat()
+    if expected.size is not None and state.st_size != expected.size:
+        return f"{state.st_size} bytes instead of {expected.size}"
+    checksums = {name: sum for name in ("md5", "sha256") if (sum := getattr(expected, name, None))}
+    marker = _marker(path, state, checksums)
+    if not checksums or (remember and _is_there(marker)):
+        return None
+    for name, checksum in checksums.items():
+        if (found := _digest(path, name)) != checksum:
+            return f"{name} {found} instead of {checksum}"
+    if remember:
+        with contextlib.suppress(OSError):  # without the marker it is only verified again
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+    return None
+
+
+def _right(path: Path, expected: HubFile | WebFile) -> bool:
+    """Whether a file is there, can be read and is the one expected."""
+    try:
+        return path.is_file() and _problem(path, expected) is None
+    except OSError:
+        return False
+
+
+def _is_there(marker: Path) -> bool:
+    """Whether the marker can be seen; without it a file is only verified again."""
+    try:
+        return marker.is_file()
+    except OSError:
+        return False
+
+
+def _marker(path: Path, state: os.stat_result, checksums: dict[str, str]) -> Path:
+    """The empty file that says: this file, in this state, has these checksums."""
+    content: dict[str, Any] = {
+        "path": str(path.resolve()),
+        "size": state.st_size,
+        "modified": state.st_mtime_ns,
+        **checksums,
+    }
+    return cache_root() / "verified" / fingerprint(content)[:32]
+
+
+def _digest(path: Path, name: str) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+
+
+def _forget(pointer: Path) -> None:
+    """Removes a file from the hub's cache, both the link in `snapshots` and what it leads to."""
+    blob = pointer.resolve()
+    for path in (pointer, blob):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _hub_advice(file: HubFile, error: Exception) -> str:
+    at = f"file {file.path} of {file.repo!r} at revision {file.revision!r}"
+    kind = f"--repo-type {file.repo_type} " if file.repo_type != "model" else ""
+    command = f"`hf download {kind}{file.repo} {file.path} --revision {file.revision}`"
+    by_hand = f"run {command} where there is a network, and point HF_HOME to that cache"
+    if is_offline():
+        return f"the {at} is not in the cache {cache_folder()}, and HF_HUB_OFFLINE is set: unset it, or {by_hand}"
+    names = {type_.__name__ for cause in causes(error) for type_ in type(cause).__mro__}
+    folder = "" if file.repo_type == "model" else f"{file.repo_type}s/"
+    page = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{folder}{file.repo}"
+    if "GatedRepoError" in names:
+        return f"the {at} is gated: accept its terms at {page}, then type `hf auth login`"
+    if names & {"RevisionNotFoundError", "RepositoryNotFoundError", "RemoteEntryNotFoundError"}:
+        return f"there is no {at}: look at {page}, or type `hf auth login` if it is private"
+    if no_space(error):
+        return f"no space left in {cache_folder()} for the {at}: set HF_HOME to a larger disk"
+    reason = one_line(error.__cause__ or error, 160)
+    return f"the {at} could not be fetched ({reason}): check the network and try again, or {by_hand}"

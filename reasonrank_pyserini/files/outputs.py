@@ -1,0 +1,68 @@
+"""Where results go: checked before the work, and a standard output that nothing else writes to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InputError
+
+
+def check_output(path: str) -> None:
+    """InputError when no file can be written at `path`: asked before the work, so that none is lost."""
+    if path == "-":
+        if sys.stdout is None:
+            raise InputError("-o -: standard output is closed; give a file")
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"-o {path} is a folder: give a file, such as {target / 'run.trec'}")
+    if target.exists() and not target.is_file():
+        if not os.access(target, os.W_OK):
+            raise InputError(f"-o {path}: no permission to write there")
+        return
+    parent = target.resolve().parent
+    if not parent.is_dir():
+        raise InputError(f"-o {path}: there is no folder {parent}: make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"-o {path}: no permission to write in {parent}")
+
+
+def check_folder(path: Path) -> None:
+    """InputError when no folder can be at `path`: asked before the work; nothing is made."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError(f"-o {path} cannot be used as a folder: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"-o {path}: no permission to write in {there}")
+
+
+def make_folder(path: Path) -> None:
+    """The output folder, made if it is not there; InputError when it cannot be used."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-o {path} cannot be used as a folder: {error.strerror}") from error
+
+
+@contextmanager
+def clean_stdout() -> Iterator[None]:
+    """During the block whatever is printed, also by C and Java code, goes to standard error."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    try:
+        saved = os.dup(1)
+    except OSError:  # standard output is closed: nothing to keep clean
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)

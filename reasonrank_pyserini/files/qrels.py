@@ -1,0 +1,91 @@
+"""Relevance judgements: TREC qrels (`query iteration document grade`) and BEIR's TSV with its header."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import FileFormatError
+from .run_lines import numbered_lines, printable
+
+_COLUMNS = "query iteration document grade"
+_BEIR_HEADER = (b"query-id", b"corpus-id", b"score")
+_GRADE = re.compile(rb"[+-]?\d{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class QrelsReport:
+    """Judgements as read: grade per query and document; `duplicates` lines repeated a judgement."""
+
+    path: str
+    qrels: dict[str, dict[str, int]]
+    lines: int
+    duplicates: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, one line each; empty for qrels without peculiarities."""
+        if not self.duplicates:
+            return ()
+        return (f"{self.path}: {self.duplicates} repeated judgement{'s' if self.duplicates > 1 else ''}",)
+
+
+def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """The grade of every judged document, by query and document id, in order of appearance.
+
+    Columns are separated by blanks or tabs, document ids may hold blanks; BEIR's `query-id corpus-id score`
+    files are known by that header. A judgement may be repeated; two different grades for one document are
+    a FileFormatError (trec_eval refuses such files too). Plain or gzip, LF or CRLF.
+    """
+    return read_qrels_report(path).qrels
+
+
+def read_qrels_report(path: str | Path) -> QrelsReport:
+    """`read_qrels` with the count of lines and of repeated judgements."""
+    qrels: dict[str, dict[str, int]] = {}
+    lines = duplicates = 0
+    beir = False
+    for place, (number, line) in enumerate(numbered_lines(path)):
+        if place == 0 and (beir := tuple(line.lower().split()) == _BEIR_HEADER):
+            continue
+        query, document, grade = (_beir if beir else _trec)(line, path, number)
+        grades = qrels.setdefault(query, {})
+        known = grades.setdefault(document, grade)
+        if known != grade:
+            raise FileFormatError(
+                path,
+                number,
+                f"grade {grade} for query {printable(query)}, document {printable(document)} "
+                f"after {known} on an earlier line",
+            )
+        lines += 1
+    if not lines:
+        raise FileFormatError(path, None, f"the file holds no judgement; qrels have lines of {_COLUMNS!r}")
+    duplicates = lines - sum(map(len, qrels.values()))
+    return QrelsReport(str(path), qrels, lines, duplicates)
+
+
+def _trec(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
+    columns = len(line.split())
+    if columns < 4:
+        raise FileFormatError(path, number, f"{columns} columns where qrels have 4 ({_COLUMNS})")
+    query, _, rest = line.split(None, 2)
+    document, grade = rest.rsplit(None, 1)
+    hint = "; this looks like a run file" if columns == 6 and line.split()[1] == b"Q0" else ""
+    return query.decode(), document.decode(), _grade(grade, path, number, hint)
+
+
+def _beir(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
+    fields = [field.strip() for field in line.split(b"\t")]
+    if len(fields) != 3 or not all(fields):
+        raise FileFormatError(path, number, "not the three tab-separated columns query-id, corpus-id, score")
+    query, document, grade = fields
+    return query.decode(), document.decode(), _grade(grade, path, number, "")
+
+
+def _grade(field: bytes, path: str | Path, number: int, hint: str) -> int:
+    if not _GRADE.fullmatch(field):
+        shown = field[:60].decode(errors="replace")
+        raise FileFormatError(path, number, f"the grade {shown!r} is not a whole number{hint}")
+    return int(field)

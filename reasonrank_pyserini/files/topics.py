@@ -1,0 +1,118 @@
+"""Topic files: TSV `id<TAB>text`, JSONL under the usual names, and old TREC topics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..errors import FileFormatError
+from ..types import Query
+from .document_records import CANDIDATE_LISTS, QUERY_IDS, QUERY_TEXTS, find_id, find_text
+from .lines import check_file, read_lines, read_objects, starts_with
+
+Numbered = Iterator[tuple[int, Query]]
+
+
+def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
+    """The topics of a file, in its order, plain or gzip; the format is told by the content.
+
+    TSV has no header and all after the first tab is the text. JSONL (or one JSON array) has the id in
+    id, qid, query_id or _id and the text in text, query, title or contents, or in `field` if given. TREC
+    topics (`<top>`) give the title, or `field` (title, desc, narr), and lose leading zeros as in the qrels.
+    Empty texts are kept. Raises FileFormatError for bad lines, repeated ids and a file without topics.
+    """
+    check_file(path, "topics file")
+    start = starts_with(path)
+    if start[:1] in ("{", "["):
+        topics = _json_topics(path, field)
+    elif start.lower().startswith("<top"):
+        topics = _trec_topics(path, field or "title")
+    elif field is not None:
+        raise FileFormatError(path, None, f"no field {field!r}: a TSV topics file has the text only")
+    else:
+        topics = _tsv_topics(path)
+    return _without_repeats(path, topics)
+
+
+def topic_fields(path: str | Path) -> tuple[str, ...]:
+    """The text fields of the first topic that `read_topics` takes as `field`; none for TSV."""
+    check_file(path, "topics file")
+    start = starts_with(path)
+    if start[:1] in ("{", "["):
+        _, record = next(read_objects(path), (0, {}))
+        return tuple(
+            name for name, value in record.items() if name not in QUERY_IDS and isinstance(value, str)
+        )
+    return ("title", "desc", "narr") if start.lower().startswith("<top") else ()
+
+
+def _without_repeats(path: str | Path, topics: Iterable[tuple[int, Query]]) -> list[Query]:
+    first: dict[str, int] = {}
+    queries = []
+    for line, query in topics:
+        if query.id in first:
+            raise FileFormatError(
+                path, line, f"query id {query.id!r} again (first on line {first[query.id]})"
+            )
+        first[query.id] = line
+        queries.append(query)
+    if not queries:
+        raise FileFormatError(path, None, "holds no topics")
+    return queries
+
+
+def _tsv_topics(path: str | Path) -> Numbered:
+    for line, row in read_lines(path):
+        id, tab, text = row.partition("\t")
+        if not tab:
+            raise FileFormatError(path, line, f"expected id<TAB>text, found no tab in {row[:60]!r}")
+        if not id.strip(" "):
+            raise FileFormatError(path, line, "the query id before the tab is empty")
+        yield line, Query(id.strip(" "), text)
+
+
+def _json_topics(path: str | Path, field: str | None) -> Numbered:
+    for line, record in read_objects(path):
+        if isinstance(record.get("query"), dict) or any(name in record for name in CANDIDATE_LISTS):
+            raise FileFormatError(path, line, "this is a request file, not topics: give it with --requests")
+        names = (field,) if field else QUERY_TEXTS
+        yield line, Query(find_id(path, line, record, QUERY_IDS), find_text(path, line, record, names))
+
+
+_TAG = re.compile(r"<(/?[a-zA-Z]+)>")
+_LABEL = re.compile(r"\s*(?:Number|Topic|Description|Narrative)\s*:", re.IGNORECASE)
+
+
+def _trec_topics(path: str | Path, field: str) -> Numbered:
+    """Fields run to the next tag, closed or not."""
+    fields: dict[str, str] = {}
+    tag, start = "", 0
+    for line, text in read_lines(path):
+        position = 0
+        for found in _TAG.finditer(text):
+            _extend(fields, tag, text[position : found.start()])
+            tag, position = found[1].lower(), found.end()
+            if tag == "top":
+                fields, start = {}, line
+            elif tag == "/top":
+                yield start, _trec_query(path, start, fields, field)
+            elif not tag.startswith("/"):
+                fields[tag] = ""
+        _extend(fields, tag, text[position:])
+
+
+def _extend(fields: dict[str, str], tag: str, text: str) -> None:
+    if tag in fields:
+        fields[tag] = f"{fields[tag]} {text.strip()}".strip()
+
+
+def _trec_query(path: str | Path, line: int, fields: dict[str, str], field: str) -> Query:
+    number = _LABEL.sub("", fields.get("num", ""), count=1).strip()
+    if not number:
+        raise FileFormatError(path, line, "a topic without <num>")
+    if field not in fields:
+        raise FileFormatError(path, line, f"topic {number!r} has no <{field}>; it has {', '.join(fields)}")
+    return Query(
+        str(int(number)) if number.isdecimal() else number, _LABEL.sub("", fields[field], count=1).strip()
+    )

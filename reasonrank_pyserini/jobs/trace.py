@@ -1,0 +1,141 @@
+"""Reading what a reranking left in its folder: trace.jsonl window by window, manifest.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import FileFormatError, InputError
+
+TRACES = ("trace.jsonl", "trace.jsonl.part")
+"""The finished trace, then the one that is still being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class TracedWindow:
+    """One line of a trace: the docids shown, the same as the model put them, and what it wrote.
+
+    `status` is a ParseStatus value; `error` the failure of a call that was kept.
+    """
+
+    query_id: str
+    window: tuple[str, ...]
+    order: tuple[str, ...]
+    status: str
+    reasoning: str = ""
+    answer: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    cached: bool = False
+    forced: bool = False
+    error: str | None = None
+
+    @classmethod
+    def from_record(cls, record: Any) -> Self:
+        """The window of a parsed line; ValueError with what is wrong when it is none."""
+        if not isinstance(record, dict):
+            raise ValueError("not a JSON object")
+        names = ("query_id", "window", "order", "status")
+        if missing := [name for name in names if name not in record]:
+            raise ValueError(f"no {missing[0]!r}: not a line of a reranking's trace")
+        window, order = (tuple(_ids(record[name], name)) for name in ("window", "order"))
+        if sorted(window) != sorted(order) or len(set(window)) < len(window):
+            raise ValueError("'order' is no permutation of 'window'")
+        error, seconds = record.get("error"), float(record.get("seconds") or 0)
+        if not math.isfinite(seconds):
+            raise ValueError("'seconds' is no finite number")
+        return cls(
+            str(record["query_id"]), window, order, str(record["status"]),
+            str(record.get("reasoning") or ""), str(record.get("answer") or ""),
+            int(record.get("prompt_tokens") or 0), int(record.get("completion_tokens") or 0),
+            seconds, bool(record.get("cached")), bool(record.get("forced")),
+            None if error is None else str(error),
+        )  # fmt: skip
+
+
+def read_trace(folder: Path) -> Iterator[TracedWindow]:
+    """The windows of a folder's trace in the order they finished, also of one that is still being written.
+
+    Raises InputError for what is no folder of a reranking, FileFormatError for a bad line.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: give the -o folder of a `reasonrank rerank`")
+    path = next((p for name in TRACES if (p := folder / name).is_file()), None)
+    if path is None:
+        raise InputError(f"{folder} holds no trace.jsonl: give the -o folder of a `reasonrank rerank`")
+    return _windows(path)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's manifest.json; {} while the reranking is not finished."""
+    path = folder / "manifest.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise FileFormatError(path, None, f"cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise FileFormatError(path, None, "not the manifest of a reranking")
+    return found
+
+
+def orders(windows: Sequence[TracedWindow]) -> tuple[list[str], list[str]]:
+    """One query's candidates before its first and after its last window; those that no window showed are left
+    out."""
+    before: list[str] = []
+    after: list[str] = []
+    for step in windows:
+        known = set(after)
+        new = [id for id in step.window if id not in known]
+        before = new + before
+        after = new + after
+        places = {id: place for place, id in enumerate(after)}
+        slots = sorted(places[id] for id in step.window)
+        for slot, id in zip(slots, step.order, strict=True):
+            after[slot] = id
+    return before, after
+
+
+def by_query(windows: Iterator[TracedWindow]) -> Mapping[str, list[TracedWindow]]:
+    """The windows of every query, in the order they finished; queries in order of appearance."""
+    found: dict[str, list[TracedWindow]] = {}
+    for window in windows:
+        found.setdefault(window.query_id, []).append(window)
+    return found
+
+
+def _windows(path: Path) -> Iterator[TracedWindow]:
+    number = 0
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    if path.suffix == ".part":
+                        return  # the line being written right now
+                    raise FileFormatError(path, number, f"not JSON ({error})") from error
+                yield _window(path, number, record)
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, number + 1, "not UTF-8") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _window(path: Path, number: int, record: Any) -> TracedWindow:
+    try:
+        return TracedWindow.from_record(record)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FileFormatError(path, number, str(error)) from error
+
+
+def _ids(value: Any, name: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(id, str) for id in value):
+        raise ValueError(f"{name!r} is no list of docids")
+    return value

@@ -1,0 +1,243 @@
+"""Before a download or a load: can this machine run this model? Facts in, one line a problem out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files.hub import cache_folder, cached_file, check_model, is_offline
+from .identity import WEIGHT_SUFFIXES, model_context, read_config
+from .machine import Gpu, MachineFacts, machine_facts
+from .profiles import Profile
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
+SLOW_ON_CPU = 3 * 10**9
+"""Bytes of weights from which a CPU takes minutes a window."""
+USABLE = 0.92
+"""Of a card's memory, what an engine gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model without loading it; None where unknown. `here`: its weights are on this machine."""
+
+    model: str
+    here: bool
+    weights_bytes: int | None = None
+    width: int = 2
+    quantised: bool = False
+    kv_bytes_per_token: int | None = None
+    context: int | None = None
+    prefers_bfloat16: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How it is to run: engine, dtype and device as asked, prompt plus answer, cards that share the weights."""
+
+    engine: str
+    context: int
+    dtype: str = "auto"
+    device: str = "auto"
+    cards: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`problems` make a run impossible, `notes` are worth knowing; each is one line with the way out."""
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def preflight(
+    model: str,
+    revision: str | None,
+    engine: str,
+    profile: Profile,
+    context: int,
+    args: Mapping[str, Any] | None = None,
+) -> tuple[str, ...]:
+    """Notes for the user, one line each; InputError with the first problem when the run cannot work.
+
+    `args` are the engine's arguments (dtype, device, tensor_parallel_size are read). Nothing is downloaded
+    or loaded; the openai engine runs elsewhere and always passes.
+    """
+    if engine not in ("vllm", "transformers"):
+        return ()
+    args = args or {}
+    check_model(model)
+    found = judge_machine(
+        machine_facts(cache_folder(), offline=is_offline()),
+        model_facts(model, revision, profile),
+        Plan(
+            engine=engine,
+            context=context,
+            dtype=str(args.get("dtype", "auto")),
+            device=str(args.get("device", "auto")),
+            cards=_count(args, "tensor_parallel_size") * _count(args, "pipeline_parallel_size"),
+        ),
+    )
+    if found.problems:
+        raise InputError(found.problems[0])
+    return found.notes
+
+
+def model_facts(model: str, revision: str | None, profile: Profile) -> ModelFacts:
+    """The facts of a folder, of the hub's cache, and for what is not here yet of the profile."""
+    config = read_config(model, revision)
+    text = {**config, **(config.get("text_config") or {})}
+    path = cached_file(model, revision, "config.json")
+    weights = _weights(path.parent) if path else 0
+    stored = str(text.get("dtype") or text.get("torch_dtype") or profile.dtype)
+    return ModelFacts(
+        model=model,
+        here=weights > 0,
+        weights_bytes=weights or profile.size.weights_bytes,
+        width=WIDTHS.get(stored, 2),
+        quantised="quantization_config" in config,
+        kv_bytes_per_token=_kv_bytes(text) or profile.size.kv_bytes_per_token,
+        context=model_context(model, revision),
+        prefers_bfloat16=stored in ("bfloat16", "auto"),
+    )
+
+
+def judge_machine(machine: MachineFacts, model: ModelFacts, plan: Plan) -> Findings:
+    """What stands in the way and what is worth knowing. A pure function."""
+    problems: list[str] = []
+    notes: list[str] = []
+    _judge_weights(machine, model, problems, notes)
+    if model.context is not None and plan.context > model.context:
+        problems.append(
+            f"{model.model} takes {model.context} tokens, {plan.context} are needed: lower --window, "
+            "--passage-tokens or --reasoning-tokens"
+        )
+    if machine.gpus and (plan.device == "auto" or plan.device.startswith("cuda")):
+        _judge_cards(machine.gpus, model, plan, problems, notes)
+    else:
+        _judge_memory(machine, model, plan, problems, notes)
+    return Findings(tuple(problems), tuple(notes))
+
+
+def _judge_weights(machine: MachineFacts, model: ModelFacts, problems: list[str], notes: list[str]) -> None:
+    if model.here:
+        return
+    cache = cache_folder()
+    if machine.offline:
+        problems.append(
+            f"the weights of {model.model} are not in {cache}, and HF_HUB_OFFLINE is set: unset it, or run "
+            f"`hf download {model.model}` where there is a network and give the folder"
+        )
+    elif model.weights_bytes is None:
+        notes.append(f"{model.model} will be downloaded to {cache}; its size is not known")
+    elif machine.disk_free is not None and machine.disk_free < model.weights_bytes:
+        problems.append(
+            f"{model.model} is a download of {_gb(model.weights_bytes)}, {cache} has {_gb(machine.disk_free)} free: "
+            "set HF_HOME to a larger disk"
+        )
+    else:
+        notes.append(f"{model.model} will be downloaded to {cache}: {_gb(model.weights_bytes)}")
+
+
+def _judge_cards(
+    gpus: tuple[Gpu, ...], model: ModelFacts, plan: Plan, problems: list[str], notes: list[str]
+) -> None:
+    if plan.cards > len(gpus):
+        problems.append(f"{plan.cards} GPUs are asked for, {len(gpus)} are here: lower tensor_parallel_size")
+        return
+    used = gpus[: plan.cards]
+    loaded, cache = _loaded(model, plan, on_cpu=False), (model.kv_bytes_per_token or 0) * plan.context
+    room, free = (sum(getattr(card, name) for card in used) for name in ("memory", "free"))
+    where = f"{len(used)} x {used[0].name}" if len(used) > 1 else used[0].name
+    if loaded is not None and loaded + cache > room * USABLE:
+        more = "" if plan.cards >= len(gpus) else f", --engine-arg tensor_parallel_size={len(gpus)}"
+        problems.append(
+            f"{model.model} needs {_gb(loaded)} and {_gb(cache)} for one prompt of {plan.context} tokens, {where} has "
+            f"{_gb(room)}: use a smaller or quantised model{more}, or a server by --engine openai"
+        )
+    elif loaded is not None and loaded + cache > free:
+        notes.append(
+            f"{where} has {_gb(free)} of {_gb(room)} free, {_gb(loaded + cache)} are needed: see nvidia-smi for "
+            "what else runs there"
+        )
+    old = next((card for card in used if card.capability and card.capability < (8, 0)), None)
+    if old is not None and (plan.dtype == "bfloat16" or (plan.dtype == "auto" and model.prefers_bfloat16)):
+        advice = f"{old.name} has no bfloat16"
+        if plan.engine == "vllm":
+            problems.append(f"{advice}: add --engine-arg dtype=float16")
+        elif plan.dtype == "auto":
+            notes.append(f"{advice}: float16 is used, results differ a little from bfloat16")
+        else:
+            notes.append(f"{advice} and will be slow: leave dtype out, or --engine-arg dtype=float16")
+
+
+def _judge_memory(
+    machine: MachineFacts, model: ModelFacts, plan: Plan, problems: list[str], notes: list[str]
+) -> None:
+    on_cpu = plan.device == "cpu" or not machine.unified
+    loaded, cache = _loaded(model, plan, on_cpu=on_cpu), (model.kv_bytes_per_token or 0) * plan.context
+    if loaded is None:
+        return
+    need = loaded + cache
+    wide = (
+        on_cpu and plan.engine == "transformers" and plan.dtype in ("auto", "float32") and not model.quantised
+    )
+    smaller = "--engine-arg dtype=bfloat16 halves it, " if wide else ""
+    way_out = f"{smaller}or use a smaller model, a GPU, or a server by --engine openai"
+    if machine.memory is not None and need > machine.memory:
+        problems.append(
+            f"{model.model} needs {_gb(need)} of memory, this machine has {_gb(machine.memory)} and no GPU: {way_out}"
+        )
+    elif machine.memory_free is not None and need > machine.memory_free:
+        notes.append(f"{_gb(machine.memory_free)} of memory are free, {_gb(need)} are needed: {way_out}")
+    if on_cpu and loaded >= SLOW_ON_CPU:
+        notes.append(
+            f"{model.model} on a CPU takes minutes a window: use a GPU, or a server by --engine openai"
+        )
+
+
+def _loaded(model: ModelFacts, plan: Plan, *, on_cpu: bool) -> int | None:
+    if model.weights_bytes is None or model.quantised:
+        return model.weights_bytes
+    asked = plan.dtype
+    if asked == "auto":
+        width = 4 if on_cpu and plan.engine == "transformers" else min(model.width, 4 if on_cpu else 2)
+    else:
+        width = WIDTHS.get(asked, model.width)
+    return model.weights_bytes * width // model.width
+
+
+def _weights(folder: Path) -> int:
+    """Bytes of the weights in a folder; 0 when a sharded model is not all there."""
+    files = [path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.exists()]
+    safe = [path for path in files if path.suffix == ".safetensors"]
+    shards = safe or files
+    totals = {part for path in shards if (part := path.stem.rpartition("-of-")[2]).isdigit()}
+    if len(totals) == 1 and len(shards) < int(totals.pop()):
+        return 0
+    return sum(path.stat().st_size for path in shards)
+
+
+def _kv_bytes(config: Mapping[str, Any]) -> int | None:
+    def number(key: str) -> int | None:
+        value = config.get(key)
+        return value if type(value) is int and value > 0 else None
+
+    layers, heads, hidden = number("num_hidden_layers"), number("num_attention_heads"), number("hidden_size")
+    if layers is None or heads is None or hidden is None:
+        return None
+    return 2 * layers * (number("num_key_value_heads") or heads) * (number("head_dim") or hidden // heads) * 2
+
+
+def _count(args: Mapping[str, Any], name: str) -> int:
+    value = args.get(name, 1)
+    if type(value) is not int or value < 1:
+        raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+    return value
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

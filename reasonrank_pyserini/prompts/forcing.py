@@ -1,0 +1,76 @@
+"""When a model stopped without an answer: what is put after its words, so that only the answer is left to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..permutation import Scan
+from ..types import AnswerForm, Completion, Parsed, ParseStatus, Permutation
+from .grammar import CLOSE, OPEN, REASONED, grammar
+
+CLOSING_TOKENS = 24
+"""More than any closing text has characters, so more than it has tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """`closing` follows what the model wrote; then comes what is left of an answer of that `permutation`."""
+
+    closing: str
+    permutation: Permutation
+
+
+def answer_budget(tokens: int, passages: int, count: int | None = None) -> int:
+    """New tokens for an answer alone: those meant for it, and as many as it can need letter by letter."""
+    return max(tokens, grammar(passages, passages if count is None else count, True).longest)
+
+
+def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bool:
+    """Whether a completion holds no complete answer: nothing that can be read, or its budget ended first."""
+    if parsed.status is ParseStatus.FAILED:
+        return True
+    if completion.finish_reason != "length" or parsed.status is ParseStatus.CLEAN:
+        return False
+    return answer == "bare" or Scan(completion.text).complete is None
+
+
+def may_be_continued(completion: Completion) -> bool:
+    """Whether a second request may go on from the completion's own token ids: not after a closed answer."""
+    return completion.finish_reason == "length" or Scan(completion.text).complete is None
+
+
+def continuation(
+    text: str, passages: int, *, answer: AnswerForm = "tagged", count: int | None = None
+) -> Continuation:
+    """How to go on after a text without a complete answer, so that `permutation.parse` then reads one.
+
+    Unfinished reasoning is closed and an answer opened, in the words of the prompt. An answer that was
+    cut off goes on where it stands, unless it is none already (an identifier twice): then it is opened anew.
+    """
+    scan, asked = Scan(text), Permutation(passages, passages if count is None else count)
+    if answer == "bare" and (bare := _bare(text, scan, asked)) is not None:
+        return bare
+    if scan.reasoning:
+        return Continuation(f"\n{REASONED} {OPEN}", asked)
+    if scan.unclosed is not None and scan.unclosed[1] == len(text):
+        then = replace(asked, written=text[scan.unclosed[0] :])
+        return Continuation("", then) if _begins(then) else Continuation(f" {CLOSE} {OPEN}", asked)
+    return Continuation(OPEN if not text or text[-1].isspace() else f" {OPEN}", asked)
+
+
+def _bare(text: str, scan: Scan, asked: Permutation) -> Continuation | None:
+    """The continuation without tags; None where other words stand beside the answer, so that tags are needed."""
+    if scan.complete is not None or scan.unclosed is not None:
+        return None
+    if scan.reasoning:
+        closing = f"\n{REASONED}\n\n"
+        alone = not Scan(text + closing).outside().strip()
+        return Continuation(closing, replace(asked, answer="bare")) if alone else None
+    written = text.rpartition(REASONED)[2].lstrip()
+    then = replace(asked, answer="bare", written=written)
+    return Continuation("", then) if _begins(then) and scan.outside().strip() == written.strip() else None
+
+
+def _begins(asked: Permutation) -> bool:
+    state = grammar(asked.passages, asked.count, asked.answer == "tagged").read(asked.written or "")
+    return state is not None and not state.done

@@ -1,0 +1,236 @@
+"""Plan: a model, an engine and settings put together, before anything is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..engines import Engine, EngineConfig, load_engine, result_arguments
+from ..engines.gate import Gated
+from ..engines.journal import EngineNote, Journal, Recorded, Replay, find_note, write_note
+from ..errors import InputError, JournalError, UnknownNameError
+from ..models.identity import has_weights, load_tokenizer, model_context, model_identity
+from ..models.preflight import preflight
+from ..models.profiles import Profile, find_profile
+from ..prompts import PromptBuilder, get_style
+from ..prompts.prompt_thread import PromptThread
+from ..strategies import RankingStrategy
+from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge, repeat_of
+from .settings import QUERY_ROOM, Settings
+
+APIS = ("completions", "chat")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerParts:
+    """What `Reranker.from_plan` starts: how to judge, the engine if there is one, strategy and depth."""
+
+    judge: Judge | JudgeFactory
+    engine: Engine | None
+    strategy: RankingStrategy
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run: `profile` and whether it was made for this model (`known`), settings, engine, context."""
+
+    engine: str
+    config: EngineConfig
+    profile: Profile
+    known: bool
+    settings: Settings
+    context: int
+
+    @classmethod
+    def make(
+        cls,
+        model: str,
+        engine: str,
+        *,
+        revision: str | None = None,
+        tokenizer: str | None = None,
+        profile: str | Path | None = None,
+        base_urls: tuple[str, ...] = (),
+        api: str = "completions",
+        engine_args: Mapping[str, Any] | None = None,
+        dataset_passage_tokens: int | None = None,
+        query_tokens: int = QUERY_ROOM,
+        flags: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Nothing heavy is loaded; InputError for names and values that cannot work.
+
+        `query_tokens` is the room for a query's two appearances. `context` becomes the real need, at most
+        what the model has; the `max_model_len` engine argument decides when given.
+        """
+        if api not in APIS:
+            raise UnknownNameError("api", api, APIS)
+        if api == "chat" and engine in ("vllm", "transformers"):
+            raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
+        found, known = find_profile(model, profile)
+        settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+        if api == "chat":  # a message cannot be continued
+            settings = replace(settings, force_answer=False)
+        if settings.constrained and engine in ("transformers", "openai"):
+            raise InputError(
+                f"--constrained is for --engine vllm, not {engine}: leave it out (an answer that does not come is "
+                "asked for alone)"
+            )
+        args = dict(engine_args or {})
+        limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
+        context = min(settings.context_needed(query_tokens), limit)
+        if "max_model_len" in args:
+            context = int(args["max_model_len"])
+        config = EngineConfig(
+            model, revision, tokenizer, context, base_urls, "chat" if api == "chat" else "completions", args
+        )
+        plan = cls(engine, config, found, known, settings, context)
+        plan._check_answer(context)
+        return plan
+
+    def configuration(self) -> dict[str, Any]:
+        """What a result depends on besides its input."""
+        return {**self.asked(), "settings": self.settings.as_dict()}
+
+    def asked(self) -> dict[str, Any]:
+        """The model and the engine as they were asked for."""
+        config = self.config
+        return {
+            "model": dict(model_identity(config.model, config.revision)),
+            "tokenizer": config.tokenizer,
+            "engine": self.engine,
+            "api": config.api,
+            "engine_args": result_arguments(self.engine, config.args),
+        }
+
+    def recorded(self, journal: str | Path | None) -> EngineNote:
+        """What the journal's answers were asked of, for a replay without engine and weights.
+
+        A journal without such a note is taken to be of the engine as it would be started now. Raises InputError
+        when that cannot be told here, and when there is no journal.
+        """
+        if journal is None or not Path(journal).is_dir():
+            which = "no journal is given" if journal is None else f"there is no journal {journal}"
+            raise InputError(f"{which}: a replay needs the folder of a recorded run")
+        asked = self.asked()
+        note = find_note(Path(journal), asked, any_weights=not has_weights(self.config.model))
+        if note is not None:
+            return note
+        return EngineNote(asked, dict(load_engine(self.engine, self.config).identity), self.context)
+
+    def described(self) -> dict[str, Any]:
+        """For a manifest: the model and how it is asked."""
+        config = self.config
+        return {
+            "model": config.model,
+            "revision": config.revision,
+            "engine": {
+                "name": self.engine,
+                "api": config.api if self.engine == "openai" else None,
+                "arguments": dict(config.args),
+                "max_model_len": self.context,
+            },
+            "profile": {"name": self.profile.name, "made_for_this_model": self.known},
+        }
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        """Token ids are sent unless a chat API tokenizes on the other side."""
+        return self.config.api != "chat" or self.config.tokenizer is not None
+
+    def preflight(self) -> tuple[str, ...]:
+        """What is worth knowing before the model is loaded, a line each; InputError when it cannot work."""
+        config = self.config
+        return preflight(config.model, config.revision, self.engine, self.profile, self.context, config.args)
+
+    def tokenizer(self) -> Any | None:
+        """The model's tokenizer (or the one asked for); None where none is needed."""
+        if not self.needs_tokenizer:
+            return None
+        local = self.config.tokenizer
+        return load_tokenizer(local or self.config.model, None if local else self.config.revision)
+
+    def builder(self, tokenizer: Any | None, context: int | None = None) -> PromptBuilder:
+        """Prompts in the model's style, within its context (`context`: where it turned out to be smaller)."""
+        return PromptBuilder(
+            get_style(self.settings.style),
+            tokenizer,
+            passage_tokens=self.settings.passage_tokens,
+            context=context or self.context,
+        )
+
+    def parts(
+        self,
+        *,
+        tokenizer: Any | None = None,
+        journal: str | Path | None = None,
+        repeats: int = 1,
+        replay: EngineNote | None = None,
+    ) -> RerankerParts:
+        """What a Reranker is made of; nothing is started. `tokenizer`: where it is loaded already.
+
+        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i. With `replay` no engine is started:
+        every completion comes from the journal, or is a ReplayMissError.
+        """
+        tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
+        engine = self._opened(journal, replay)
+
+        def judge(served: int | None) -> Judge:
+            context = replay.context if replay is not None else self._context(served)
+            builder = self.builder(tokenizer, context)
+            self._note(engine, builder)
+            thread = PromptThread()
+            judges = [self._judge(builder, engine, thread, i) for i in range(repeats)]
+            return RoutedJudge(lambda query: judges[repeat_of(query)], thread.close)
+
+        return RerankerParts(judge, engine, self.settings.strategy, self.settings.depth)
+
+    def _context(self, served: int | None) -> int:
+        """The context in tokens, where the running server may allow less; InputError when no answer fits into it."""
+        if served is None or served >= self.context:
+            return self.context
+        self._check_answer(served)
+        return served
+
+    def _judge(self, builder: PromptBuilder, engine: Engine, thread: PromptThread, repeat: int) -> LLMJudge:
+        settings = self.settings
+        return LLMJudge(
+            builder,
+            engine,
+            settings.sampling,
+            seed=settings.seed + repeat,
+            compat=settings.compat,
+            force_answer=settings.force_answer,
+            constrained=settings.constrained,
+            answer_k=settings.answer_k,
+            prompt_thread=thread,
+        )
+
+    def _opened(self, journal: str | Path | None, replay: EngineNote | None) -> Engine:
+        if replay is not None and journal is not None:
+            return Replay(Journal(journal), replay.identity)
+        engine: Engine = Gated(load_engine(self.engine, self.config))
+        return engine if journal is None else Recorded(engine, Journal(journal))
+
+    def _note(self, engine: Engine, builder: PromptBuilder) -> None:
+        """Tell the journal, if there is one, what it records."""
+        if isinstance(engine, Recorded):
+            note = EngineNote(self.asked(), dict(engine.identity), builder.context or self.context)
+            try:
+                write_note(engine.journal.folder, note)
+            except JournalError as error:  # all answers may be there; else the first new one meets it, too
+                log.warning("%s", error)
+
+    def _check_answer(self, context: int) -> None:
+        """InputError when the answer's budget alone fills the context."""
+        budget = self.settings.room
+        if budget >= context:
+            raise InputError(
+                f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
+                "lower --reasoning-tokens"
+            )

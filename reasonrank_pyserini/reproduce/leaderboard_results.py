@@ -1,0 +1,71 @@
+"""From finished task folders to the leaderboard's table and exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files.atomic import atomic_open
+from ..files.score_json import write_score_json
+from ..scoring import Qrels, Run, score
+from ..types import ScoredDocument
+from .conditions import Condition
+from .leaderboard import Leaderboard, TaskResult, leaderboard
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One task: its judgements, its first stage's run, and the finished run of every repeat."""
+
+    task: str
+    qrels: Qrels
+    first_stage: Run | None
+    runs: Sequence[Mapping[str, Sequence[ScoredDocument]]]
+
+
+def collect(
+    condition: Condition, outcomes: Sequence[Outcome], *, seed: int = 0, candidates: str | None = None
+) -> Leaderboard:
+    """The leaderboard of those tasks under the condition's measure; `candidates` as for `leaderboard`."""
+    results = [_result(condition.measure, one) for one in outcomes]
+    return leaderboard(condition, results, seed=seed, candidates=candidates)
+
+
+def _result(measure: str, outcome: Outcome) -> TaskResult:
+    first = outcome.first_stage
+    return TaskResult(
+        outcome.task,
+        None if first is None else _per_query(outcome.qrels, first, measure),
+        tuple(_per_query(outcome.qrels, run, measure) for run in outcome.runs),
+    )
+
+
+def per_query(measure: str, outcome: Outcome) -> list[float]:
+    """The measure of every judged query, averaged over the repeats."""
+    found = [_per_query(outcome.qrels, run, measure) for run in outcome.runs]
+    return [sum(one[query] for one in found) / len(found) for query in outcome.qrels]
+
+
+def _per_query(qrels: Qrels, run: Run, measure: str) -> Mapping[str, float]:
+    scores = score(qrels, run, [measure])
+    (name,) = scores.means
+    return {query: values[name] for query, values in scores.per_query.items()}
+
+
+def write_tables(
+    folder: Path, board: Leaderboard, outcomes: Sequence[Outcome], extra: Mapping[str, Any]
+) -> None:
+    """leaderboard.json, .md and .tex, and BRIGHT's score JSON of every task's first repeat, each written whole."""
+    with atomic_open(folder / "leaderboard.json") as stream:
+        json.dump({**board.as_dict(), **extra}, stream, indent=1)
+        stream.write("\n")
+    for name, text in {"leaderboard.md": board.as_markdown(), "leaderboard.tex": board.as_latex()}.items():
+        with atomic_open(folder / name) as stream:
+            stream.write(text.rstrip("\n") + "\n")
+    (folder / "scores").mkdir(exist_ok=True)
+    for outcome in outcomes:
+        if outcome.runs:
+            write_score_json(folder / "scores" / f"{outcome.task}.json", outcome.runs[0])

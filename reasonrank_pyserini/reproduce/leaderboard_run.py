@@ -1,0 +1,100 @@
+"""All tasks of a condition through one engine and one queue, each into its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..engines import engine_details
+from ..engines.journal import damage_line, recorder
+from ..jobs.manifest import environment, run_manifest
+from ..jobs.rerank_input import Work
+from ..jobs.run_folder import RunFolder
+from ..jobs.task_runs import TAG, Task, observer, run_tasks, windows
+from ..ranking.oracle_plan import OraclePlan
+from ..ranking.plan import Plan
+from ..ranking.scheduler import OnError
+from ..reranker import Reranker
+from ..types import Query, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One repeat of one task: its queries with candidates, and the folder for its result."""
+
+    task: str
+    work: Work
+    folder: Path
+    configuration: Mapping[str, Any]
+    repeat: int = 0
+
+
+class Queue:
+    """The parts that are not finished yet, their folders held while the block runs; InputError as RunFolder's."""
+
+    def __init__(self, plan: Plan | OraclePlan, parts: Sequence[Part], *, overwrite: bool = False) -> None:
+        self.plan, self.parts, self.overwrite = plan, parts, overwrite
+        self.tasks: list[Task] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Queue:
+        with ExitStack() as stack:
+            for part in self.parts:
+                held = RunFolder(part.folder, part.configuration, overwrite=self.overwrite)
+                folder = stack.enter_context(held)
+                if not folder.finished:
+                    self.tasks.append(Task(part.work, folder, part.task, part.repeat))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def windows(self) -> int:
+        """Windows still to judge, those in the journal included."""
+        return sum(windows(task.work, self.plan.settings) for task in self.tasks)
+
+    def run(
+        self,
+        journal: Path,
+        *,
+        tokenizer: Any,
+        on_error: OnError,
+        watch: Callable[[Query, Step], None],
+        say: Callable[[str], None],
+        command: Sequence[str],
+    ) -> None:
+        """Rerank what is left; every task's folder is whole as soon as its last query is."""
+        if not self.tasks:
+            return
+        for line in self.plan.preflight():
+            say(line)
+        with Reranker.from_plan(
+            self.plan,
+            tokenizer=tokenizer,
+            journal=journal,
+            on_error=on_error,
+            observe=observer(self.tasks, watch),
+            repeats=1 + max(task.repeat for task in self.tasks),
+        ) as reranker:
+            if (damage := damage_line(reranker.engine)) is not None:
+                say(damage)
+
+            machine = environment()  # once: it asks programs, while which no query starts
+
+            def done(task: Task) -> None:
+                details = engine_details(reranker.engine) if reranker.engine is not None else {}
+                settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
+                manifest = run_manifest(
+                    self.plan.described(), task.work, settings, task.tally, task.seconds,
+                    command=command, details=details, tokenizer=tokenizer, journal=recorder(reranker.engine),
+                    machine=machine,
+                )  # fmt: skip
+                extra = {"task": task.name, "repeat": task.repeat}
+                task.folder.finish(task.run, TAG, {**manifest, **extra})
+
+            run_tasks(self.tasks, reranker, done)

@@ -1,0 +1,53 @@
+"""The nano world as files for other tools, and as sources for `reasonrank synthesize`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ...datasets.nano.world import TOPICS, World
+from ...files.atomic import atomic_open
+from .exercises import exercises
+
+
+def write_world(world: World, folder: Path) -> list[Path]:
+    """The paths written in a folder that is there, each whole or not at all.
+
+    `corpus.jsonl`; `exercises.jsonl`, which training from nothing begins with; by split `SPLIT.topics.tsv`,
+    `SPLIT.qrels` and, by domain, `SPLIT.sources-DOMAIN.jsonl`.
+    """
+    rows = (json.dumps(row) for row in exercises(world))
+    lines = {"corpus.jsonl": _corpus(world), "exercises.jsonl": rows}
+    for split in TOPICS:
+        lines[f"{split}.topics.tsv"] = (f"{topic.id}\t{topic.text}" for topic in world.topics(split))
+        lines[f"{split}.qrels"] = _qrels(world, split)
+        for domain in world.domains:
+            lines[f"{split}.sources-{domain.name}.jsonl"] = _sources(world, split, domain.name)
+    return [_written(folder / name, rows) for name, rows in lines.items()]
+
+
+def _written(path: Path, lines: Iterable[str]) -> Path:
+    with atomic_open(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+    return path
+
+
+def _corpus(world: World) -> Iterator[str]:
+    return (json.dumps({"id": document.id, "contents": document.text}) for document in world.documents)
+
+
+def _qrels(world: World, split: str) -> Iterator[str]:
+    for topic, judged in world.qrels(split).items():
+        yield from (f"{topic} 0 {docid} {grade}" for docid, grade in judged.items())
+
+
+def _sources(world: World, split: str, domain: str) -> Iterator[str]:
+    """Records with the concept as gold answer, in the fields of the domain; web has no gold field."""
+    from ..synthesis import DOMAINS
+
+    kind = DOMAINS[domain]
+    for topic in world.topics(split):
+        if topic.domain == domain:
+            record = {"id": topic.id, "dataset": f"nano/{split}", "domain": domain, kind.texts[0]: topic.text}
+            yield json.dumps(record | dict.fromkeys(kind.gold[:1], topic.concept))
