@@ -43,7 +43,7 @@ def parse(
 
 
 def _parse(text: str, n: int, answer: AnswerForm, count: int | None) -> Parsed:
-    scan = Scan(text)
+    scan = AnswerTags(text)
     if scan.complete is not None:
         return _permutation(_identifiers(scan.complete), n, count)
     if scan.reasoning:
@@ -56,7 +56,7 @@ def _parse(text: str, n: int, answer: AnswerForm, count: int | None) -> Parsed:
     return _permutation((), n)
 
 
-class Scan:
+class AnswerTags:
     """One pass over the tags of a text.
 
     `complete`: inside the last `<answer>..</answer>` outside reasoning. `unclosed`: the span after the last

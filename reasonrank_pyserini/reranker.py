@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .datasets import Docstore
-from .engines import Engine, StatesContext, default_engine, innermost
-from .engines.journal import EngineNote, damage_line
+from .engines import Engine, StatesContext, default_engine, unwrap_engine
+from .engines.journal import EngineRecord, damage_line
 from .errors import ClosedError
 from .ranking import scheduler
-from .ranking.background import Pulled, cancelled, drained, wait
+from .ranking.background import ThreadsafeStream, cancel_all_tasks, cancel_tasks, wait
 from .ranking.candidates import as_candidates
 from .ranking.judge import Closable, Judge, JudgeFactory
 from .ranking.oracle_plan import OraclePlan
@@ -62,7 +62,7 @@ class Reranker:
         self._closed = False
         self._closing = threading.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._pulled: set[Pulled[Ranking]] = set()
+        self._pulled: set[ThreadsafeStream[Ranking]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="reasonrank", daemon=True)
         self._thread.start()
@@ -111,7 +111,7 @@ class Reranker:
             model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
             base_urls=urls, api=api, engine_args=engine_args or {}, flags=settings,
         )  # fmt: skip
-        note = plan.recorded(journal) if replay else None
+        note = plan.replay_record(journal) if replay else None
         for line in plan.preflight() if note is None else ():
             log.info("%s", line)
         reranker = cls.from_plan(
@@ -132,7 +132,7 @@ class Reranker:
         observe: Observer | None = None,
         repeats: int = 1,
         deadline: float | None = None,
-        replay: EngineNote | None = None,
+        replay: EngineRecord | None = None,
     ) -> Reranker:
         """A running Reranker for the plan: its engine is started here. Arguments as for `Plan.parts`."""
         parts = plan.parts(tokenizer=tokenizer, journal=journal, repeats=repeats, replay=replay)
@@ -192,7 +192,7 @@ class Reranker:
         caller, seconds = object(), checked_deadline(deadline)
         prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
         work = partial(self._one, caller=caller, deadline=seconds)
-        results = Pulled(
+        results = ThreadsafeStream(
             scheduler.stream(prepared, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
         )
         self._pulled.add(results)
@@ -206,11 +206,11 @@ class Reranker:
 
     def served_context(self) -> int | None:
         """Tokens that the engine's server takes for prompt and answer; None where it does not say."""
-        inner = innermost(self.engine) if self.engine is not None else None
+        inner = unwrap_engine(self.engine) if self.engine is not None else None
         return self._call(inner.served_context()) if isinstance(inner, StatesContext) else None
 
     def _rounds(self, request: tuple[Query, Sequence[Candidate]]) -> int:
-        return self.strategy.depth(min(len(request[1]), self.depth))
+        return self.strategy.rounds(min(len(request[1]), self.depth))
 
     def _active(self) -> int:
         """Queries under way: enough that prompts are ready when the engine has room."""
@@ -266,7 +266,7 @@ class Reranker:
 
     async def _shut(self) -> None:
         """Stop the engine once the cancelled calls have let go of it."""
-        await cancelled(self._running)
+        await cancel_tasks(self._running)
         for results in list(self._pulled):
             await results.close()
         if self.engine is not None:
@@ -276,7 +276,7 @@ class Reranker:
 
     def _stop(self) -> None:
         self._closed = True
-        asyncio.run_coroutine_threadsafe(drained(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(cancel_all_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -23,7 +23,7 @@ class RankingStrategy(Protocol):
 
     def calls(self, n: int) -> int: ...
 
-    def depth(self, n: int) -> int: ...
+    def rounds(self, n: int) -> int: ...
 
     def passages(self, n: int) -> int: ...
 
@@ -77,14 +77,14 @@ class SlidingWindow:
         order = list(range(n))
         for begin, end in self.windows(n):
             window = tuple(order[begin:end])
-            order[begin:end] = judged(window, (yield [window]))
+            order[begin:end] = apply_verdict(window, (yield [window]))
         return tuple(order)
 
     def calls(self, n: int) -> int:
         """How many windows are judged for `n` candidates."""
         return sum(1 for _ in self.windows(n))
 
-    def depth(self, n: int) -> int:
+    def rounds(self, n: int) -> int:
         """How many rounds wait for one another: every window depends on the one before."""
         return self.calls(n)
 
@@ -112,7 +112,7 @@ class SlidingWindow:
             begin -= self.step
 
 
-def judged(window: Window, verdicts: Sequence[Verdict]) -> Window:
+def apply_verdict(window: Window, verdicts: Sequence[Verdict]) -> Window:
     """The window in the order of its only verdict; VerdictError when that is no permutation of it."""
     if len(verdicts) != 1:
         raise VerdictError(f"one window was to be judged, {len(verdicts)} verdicts came back")
@@ -120,11 +120,11 @@ def judged(window: Window, verdicts: Sequence[Verdict]) -> Window:
     return tuple(window[place] for place in verdicts[0].order)
 
 
-def so_far(n: int, judged: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
+def partial_order(n: int, apply_verdict: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
     """The order of `n` candidates after the verdicts of some windows, whatever the strategy: each window's
     candidates, as judged, in the places that they held together (as `trace.orders` reads a trace)."""
     order = list(range(n))
-    for window, verdict in judged:
+    for window, verdict in apply_verdict:
         places = sorted(map(order.index, window))
         for place, best in zip(places, verdict.order, strict=True):
             order[place] = window[best]

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reasonrank_pyserini.models.identity import identity as models
+from reasonrank_pyserini.models import identity as models
 
 
 def run_python(script: str, **environment: str) -> Any:
     """What a fresh Python prints as JSON for `script`, with these variables set."""
-    env = {**os.environ, "PYTHONPATH": str(Path(models.__file__).parents[1]), **environment}
+    env = {**os.environ, "PYTHONPATH": str(Path(models.__file__).parents[2]), **environment}
     done = subprocess.run(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=120
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reasonrank_pyserini import Document, Query, Reranker
-from reasonrank_pyserini.jobs.manifest import Tally
+from reasonrank_pyserini.jobs.manifest import WindowCounts
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.permutation import parse
 from reasonrank_pyserini.ranking.judge import OracleJudge
@@ -85,7 +85,7 @@ def rerank(
     window: tuple[int, int] = (20, 10),
 ) -> Path:
     """A finished folder of `reasonrank rerank`, as its command line writes it."""
-    texts, tally = texts or {}, Tally()
+    texts, tally = texts or {}, WindowCounts()
     settings = {"window": window[0], "step": window[1], "passes": 1, "depth": 100}
     configuration = {"model": "scripted", "settings": settings, "queries": list(run)}
     orders: dict[str, tuple[str, ...]] = dict.fromkeys(run, ())

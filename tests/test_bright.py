@@ -132,7 +132,8 @@ REAL = """
 import json, sys
 from pathlib import Path
 from reasonrank_pyserini import load_dataset
-from reasonrank_pyserini.files import read_excluded, read_topics
+from reasonrank_pyserini.files.excluded import read_excluded
+from reasonrank_pyserini.files.topics import read_topics
 from reasonrank_pyserini.runfile import read_qrels
 
 shared, checked = Path(sys.argv[1]), {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from vllm_kit import NEEDS_VLLM
 
-from reasonrank_pyserini.engines.vllm.vllm_engine import vllm_grammar as adapter
+from reasonrank_pyserini.engines.vllm import vllm_grammar as adapter
 from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.types import Permutation
 

@@ -10,7 +10,7 @@ from http_server import Server
 
 from reasonrank_pyserini import SlidingWindow
 from reasonrank_pyserini.engines import EngineConfig, load_engine
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.strategies import RankingStrategy
@@ -24,7 +24,9 @@ SAMPLING = Sampling(max_tokens=8)
 def test_the_scripted_engine_and_the_wrappers() -> None:
     asyncio.run(check_engine(ScriptedEngine(lambda prompt, sampling: "a b", delay=0.001), PROMPT, SAMPLING))
     asyncio.run(
-        check_engine(Gated(ScriptedEngine(lambda prompt, sampling: "a", requests=1)), PROMPT, SAMPLING)
+        check_engine(
+            ThrottledEngine(ScriptedEngine(lambda prompt, sampling: "a", requests=1)), PROMPT, SAMPLING
+        )
     )
 
 

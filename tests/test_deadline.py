@@ -91,7 +91,7 @@ def test_windows_that_ran_side_by_side_and_ended_in_time_count() -> None:
         def calls(self, n: int) -> int:
             return 2
 
-        def depth(self, n: int) -> int:
+        def rounds(self, n: int) -> int:
             return 1
 
         def passages(self, n: int) -> int:

@@ -16,7 +16,7 @@ import pytest
 from reasonrank_pyserini.cli import group, main
 from reasonrank_pyserini.cli.demo import parameters
 from reasonrank_pyserini.cli.demo_next import next_steps, steps_for
-from reasonrank_pyserini.cli.demo_text import Outcome, telling
+from reasonrank_pyserini.cli.demo_text import DemoResult, telling
 from reasonrank_pyserini.datasets.nano.world import Topic, World
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.evaluation.report.report_scores import Scored
@@ -190,10 +190,10 @@ def test_the_query_to_show_gained_and_was_reasoned_about_rightly() -> None:
             id, ("d",), ("d",), status, f"The query describes {'Frost' if id == 'wrong' else 'Rust'}."
         )
 
-    def outcome(*ids: str) -> Outcome:
+    def outcome(*ids: str) -> DemoResult:
         after = Scores({"nDCG@10": 0.0}, {id: {"nDCG@10": gains[id]} for id in ids})
         before = Scores({"nDCG@10": 0.0}, {id: {"nDCG@10": 0.0} for id in ids})
-        return Outcome(
+        return DemoResult(
             {id: topics[id] for id in ids}, {}, Scored(before, after), {id: [window(id)] for id in ids}
         )
 

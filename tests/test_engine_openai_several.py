@@ -11,7 +11,7 @@ import pytest
 from openai_kit import SAMPLING, config, failure, no_key, server
 
 from reasonrank_pyserini.engines import Engine, load_engine
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.errors import EngineDiedError, EngineError
 from reasonrank_pyserini.types import Completion, Prompt
 
@@ -88,7 +88,7 @@ def test_the_fewest_outstanding_tokens_decide(server: srv.Server, other: srv.Ser
 
 def test_a_slow_server_gets_less(server: srv.Server, other: srv.Server) -> None:
     server.always = held_until(lambda: len(other.requests) >= 20)
-    run(lambda engine: burst(Gated(engine), windows(30)), server.url, other.url, concurrency=4)
+    run(lambda engine: burst(ThrottledEngine(engine), windows(30)), server.url, other.url, concurrency=4)
     assert len(other.requests) >= 20
     assert sorted(asked(server) + asked(other)) == list(range(30))
 

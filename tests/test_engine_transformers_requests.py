@@ -16,7 +16,7 @@ import small_models
 from transformers_kit import engine, forward, prompt, use
 
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
-from reasonrank_pyserini.engines.priority import PLACE, during
+from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY, context_value
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, InputError, PromptTooLongError
 from reasonrank_pyserini.types import Completion, Prompt, Sampling
 
@@ -70,7 +70,7 @@ def test_who_waits_is_served_in_the_gates_order(
 
     async def work(started: Engine) -> None:
         async def one(place: int) -> None:
-            with during(PLACE, place):
+            with context_value(ENGINE_PRIORITY, place):
                 await started.complete(said, Sampling(max_tokens=2))
             order.append(place)
 

@@ -19,7 +19,7 @@ import pytest
 from vllm_kit import NEEDS_VLLM, Loop, descendants, gone, loop, model, named, prompt, together
 
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
-from reasonrank_pyserini.engines.priority import PLACE, during
+from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY, context_value
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, PromptTooLongError
 from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
@@ -151,7 +151,7 @@ class TestCompletions:
             tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in fillers]
             await asyncio.sleep(0.05)
             for place, tokens in ((7, 20), (3, 1), (5, 10)):
-                with during(PLACE, place):
+                with context_value(ENGINE_PRIORITY, place):
                     tasks.append(asyncio.ensure_future(one(place, tokens)))
             await asyncio.gather(*tasks)
             return order

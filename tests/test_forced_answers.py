@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -256,7 +257,8 @@ def test_a_journal_changes_no_second_request(tmp_path: Path) -> None:
     said = cut("<think> the form is <answer> [] </answer>, so", token_ids=(5, 6, 7))
     bare, kept = Model(said), Model(said)
     judge(bare)
-    judge(Recorded(kept, Journal(tmp_path)))
+    with closing(Journal(tmp_path)) as journal:
+        judge(Recorded(kept, journal))
     assert kept.asked[1] == bare.asked[1]
     begun = len(kept.asked[0].token_ids or ())
     assert (kept.asked[1].token_ids or ())[begun : begun + 3] == (5, 6, 7)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.types import Limits, Prompt, Sampling
 
@@ -20,7 +20,7 @@ def prompts(sizes: list[int]) -> list[tuple[Prompt, Sampling]]:
 
 
 async def run(engine: ScriptedEngine, sizes: list[int]) -> None:
-    gated = Gated(engine)
+    gated = ThrottledEngine(engine)
     await asyncio.gather(*(gated.complete(*call) for call in prompts(sizes)))
 
 
@@ -42,7 +42,7 @@ def test_cancelled_waiters_leave_no_hole() -> None:
     engine = engine_with(1, delay=0.02)
 
     async def work() -> None:
-        gated = Gated(engine)
+        gated = ThrottledEngine(engine)
         calls = [asyncio.ensure_future(gated.complete(*call)) for call in prompts([1] * 6)]
         await asyncio.sleep(0.005)
         calls[0].cancel()

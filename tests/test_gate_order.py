@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasonrank_pyserini import Document, Query, Reranker
-from reasonrank_pyserini.engines.gate import Gated
-from reasonrank_pyserini.engines.priority import PLACE, TURN, Turn, during
+from reasonrank_pyserini.engines.gate import ThrottledEngine
+from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY, TURN, CallPriority, context_value
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.types import Completion, Limits, Prompt, Sampling, Verdict
 
@@ -33,7 +33,7 @@ class Held(ScriptedEngine):
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         self.order.append(prompt.text)
-        self.places[prompt.text] = PLACE.get()
+        self.places[prompt.text] = ENGINE_PRIORITY.get()
         self.waiting[prompt.text] = asyncio.get_running_loop().create_future()
         try:
             await self.waiting[prompt.text]
@@ -52,10 +52,10 @@ class Call:
     name: str = ""
     task: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def ask(self, gated: Gated, number: int) -> Call:
+    def ask(self, gated: ThrottledEngine, number: int) -> Call:
         self.name = str(number)
         prompt = Prompt(token_ids=(0,) * (self.size - ANSWER), text=self.name)
-        with during(TURN, Turn(self.caller, self.rounds)):
+        with context_value(TURN, CallPriority(self.caller, self.rounds)):
             self.task = asyncio.ensure_future(gated.complete(prompt, Sampling(max_tokens=ANSWER)))
         return self
 
@@ -65,10 +65,10 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def served(turns: Sequence[Turn]) -> list[int]:
+async def served(turns: Sequence[CallPriority]) -> list[int]:
     """The order in which calls get through a gate of one that is busy while they come."""
     engine = Held(1)
-    gated = Gated(engine)
+    gated = ThrottledEngine(engine)
     calls = [Call(0, 1, 20).ask(gated, -1)]
     await settled()
     calls += [Call(turn.caller, turn.rounds, 20).ask(gated, i) for i, turn in enumerate(turns)]  # type: ignore[arg-type]
@@ -82,18 +82,18 @@ async def served(turns: Sequence[Turn]) -> list[int]:
 def test_the_query_with_most_to_go_is_first_and_ties_are_first_come_first_served() -> None:
     rounds = [1, 9, 5, 9, 1, 5]
     expected = sorted(range(6), key=lambda i: -rounds[i])
-    assert asyncio.run(served([Turn("a", one) for one in rounds])) == expected == [1, 3, 2, 5, 0, 4]
+    assert asyncio.run(served([CallPriority("a", one) for one in rounds])) == expected == [1, 3, 2, 5, 0, 4]
 
 
 def test_a_lone_call_waits_for_one_of_another_caller() -> None:
-    order = asyncio.run(served([*[Turn("batch", 9)] * 200, Turn("lone", 1)]))
+    order = asyncio.run(served([*[CallPriority("batch", 9)] * 200, CallPriority("lone", 1)]))
     assert order.index(200) == 1
 
 
 def test_the_engine_is_told_that_a_lone_call_goes_first() -> None:
     async def places() -> dict[str, int]:
         engine = Held(100)
-        gated = Gated(engine)
+        gated = ThrottledEngine(engine)
         calls = [Call(1, 9, 20).ask(gated, number) for number in range(64)]
         await settled()
         calls += [Call(2, 1, 20).ask(gated, 64), Call(1, 9, 20).ask(gated, 65), Call(1, 8, 20).ask(gated, 66)]
@@ -110,7 +110,7 @@ def test_the_engine_is_told_that_a_lone_call_goes_first() -> None:
 def test_who_waited_behind_a_cancelled_call_moves_up_at_once() -> None:
     async def let_through() -> list[str]:
         engine = Held(9, 100)
-        gated = Gated(engine)
+        gated = ThrottledEngine(engine)
         calls = [Call(1, 1, size).ask(gated, number) for number, size in enumerate((60, 60, 30))]
         await settled()
         assert engine.order == ["0"], "the third fits, but does not overtake the second"
@@ -140,7 +140,7 @@ def test_whatever_happens_the_rules_hold(
 
 async def play(happens: list[Any], requests: int, tokens: int | None, patience: int) -> None:
     engine = Held(requests, tokens)
-    gated = Gated(engine, patience=patience)
+    gated = ThrottledEngine(engine, patience=patience)
     calls: list[Call] = []
 
     def waiting() -> list[Call]:
@@ -184,7 +184,7 @@ def check_overtaking(order: list[Call], patience: int) -> None:
 def test_between_two_calls_of_one_caller_every_other_that_waits_gets_one(
     turns: list[tuple[int, int]],
 ) -> None:
-    order = asyncio.run(served([Turn(*turn) for turn in turns]))
+    order = asyncio.run(served([CallPriority(*turn) for turn in turns]))
     assert sorted(order) == list(range(len(turns)))
     left = [turns[number][0] for number in order]
     while left:
@@ -197,9 +197,9 @@ def test_between_two_calls_of_one_caller_every_other_that_waits_gets_one(
 class Asking:
     """A judge that asks the engine and tells when a query's call is on its way to it."""
 
-    def __init__(self, engine: Gated) -> None:
+    def __init__(self, engine: ThrottledEngine) -> None:
         self.engine = engine
-        self.turns: list[tuple[str, Turn]] = []
+        self.turns: list[tuple[str, CallPriority]] = []
         self.coming = {"batch": threading.Event(), "lone": threading.Event()}
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
@@ -220,7 +220,7 @@ def test_a_thread_with_one_query_does_not_wait_for_another_threads_queue() -> No
             return Completion("")
 
     engine = Opened(1)
-    judge = Asking(Gated(engine))
+    judge = Asking(ThrottledEngine(engine))
     batch = ((Query(f"b{number}", "batch"), DOCUMENTS) for number in range(20))
     with Reranker(judge, engine=judge.engine) as reranker:
         reading = threading.Thread(target=lambda: list(reranker.rerank_many(batch)))
@@ -237,7 +237,7 @@ def test_a_thread_with_one_query_does_not_wait_for_another_threads_queue() -> No
 
 
 def test_the_gate_hears_how_far_a_query_has_to_go() -> None:
-    judge = Asking(Gated(ScriptedEngine(lambda prompt, sampling: "")))
+    judge = Asking(ThrottledEngine(ScriptedEngine(lambda prompt, sampling: "")))
     with Reranker(judge, engine=judge.engine) as reranker:
         reranker.rerank(Query("a", "lone"), DOCUMENTS)
         reranker.rerank(Query("b", "lone"), DOCUMENTS[:30])

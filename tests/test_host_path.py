@@ -11,9 +11,9 @@ from typing import Any
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.jobs.orders import Orders, Renamed
-from reasonrank_pyserini.jobs.rerank_input import Work
+from reasonrank_pyserini.jobs.rerank_input import RerankInput
 from reasonrank_pyserini.jobs.run_folder import RunFolder
-from reasonrank_pyserini.jobs.task_runs import Task, run_tasks
+from reasonrank_pyserini.jobs.task_runs import TaskRun, run_tasks
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.ranking.judge import LLMJudge
 from reasonrank_pyserini.types import Candidate, Prompt, Sampling
@@ -67,12 +67,12 @@ def test_the_libraries_objects_are_left_out_of_collections_while_queries_run(tmp
         return reversing(prompt, sampling)
 
     query, candidates = Query("1", "q"), tuple(Candidate(document) for document in DOCUMENTS)
-    work = Work((query,), {"1": 2}, lambda: iter([(query, candidates)]), {})
+    work = RerankInput((query,), {"1": 2}, lambda: iter([(query, candidates)]), {})
     engine = ScriptedEngine(script)
     judge = LLMJudge(PromptBuilder("reasonrank", None), engine, Sampling())
     before = gc.get_freeze_count()
     with RunFolder(tmp_path / "out", {}) as folder, Reranker(judge, engine=engine) as reranker:
-        task = Task(work, folder)
+        task = TaskRun(work, folder)
         run_tasks([task], reranker, lambda _: None)
     assert task.run == {"1": ("b", "a")}
     assert frozen[0] > before

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.models import identity as models
 from reasonrank_pyserini.models.identity import folder_hash, load_tokenizer, model_context, model_identity
-from reasonrank_pyserini.models.identity import identity as models
 
 
 @pytest.mark.parametrize(

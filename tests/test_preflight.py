@@ -11,8 +11,8 @@ from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.models.machine import Gpu, MachineFacts
 from reasonrank_pyserini.models.preflight import (
     Findings,
+    LoadRequest,
     ModelFacts,
-    Plan,
     judge_machine,
     model_facts,
     preflight,
@@ -25,7 +25,7 @@ A100 = Gpu("A100", 80 * GB, 80 * GB, (8, 0))
 T4 = Gpu("T4", 16 * GB, 16 * GB, (7, 5))
 SERVER = MachineFacts(memory=100 * GB, memory_free=90 * GB, disk_free=100 * GB, gpus=(A100,))
 LAPTOP = MachineFacts(memory=16 * GB, memory_free=10 * GB, disk_free=100 * GB)
-VLLM, LOCAL = Plan("vllm", 14000), Plan("transformers", 14000)
+VLLM, LOCAL = LoadRequest("vllm", 14000), LoadRequest("transformers", 14000)
 
 
 def test_all_is_well() -> None:
@@ -55,7 +55,7 @@ def test_all_is_well() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_a_problem(
-    machine: MachineFacts, model: ModelFacts, plan: Plan, words: str
+    machine: MachineFacts, model: ModelFacts, plan: LoadRequest, words: str
 ) -> None:
     import re
 
@@ -91,7 +91,9 @@ def test_what_cannot_work_is_a_problem(
         ),
     ],
 )
-def test_what_is_doubtful_is_a_note(machine: MachineFacts, model: ModelFacts, plan: Plan, words: str) -> None:
+def test_what_is_doubtful_is_a_note(
+    machine: MachineFacts, model: ModelFacts, plan: LoadRequest, words: str
+) -> None:
     import re
 
     found = judge_machine(machine, model, plan)

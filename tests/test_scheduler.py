@@ -10,9 +10,9 @@ import pytest
 
 from reasonrank_pyserini import Reranker
 from reasonrank_pyserini.errors import ClosedError, EngineDiedError, EngineError, VerdictError
-from reasonrank_pyserini.jobs.rerank_input import Work
+from reasonrank_pyserini.jobs.rerank_input import RerankInput
 from reasonrank_pyserini.jobs.run_folder import RunFolder
-from reasonrank_pyserini.jobs.task_runs import Task, run_tasks
+from reasonrank_pyserini.jobs.task_runs import TaskRun, run_tasks
 from reasonrank_pyserini.ranking import scheduler
 from reasonrank_pyserini.ranking.judge import OracleJudge, window_seed
 from reasonrank_pyserini.strategies import SlidingWindow
@@ -194,7 +194,7 @@ def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
                 started.append((query.task, sizes[query.task][int(query.id)]))  # type: ignore[attr-defined]
             return await super().judge(query, documents, window)
 
-    def task(name: str) -> Task:
+    def task(name: str) -> TaskRun:
         queries = tuple(Query(str(number), "x") for number in range(len(sizes[name])))
 
         def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
@@ -202,7 +202,7 @@ def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
                 (query, tuple(candidates(size))) for query, size in zip(queries, sizes[name], strict=True)
             )
 
-        return Task(Work(queries, {}, load, {}), RunFolder("nowhere", {}), name)
+        return TaskRun(RerankInput(queries, {}, load, {}), RunFolder("nowhere", {}), name)
 
     complete: list[str] = []
     with Reranker(First()) as reranker:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError, VerdictError
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, so_far
+from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, partial_order
 from reasonrank_pyserini.types import Verdict, Window
 
 
@@ -42,7 +42,7 @@ def test_one_pass_over_a_hundred() -> None:
     assert shown[0] == tuple(range(80, 100))
     assert shown[1] == (*range(70, 80), *range(99, 89, -1))
     assert order[:10] == tuple(range(99, 89, -1))
-    assert SlidingWindow().calls(100) == SlidingWindow().depth(100) == 9
+    assert SlidingWindow().calls(100) == SlidingWindow().rounds(100) == 9
     assert SlidingWindow().passages(100) == 9 * 20
 
 
@@ -166,7 +166,7 @@ def test_the_order_so_far_is_the_end_that_judges_without_opinion_would_give(
         return [window[place] for place in chosen]
 
     order, _ = run(strategy, n, judge)
-    assert so_far(n, verdicts) == order
+    assert partial_order(n, verdicts) == order
 
 
 # ---- the authors' geometry

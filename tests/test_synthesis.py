@@ -19,16 +19,16 @@ from reasonrank_pyserini.first_stages.base import RunFirstStage
 from reasonrank_pyserini.training.list_records import Record
 from reasonrank_pyserini.training.synthesis import (
     Histogram,
-    Outcome,
     Pool,
     Source,
+    SynthesisResult,
     Teacher,
     TeacherPrompts,
     make_pools,
     read_sources,
     synthesize,
 )
-from reasonrank_pyserini.training.synthesis.list_making import Making, make_list
+from reasonrank_pyserini.training.synthesis.list_making import ListOptions, make_list
 from reasonrank_pyserini.training.synthesis.outcomes import Reason, consistency
 from reasonrank_pyserini.training.synthesis.pages import html_text, page_passages, split_passages
 from reasonrank_pyserini.training.synthesis.sources import Page
@@ -239,26 +239,26 @@ def test_picks_are_read_from_the_answer_alone(text: str, picks: tuple[int, ...] 
 
 def test_a_list_is_shuffled_by_its_seed_and_keeps_room_for_negatives() -> None:
     pool = Pool(SOURCE, documents(40))
-    shown, relevant = make_list(pool, (1, 5), Making(size=20, seed=1))
+    shown, relevant = make_list(pool, (1, 5), ListOptions(size=20, seed=1))
     assert (len(shown), len({d.id for d in shown}), set(relevant)) == (20, 20, {"d1", "d5"})
-    assert make_list(pool, (1, 5), Making(size=20, seed=1))[0] == shown
-    assert make_list(pool, (1, 5), Making(size=20, seed=2))[0] != shown
-    crowded, many = make_list(pool, range(30), Making(size=20))
+    assert make_list(pool, (1, 5), ListOptions(size=20, seed=1))[0] == shown
+    assert make_list(pool, (1, 5), ListOptions(size=20, seed=2))[0] != shown
+    crowded, many = make_list(pool, range(30), ListOptions(size=20))
     assert (len(crowded), len(many)) == (20, 15)
-    everything, every = make_list(Pool(SOURCE, documents(3)), range(3), Making(size=20))
+    everything, every = make_list(Pool(SOURCE, documents(3)), range(3), ListOptions(size=20))
     assert (len(everything), len(every)) == (3, 3)
 
 
 PICKED = "<think>w</think><answer>[1]</answer>"
 
 
-def outcome(script: Any, count: int = 3, **making: Any) -> Outcome:
+def outcome(script: Any, count: int = 3, **making: Any) -> SynthesisResult:
     """The outcome of one pool whose two calls a script answers."""
     teacher = Teacher(ScriptedEngine(script), TeacherPrompts.load(), Sampling())
 
-    async def run() -> list[Outcome]:
+    async def run() -> list[SynthesisResult]:
         pools = [Pool(SOURCE, documents(count))]
-        return [one async for one in synthesize(pools, teacher, Making(**making))]
+        return [one async for one in synthesize(pools, teacher, ListOptions(**making))]
 
     (found,) = asyncio.run(run())
     return found

@@ -37,7 +37,7 @@ from simulated_gpu import SimulatedGpus, Speed
 from virtual_time import VirtualLoop
 
 from reasonrank_pyserini import Document, Query, Reranker
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.priority import PATIENCE
 from reasonrank_pyserini.models.cost import GPUS, MOST_AT_ONCE, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
 from reasonrank_pyserini.models.profiles import shipped_profile
@@ -60,7 +60,7 @@ Request = tuple[Query, Sequence[Document]]
 class LengthJudge:
     """Asks for an answer of the window's length; a query's text is the number of its first window."""
 
-    def __init__(self, engine: Gated, lengths: Lengths) -> None:
+    def __init__(self, engine: ThrottledEngine, lengths: Lengths) -> None:
         self.engine, self.lengths = engine, lengths
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
@@ -93,7 +93,9 @@ class Bench:
         loop = VirtualLoop()
         virtual = patch.object(asyncio, "new_event_loop", lambda: loop)
         with virtual, patch.object(scheduler, "PATIENCE", patience):
-            engine = Gated(SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience)
+            engine = ThrottledEngine(
+                SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience
+            )
             with Reranker(LengthJudge(engine, self.lengths), engine=engine) as reranker:
                 loop.busy = lambda: bool(reranker._running)
                 ends = [loop.now for batch in batches for _ in reranker.rerank_many(batch)]

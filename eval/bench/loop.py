@@ -24,7 +24,7 @@ from typing import Any
 from ratios import write_figures
 
 from reasonrank_pyserini import Reranker
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.files.requests import read_requests
@@ -82,7 +82,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(given.tokenizer), context=32768)
     scripted = ScriptedEngine(answer, requests=given.requests, delay=given.delay)
-    engine = Recorded(Gated(scripted), Journal(folder / "journal"))
+    engine = Recorded(ThrottledEngine(scripted), Journal(folder / "journal"))
     judge = LLMJudge(builder, engine, get_style("reasonrank").sampling)
     requests = [(request.query, request.candidates) for request in read_requests(given.collection)]
     lags: list[float] = []

@@ -26,7 +26,7 @@ from typing import Any
 from ratios import write_figures
 
 from reasonrank_pyserini.engines import EngineConfig, load_engine
-from reasonrank_pyserini.engines.gate import Gated
+from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.evaluation.statistics import Interval, bootstrap_mean
 from reasonrank_pyserini.models.cost import WINDOW_PROMPT_TOKENS as PROMPT
 from reasonrank_pyserini.types import Prompt, Sampling
@@ -90,7 +90,7 @@ async def work(urls: list[str], windows: int, flying: int, kill: Callable[[], No
     """Asks every window once; `kill` is called when half of them are answered."""
     config = EngineConfig("fixed", base_urls=tuple(urls), args={"concurrency": flying})
     async with load_engine("openai", config) as inner:
-        engine, done = Gated(inner), 0
+        engine, done = ThrottledEngine(inner), 0
         await engine.complete(Prompt(token_ids=(1,)), SAMPLING)  # connected, everything imported
 
         async def ask(number: int) -> None:

@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, Self
 
-from reasonrank_pyserini.engines.priority import PLACE
+from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY
 from reasonrank_pyserini.models.cost import (
     ARITHMETIC,
     BANDWIDTH,
@@ -99,7 +99,7 @@ class SimulatedGpu:
     async def serve(self, prompt: int, new: int) -> None:
         """Returns when a window of that many tokens in and out is answered."""
         number = next(self._numbers)
-        place = PLACE.get() if self.ordered else 0
+        place = ENGINE_PRIORITY.get() if self.ordered else 0
         window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future())
         self.outstanding += prompt + WINDOW_NEW_TOKENS  # nobody knows yet how long the answer will be
         heappush(self.waiting, window)

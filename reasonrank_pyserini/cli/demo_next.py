@@ -7,8 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from ..models.machine import Gpu, MachineFacts, graphics_cards
-from ..models.preflight import ModelFacts, judge_machine, model_facts
-from ..models.preflight import Plan as Need
+from ..models.preflight import LoadRequest, ModelFacts, judge_machine, model_facts
 from ..models.profiles import find_profile
 from ..ranking.plan import Plan
 
@@ -61,7 +60,7 @@ def engine_arguments(gpus: Sequence[Gpu], model: ModelFacts, context: int) -> tu
     machine = MachineFacts(None, None, None, tuple(gpus))
     for cards in (count for count in CARDS if count <= len(gpus)):
         for dtype in ("auto", "float16"):
-            need = Need("vllm", context, dtype=dtype, cards=cards)
+            need = LoadRequest("vllm", context, dtype=dtype, cards=cards)
             if not judge_machine(machine, replace(model, here=True), need).problems:
                 told = [f"tensor_parallel_size={cards}"] if cards > 1 else []
                 told += [f"dtype={dtype}"] if dtype != "auto" else []

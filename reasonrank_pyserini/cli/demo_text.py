@@ -21,7 +21,7 @@ TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """A finished demo as its files tell it: judgements, scores and windows of every topic."""
 
     topics: Mapping[str, Topic]
@@ -35,7 +35,7 @@ class Outcome:
         return before[MEASURES[0]], after[MEASURES[0]]
 
 
-def read_outcome(folder: DemoFolder, topics: Sequence[Topic]) -> Outcome:
+def read_outcome(folder: DemoFolder, topics: Sequence[Topic]) -> DemoResult:
     """What the files of a finished demo hold; the errors of their readers for files that are damaged."""
     qrels = read_qrels(folder.qrels)
     before, after = (
@@ -43,10 +43,10 @@ def read_outcome(folder: DemoFolder, topics: Sequence[Topic]) -> Outcome:
         for path in (folder.first_stage, folder.reranked / "run.trec")
     )  # fmt: skip
     known = {topic.id: topic for topic in topics}
-    return Outcome(known, qrels, Scored(before, after), by_query(read_trace(folder.reranked)))
+    return DemoResult(known, qrels, Scored(before, after), by_query(read_trace(folder.reranked)))
 
 
-def query_lines(outcome: Outcome, query_id: str | None = None) -> list[str]:
+def query_lines(outcome: DemoResult, query_id: str | None = None) -> list[str]:
     """One query's first ranks before and after, relevant passages marked, and what the model wrote last."""
     id = query_id or telling(outcome)
     topic, steps = outcome.topics[id], outcome.windows[id]
@@ -80,7 +80,7 @@ def query_lines(outcome: Outcome, query_id: str | None = None) -> list[str]:
     ]  # fmt: skip
 
 
-def telling(outcome: Outcome) -> str:
+def telling(outcome: DemoResult) -> str:
     """The id of a query to show: of those that gained, the one that gained most and was reasoned about rightly.
 
     Rightly: the last window's answer is complete, and its reasoning names the concept that the query describes.
@@ -91,7 +91,7 @@ def telling(outcome: Outcome) -> str:
     return next(right, next(iter(gained or outcome.topics)))
 
 
-def score_lines(outcome: Outcome) -> list[str]:
+def score_lines(outcome: DemoResult) -> list[str]:
     """The means before and after and their difference, with bootstrap 95% intervals over the queries."""
     row = summary(outcome.scored)[0]
     won, same, lost = row["counts"]

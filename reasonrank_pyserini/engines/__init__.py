@@ -66,7 +66,7 @@ def result_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if key not in operational}
 
 
-def innermost(engine: Engine) -> Any:
+def unwrap_engine(engine: Engine) -> Any:
     """The engine inside the wrappers (gate, journal)."""
     inner: Any = engine
     while (deeper := getattr(inner, "engine", None)) is not None:
@@ -76,7 +76,7 @@ def innermost(engine: Engine) -> Any:
 
 def engine_details(engine: Engine) -> dict[str, Any]:
     """What an engine can tell for a manifest: its identity, and `details` where it has any."""
-    inner = innermost(engine)
+    inner = unwrap_engine(engine)
     return {**dict(inner.identity), **dict(getattr(inner, "details", {}))}
 
 

@@ -11,11 +11,11 @@ from heapq import heappop, heappush
 
 from ..types import Completion, Prompt, Sampling
 from . import Engine
-from .priority import CALLER, PATIENCE, PLACE, TURN, during
+from .priority import CALLER, ENGINE_PRIORITY, PATIENCE, TURN, context_value
 from .wrapper import EngineWrapper
 
 
-class Gated(EngineWrapper):
+class ThrottledEngine(EngineWrapper):
     """An engine that lets through at most `limits.requests` calls and `limits.tokens` tokens at once.
 
     Callers that wait take turns, so a lone query never waits behind another caller's queue. Among the calls of one
@@ -23,7 +23,7 @@ class Gated(EngineWrapper):
     Nobody starves: a call is overtaken by fewer than `patience` later calls of its caller for every round that
     they have more to go, and between two calls of one caller every other one gets a turn. A call that is next
     but does not fit yet is not overtaken by smaller ones; one that is larger than the token limit passes when
-    nothing else is under way. An engine with a queue of its own is told a place (`priority.PLACE`): those of
+    nothing else is under way. An engine with a queue of its own is told a place (`priority.ENGINE_PRIORITY`): those of
     callers that have little under way first, then by rounds.
     """
 
@@ -41,7 +41,9 @@ class Gated(EngineWrapper):
         call = _Call(number - self.patience * turn.rounds, number, turn.caller, size)
         await self._enter(call)
         try:
-            with during(PLACE, call.place + CALLER * self._under_way[call.caller].bit_length()):
+            with context_value(
+                ENGINE_PRIORITY, call.place + CALLER * self._under_way[call.caller].bit_length()
+            ):
                 return await self.engine.complete(prompt, sampling)
         finally:
             self._leave(call)

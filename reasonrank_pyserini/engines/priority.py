@@ -17,21 +17,21 @@ CALLER = 16 * PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CallPriority:
     """Who asks, and how many rounds its query still has to go, this one included; rounds wait for one another."""
 
     caller: Hashable = None
     rounds: int = 1
 
 
-TURN: ContextVar[Turn] = ContextVar("turn", default=Turn())  # noqa: B039 (frozen)
+TURN: ContextVar[CallPriority] = ContextVar("turn", default=CallPriority())  # noqa: B039 (frozen)
 """Set by the scheduler around a judge's work, read by the gate."""
-PLACE: ContextVar[int] = ContextVar("place", default=0)
+ENGINE_PRIORITY: ContextVar[int] = ContextVar("place", default=0)
 """Set by the gate around an engine's work, for engines that have a queue of their own: lower goes first."""
 
 
 @contextmanager
-def during(variable: ContextVar[T], value: T) -> Iterator[None]:
+def context_value(variable: ContextVar[T], value: T) -> Iterator[None]:
     """In the block, and in tasks that are made in it, the variable has that value."""
     token = variable.set(value)
     try:

@@ -20,7 +20,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _UNLOCKED = "make sure that no other process writes there"
 
 
-def hold(path: Path, lock: FileLock, instead: str = "wait, or choose another -o") -> bool:
+def acquire_lock(path: Path, lock: FileLock, instead: str = "wait, or choose another -o") -> bool:
     """Take the lock, a file in a folder of `path` that is made if it is not there; whether it was taken.
 
     Where the file system has no locks a warning is logged, and the work goes on without. InputError when

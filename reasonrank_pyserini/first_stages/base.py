@@ -53,7 +53,7 @@ class RunFirstStage:
 
 
 @dataclass(frozen=True, slots=True)
-class Without:
+class ExcludingStage:
     """A first stage whose excluded documents leave before ranks are cut, so that `k` remain where `k` exist.
 
     At least `k + |excluded(query)|` candidates are fetched; queries are asked in a few batches, by how many
@@ -82,7 +82,7 @@ def without(stage: FirstStage, excluded: Excluded | Mapping[str, Collection[str]
     """`stage` minus each query's excluded documents; `stage` itself when nothing is ever excluded."""
     if excluded is None or (isinstance(excluded, Mapping) and not any(excluded.values())):
         return stage
-    return Without(stage, lookup(excluded) if isinstance(excluded, Mapping) else excluded)
+    return ExcludingStage(stage, lookup(excluded) if isinstance(excluded, Mapping) else excluded)
 
 
 def lookup(excluded: Mapping[str, Collection[str]]) -> Excluded:

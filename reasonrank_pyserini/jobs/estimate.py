@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..models.cost import WINDOW_NEW_TOKENS, duration, find_gpu, modelled_seconds
 from ..ranking.plan import Plan
-from .rerank_input import Work
+from .rerank_input import RerankInput
 from .rerank_job import Job
 
 SAMPLE = 20
@@ -61,7 +61,7 @@ def modelled_lines(
     return found
 
 
-def prompt_lengths(plan: Plan, tokenizer: Any, work: Work) -> Iterator[int]:
+def prompt_lengths(plan: Plan, tokenizer: Any, work: RerankInput) -> Iterator[int]:
     """Tokens of the first windows of some queries, really built."""
     settings, builder = plan.settings, plan.builder(tokenizer)
     for query, candidates in islice(work.load(), SAMPLE):

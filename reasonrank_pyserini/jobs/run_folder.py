@@ -16,7 +16,7 @@ from filelock import FileLock
 from ..errors import InputError, OutputError
 from ..files.atomic import atomic_open
 from ..files.caches import fingerprint
-from ..files.locks import differences, held_configuration, hold, read_json
+from ..files.locks import acquire_lock, differences, held_configuration, read_json
 from ..runfile import write_run
 from ..types import Query, Step
 
@@ -48,7 +48,7 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         self._made = not self.path.exists()
-        hold(self.path, self._lock)
+        acquire_lock(self.path, self._lock)
         try:
             self._claim()
         except BaseException:

@@ -10,22 +10,22 @@ from typing import Any
 
 from ..reranker import Reranker
 from ..types import Candidate, Query, Ranking, Step, TaskQuery
-from .manifest import Tally
+from .manifest import WindowCounts
 from .orders import Orders, Renamed
-from .rerank_input import Work
+from .rerank_input import RerankInput
 from .run_folder import RunFolder
 
 TAG = "reasonrank"
 """The last column of a run."""
 
 
-class Task:
+class TaskRun:
     """A work and the folder that its result goes to; `run` fills as rankings come, `tally` counts windows."""
 
-    def __init__(self, work: Work, folder: RunFolder, name: str = "", repeat: int = 0) -> None:
+    def __init__(self, work: RerankInput, folder: RunFolder, name: str = "", repeat: int = 0) -> None:
         self.work, self.folder, self.name, self.repeat = work, folder, name, repeat
         self.run = Orders(query.id for query in work.queries)
-        self.tally = Tally()
+        self.tally = WindowCounts()
         self._missing = len(work.queries)
         self._begin: float | None = None
 
@@ -62,7 +62,7 @@ class Task:
         self._missing -= 1
 
 
-def observer(tasks: Sequence[Task], watch: Callable[[Query, Step], None]) -> Callable[[Query, Step], None]:
+def observer(tasks: Sequence[TaskRun], watch: Callable[[Query, Step], None]) -> Callable[[Query, Step], None]:
     """For a Reranker: hands every window to its task, then to `watch`."""
     by_key = {task.key: task for task in tasks}
 
@@ -74,7 +74,7 @@ def observer(tasks: Sequence[Task], watch: Callable[[Query, Step], None]) -> Cal
     return observe
 
 
-def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], None]) -> None:
+def run_tasks(tasks: Sequence[TaskRun], reranker: Reranker, done: Callable[[TaskRun], None]) -> None:
     """Rerank all tasks' queries in one queue, those with many candidates first; `done` is called for each task as
     soon as it is complete."""
     by_key = {task.key: task for task in tasks}
@@ -95,7 +95,7 @@ def run_tasks(tasks: Sequence[Task], reranker: Reranker, done: Callable[[Task], 
             gc.unfreeze()
 
 
-def _longest_first(tasks: Mapping[tuple[str, int], Task]) -> Iterator[tuple[Query, Sequence[Candidate]]]:
+def _longest_first(tasks: Mapping[tuple[str, int], TaskRun]) -> Iterator[tuple[Query, Sequence[Candidate]]]:
     """The tasks' requests, one of each in memory; a long query that started last would finish last."""
     requests = merge(*(task.requests() for task in tasks.values()), key=lambda request: -len(request[1]))
     for query, candidates in requests:
@@ -103,7 +103,7 @@ def _longest_first(tasks: Mapping[tuple[str, int], Task]) -> Iterator[tuple[Quer
         yield query, candidates
 
 
-def windows(work: Work, settings: Any) -> int:
+def windows(work: RerankInput, settings: Any) -> int:
     """Windows to judge in a work under `settings`."""
     return sum(settings.strategy.calls(min(work.counts[q.id], settings.depth)) for q in work.queries)
 

@@ -35,7 +35,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadRequest:
     """How it is to run: engine, dtype and device as asked, prompt plus answer, cards that share the weights."""
 
     engine: str
@@ -73,7 +73,7 @@ def preflight(
     found = judge_machine(
         machine_facts(cache_folder(), offline=is_offline()),
         model_facts(model, revision, profile),
-        Plan(
+        LoadRequest(
             engine=engine,
             context=context,
             dtype=str(args.get("dtype", "auto")),
@@ -105,7 +105,7 @@ def model_facts(model: str, revision: str | None, profile: Profile) -> ModelFact
     )
 
 
-def judge_machine(machine: MachineFacts, model: ModelFacts, plan: Plan) -> Findings:
+def judge_machine(machine: MachineFacts, model: ModelFacts, plan: LoadRequest) -> Findings:
     """What stands in the way and what is worth knowing. A pure function."""
     problems: list[str] = []
     notes: list[str] = []
@@ -143,7 +143,7 @@ def _judge_weights(machine: MachineFacts, model: ModelFacts, problems: list[str]
 
 
 def _judge_cards(
-    gpus: tuple[Gpu, ...], model: ModelFacts, plan: Plan, problems: list[str], notes: list[str]
+    gpus: tuple[Gpu, ...], model: ModelFacts, plan: LoadRequest, problems: list[str], notes: list[str]
 ) -> None:
     if plan.cards > len(gpus):
         problems.append(f"{plan.cards} GPUs are asked for, {len(gpus)} are here: lower tensor_parallel_size")
@@ -175,7 +175,7 @@ def _judge_cards(
 
 
 def _judge_memory(
-    machine: MachineFacts, model: ModelFacts, plan: Plan, problems: list[str], notes: list[str]
+    machine: MachineFacts, model: ModelFacts, plan: LoadRequest, problems: list[str], notes: list[str]
 ) -> None:
     on_cpu = plan.device == "cpu" or not machine.unified
     loaded, cache = _loaded(model, plan, on_cpu=on_cpu), (model.kv_bytes_per_token or 0) * plan.context
@@ -199,7 +199,7 @@ def _judge_memory(
         )
 
 
-def _loaded(model: ModelFacts, plan: Plan, *, on_cpu: bool) -> int | None:
+def _loaded(model: ModelFacts, plan: LoadRequest, *, on_cpu: bool) -> int | None:
     if model.weights_bytes is None or model.quantised:
         return model.weights_bytes
     asked = plan.dtype

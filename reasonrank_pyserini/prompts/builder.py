@@ -15,7 +15,7 @@ from .passages import Cutter, TokenCutter, WordCutter
 from .pieces import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
-from .texts import Span, paired, query_text
+from .texts import Span, query_text, replace_lone_surrogates
 
 _PROBE = (
     "a b [1] &lt;b&gt;\ud800 é",
@@ -136,7 +136,7 @@ class PromptBuilder:
         ours = self._codec.encode([Span(closing, True)]).ids
         written = completion.token_ids
         if written is None:
-            written = tuple(self._codec.encode([Span(paired(completion.text), False)]).ids)
+            written = tuple(self._codec.encode([Span(replace_lone_surrogates(completion.text), False)]).ids)
         kept = written[max(0, len(written) - limit) :]
         return Prompt((*prompt.token_ids, *kept, *ours), prompt.text + completion.text + closing)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..permutation import Scan
+from ..permutation import AnswerTags
 from ..types import AnswerForm, Completion, Parsed, ParseStatus, Permutation
 from .grammar import CLOSE, OPEN, REASONED, grammar
 
@@ -31,12 +31,12 @@ def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bo
         return True
     if completion.finish_reason != "length" or parsed.status is ParseStatus.CLEAN:
         return False
-    return answer == "bare" or Scan(completion.text).complete is None
+    return answer == "bare" or AnswerTags(completion.text).complete is None
 
 
 def may_be_continued(completion: Completion) -> bool:
     """Whether a second request may go on from the completion's own token ids: not after a closed answer."""
-    return completion.finish_reason == "length" or Scan(completion.text).complete is None
+    return completion.finish_reason == "length" or AnswerTags(completion.text).complete is None
 
 
 def continuation(
@@ -47,7 +47,7 @@ def continuation(
     Unfinished reasoning is closed and an answer opened, in the words of the prompt. An answer that was
     cut off goes on where it stands, unless it is none already (an identifier twice): then it is opened anew.
     """
-    scan, asked = Scan(text), Permutation(passages, passages if count is None else count)
+    scan, asked = AnswerTags(text), Permutation(passages, passages if count is None else count)
     if answer == "bare" and (bare := _bare(text, scan, asked)) is not None:
         return bare
     if scan.reasoning:
@@ -58,13 +58,13 @@ def continuation(
     return Continuation(OPEN if not text or text[-1].isspace() else f" {OPEN}", asked)
 
 
-def _bare(text: str, scan: Scan, asked: Permutation) -> Continuation | None:
+def _bare(text: str, scan: AnswerTags, asked: Permutation) -> Continuation | None:
     """The continuation without tags; None where other words stand beside the answer, so that tags are needed."""
     if scan.complete is not None or scan.unclosed is not None:
         return None
     if scan.reasoning:
         closing = f"\n{REASONED}\n\n"
-        alone = not Scan(text + closing).outside().strip()
+        alone = not AnswerTags(text + closing).outside().strip()
         return Continuation(closing, replace(asked, answer="bare")) if alone else None
     written = text.rpartition(REASONED)[2].lstrip()
     then = replace(asked, answer="bare", written=written)

@@ -8,7 +8,15 @@ from typing import Protocol
 from ..types import Document
 from .cache import BoundedCache
 from .codec import Beginning, Codec
-from .texts import Span, cut_to_words, estimated_tokens, fixed, paired, passage_source, unbracketed
+from .texts import (
+    Span,
+    cut_to_words,
+    estimated_tokens,
+    fixed,
+    passage_source,
+    replace_lone_surrogates,
+    unbracketed,
+)
 
 
 class Cutter(Protocol):
@@ -56,7 +64,7 @@ class TokenCutter:
         while True:
             begun = self._codec.beginning(text, size + 1, _without_nul)
             short = text if begun.count <= size else self._codec.shortened(begun, size).strip()
-            length = len(self._codec.encode([Span(paired(short), False)]).ids)
+            length = len(self._codec.encode([Span(replace_lone_surrogates(short), False)]).ids)
             if length <= limit or size <= 1:
                 return short
             size = max(1, size * limit // length)
@@ -99,4 +107,4 @@ class WordCutter:
 
 def _without_nul(text: str) -> str:
     """The text, fit for `Codec.beginning`."""
-    return paired(text).replace("\0", "\ufffd")
+    return replace_lone_surrogates(text).replace("\0", "\ufffd")

@@ -99,7 +99,7 @@ def _user_part(text: str, content: str, frame: tuple[str, ...] | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PromptPiece:
     """Some lines of a prompt: their fixed text, their ids there, and whether entities are decoded after them.
 
     `ids` None: a token reaches over the piece's border, so a prompt that holds it is made the plain way.
@@ -155,7 +155,9 @@ class PieceAssembly:
         body = "".join(f"[{number}] {text}\n" for number, text in enumerate(passages, 1))
         return f"{joined(head)}{body}{joined(foot)}"
 
-    def _pieces(self, query: str, passages: Sequence[str], before: str, after: str) -> list[Piece] | None:
+    def _pieces(
+        self, query: str, passages: Sequence[str], before: str, after: str
+    ) -> list[PromptPiece] | None:
         num, cached = len(passages), self._cache.get
         pieces = [cached(("head", before, query, num), partial(self._head, query, num, before))]
         for number, text in enumerate(passages, 1):
@@ -167,15 +169,15 @@ class PieceAssembly:
         pieces.append(cached(tail, partial(self._tail, query, num, after, unescape)))
         return None if any(piece.ids is None for piece in pieces) else pieces
 
-    def _head(self, query: str, num: int, before: str) -> Piece:
+    def _head(self, query: str, num: int, before: str) -> PromptPiece:
         spans = [Span(before, True), *_header(self._style, query, num)]
         lines, unescape = fixed_spans(spans)
         return self._piece("", lines, _NEXT, unescape)
 
-    def _made_label(self, number: int) -> Piece:
+    def _made_label(self, number: int) -> PromptPiece:
         return self._piece("", [Span(f"[{number}]", True)], " a", True)
 
-    def _body(self, text: str, unescape: bool, last: bool) -> Piece:
+    def _body(self, text: str, unescape: bool, last: bool) -> PromptPiece:
         right = self._footer_start if last else _NEXT
         spans, raw = [Span(_LABEL, True), Span(text, False), Span("\n", True)], f"{_LABEL}{text}\n"
         if len(text) <= LONGEST_LINE and fixed(raw, unescape) == raw:
@@ -183,21 +185,21 @@ class PieceAssembly:
             return self._piece(left, [space, *spans[1:]], right, unescape and "<" not in text)
         lines, after = fixed_spans(spans, unescape)
         if len(text) > LONGEST_LINE or not (lines[0].trusted and lines[0].text.startswith(_LABEL)):
-            return Piece("", None, 0, after, 500)
+            return PromptPiece("", None, 0, after, 500)
         body = [Span(lines[0].text[len(_LABEL) - 1 :], True), *lines[1:]]
         return self._piece(_LABEL[:-1], body, right, after)
 
-    def _tail(self, query: str, num: int, after: str, unescape: bool) -> Piece:
+    def _tail(self, query: str, num: int, after: str, unescape: bool) -> PromptPiece:
         spans = [*_footer(self._style, query, num), Span(after, True)]
         lines, state = fixed_spans(spans, unescape)
         if not joined(lines).startswith(self._footer_start):
-            return Piece("", None, 0, state, 500)
+            return PromptPiece("", None, 0, state, 500)
         return self._piece("", lines, "", state)
 
-    def _piece(self, left: str, spans: Sequence[Span], right: str, unescape: bool) -> Piece:
+    def _piece(self, left: str, spans: Sequence[Span], right: str, unescape: bool) -> PromptPiece:
         text = joined(spans)
         encoded = self._codec.encode_between(left, spans, right)
         if encoded is None:
-            return Piece(text, None, 0, unescape, 4 * len(text) + 500)
+            return PromptPiece(text, None, 0, unescape, 4 * len(text) + 500)
         size = 4 * len(encoded.ids) + 4 * len(text) + 500
-        return Piece(text, encoded.ids, encoded.neutralised, unescape, size)
+        return PromptPiece(text, encoded.ids, encoded.neutralised, unescape, size)

@@ -69,7 +69,7 @@ def passage_source(document: Document) -> str:
     return text.strip()
 
 
-def paired(text: str) -> str:
+def replace_lone_surrogates(text: str) -> str:
     """The text with surrogate pairs joined and lone surrogates as U+FFFD, as ftfy does at last anyway."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

@@ -23,7 +23,7 @@ def wait(future: concurrent.futures.Future[T]) -> T:
         raise
 
 
-class Pulled(Generic[T]):
+class ThreadsafeStream(Generic[T]):
     """An async generator pulled from another thread; closing waits for a pull that was cancelled."""
 
     def __init__(self, results: AsyncGenerator[T, None]) -> None:
@@ -38,7 +38,7 @@ class Pulled(Generic[T]):
             await self._results.aclose()
 
 
-async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait until they have ended."""
     chosen = list(tasks)
     for task in chosen:
@@ -46,6 +46,6 @@ async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*chosen, return_exceptions=True)
 
 
-async def drained() -> None:
+async def cancel_all_tasks() -> None:
     """Cancel everything else in this loop."""
-    await cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+    await cancel_tasks(asyncio.all_tasks() - {asyncio.current_task()})

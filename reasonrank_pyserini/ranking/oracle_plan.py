@@ -45,7 +45,7 @@ class OraclePlan:
             "settings": {name: getattr(settings, name) for name in names},
         }
 
-    def described(self) -> dict[str, Any]:
+    def manifest_entry(self) -> dict[str, Any]:
         return {"model": None, "revision": None, "engine": None, "judge": {"oracle": {"noise": self.noise}}}
 
     def preflight(self) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..engines import Engine, EngineConfig, load_engine, result_arguments
-from ..engines.gate import Gated
-from ..engines.journal import EngineNote, Journal, Recorded, Replay, find_note, write_note
+from ..engines.gate import ThrottledEngine
+from ..engines.journal import EngineRecord, Journal, Recorded, Replay, find_record, write_record
 from ..errors import InputError, JournalError, UnknownNameError
 from ..models.identity import has_weights, load_tokenizer, model_context, model_identity
 from ..models.preflight import preflight
@@ -95,9 +95,9 @@ class Plan:
 
     def configuration(self) -> dict[str, Any]:
         """What a result depends on besides its input."""
-        return {**self.asked(), "settings": self.settings.as_dict()}
+        return {**self.requested_config(), "settings": self.settings.as_dict()}
 
-    def asked(self) -> dict[str, Any]:
+    def requested_config(self) -> dict[str, Any]:
         """The model and the engine as they were asked for."""
         config = self.config
         return {
@@ -108,7 +108,7 @@ class Plan:
             "engine_args": result_arguments(self.engine, config.args),
         }
 
-    def recorded(self, journal: str | Path | None) -> EngineNote:
+    def replay_record(self, journal: str | Path | None) -> EngineRecord:
         """What the journal's answers were asked of, for a replay without engine and weights.
 
         A journal without such a note is taken to be of the engine as it would be started now. Raises InputError
@@ -117,13 +117,13 @@ class Plan:
         if journal is None or not Path(journal).is_dir():
             which = "no journal is given" if journal is None else f"there is no journal {journal}"
             raise InputError(f"{which}: a replay needs the folder of a recorded run")
-        asked = self.asked()
-        note = find_note(Path(journal), asked, any_weights=not has_weights(self.config.model))
+        requested = self.requested_config()
+        note = find_record(Path(journal), requested, any_weights=not has_weights(self.config.model))
         if note is not None:
             return note
-        return EngineNote(asked, dict(load_engine(self.engine, self.config).identity), self.context)
+        return EngineRecord(requested, dict(load_engine(self.engine, self.config).identity), self.context)
 
-    def described(self) -> dict[str, Any]:
+    def manifest_entry(self) -> dict[str, Any]:
         """For a manifest: the model and how it is asked."""
         config = self.config
         return {
@@ -170,7 +170,7 @@ class Plan:
         tokenizer: Any | None = None,
         journal: str | Path | None = None,
         repeats: int = 1,
-        replay: EngineNote | None = None,
+        replay: EngineRecord | None = None,
     ) -> RerankerParts:
         """What a Reranker is made of; nothing is started. `tokenizer`: where it is loaded already.
 
@@ -211,18 +211,20 @@ class Plan:
             prompt_thread=thread,
         )
 
-    def _opened(self, journal: str | Path | None, replay: EngineNote | None) -> Engine:
+    def _opened(self, journal: str | Path | None, replay: EngineRecord | None) -> Engine:
         if replay is not None and journal is not None:
             return Replay(Journal(journal), replay.identity)
-        engine: Engine = Gated(load_engine(self.engine, self.config))
+        engine: Engine = ThrottledEngine(load_engine(self.engine, self.config))
         return engine if journal is None else Recorded(engine, Journal(journal))
 
     def _note(self, engine: Engine, builder: PromptBuilder) -> None:
         """Tell the journal, if there is one, what it records."""
         if isinstance(engine, Recorded):
-            note = EngineNote(self.asked(), dict(engine.identity), builder.context or self.context)
+            note = EngineRecord(
+                self.requested_config(), dict(engine.identity), builder.context or self.context
+            )
             try:
-                write_note(engine.journal.folder, note)
+                write_record(engine.journal.folder, note)
             except JournalError as error:  # all answers may be there; else the first new one meets it, too
                 log.warning("%s", error)
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from heapq import heappop, heappush
 from typing import Any, Literal, TypeVar
 
-from ..engines.priority import PATIENCE, TURN, Turn, during
+from ..engines.priority import PATIENCE, TURN, CallPriority, context_value
 from ..errors import EngineDiedError, InputError, JournalError, ReplayMissError
-from ..strategies import RankingStrategy, check_order, so_far
+from ..strategies import RankingStrategy, check_order, partial_order
 from ..types import Candidate, ParseStatus, Query, Ranking, Step, Verdict, Window
 from .judge import Judge
 
@@ -63,7 +63,7 @@ async def rerank_query(
     except TimeoutError:
         if not clock.expired():
             raise
-        order, cut_short = so_far(len(head), judged), True
+        order, cut_short = partial_order(len(head), judged), True
     ranked = (*(head[index] for index in order), *candidates[depth:])
     return Ranking(query, ranked, tuple(steps), cut_short)
 
@@ -79,11 +79,11 @@ async def _drive(
     strategy: RankingStrategy, n: int, one: Callable[[int, Window], Awaitable[Verdict]], caller: Hashable
 ) -> Sequence[int]:
     """The strategy's order of `n` candidates; `one` judges a window, given its number within the query."""
-    flow, rounds, number = strategy.rank(n), strategy.depth(n), 0
+    flow, rounds, number = strategy.rank(n), strategy.rounds(n), 0
     try:
         windows = next(flow)
         while True:
-            with during(TURN, Turn(caller, max(1, rounds))):
+            with context_value(TURN, CallPriority(caller, max(1, rounds))):
                 verdicts = await _together([one(number + i, window) for i, window in enumerate(windows)])
             rounds -= 1
             number += len(windows)

@@ -17,7 +17,7 @@ from .leaderboard import Leaderboard, TaskResult, leaderboard
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskRuns:
     """One task: its judgements, its first stage's run, and the finished run of every repeat."""
 
     task: str
@@ -27,14 +27,14 @@ class Outcome:
 
 
 def collect(
-    condition: Condition, outcomes: Sequence[Outcome], *, seed: int = 0, candidates: str | None = None
+    condition: Condition, outcomes: Sequence[TaskRuns], *, seed: int = 0, candidates: str | None = None
 ) -> Leaderboard:
     """The leaderboard of those tasks under the condition's measure; `candidates` as for `leaderboard`."""
     results = [_result(condition.measure, one) for one in outcomes]
     return leaderboard(condition, results, seed=seed, candidates=candidates)
 
 
-def _result(measure: str, outcome: Outcome) -> TaskResult:
+def _result(measure: str, outcome: TaskRuns) -> TaskResult:
     first = outcome.first_stage
     return TaskResult(
         outcome.task,
@@ -43,7 +43,7 @@ def _result(measure: str, outcome: Outcome) -> TaskResult:
     )
 
 
-def per_query(measure: str, outcome: Outcome) -> list[float]:
+def per_query(measure: str, outcome: TaskRuns) -> list[float]:
     """The measure of every judged query, averaged over the repeats."""
     found = [_per_query(outcome.qrels, run, measure) for run in outcome.runs]
     return [sum(one[query] for one in found) / len(found) for query in outcome.qrels]
@@ -56,7 +56,7 @@ def _per_query(qrels: Qrels, run: Run, measure: str) -> Mapping[str, float]:
 
 
 def write_tables(
-    folder: Path, board: Leaderboard, outcomes: Sequence[Outcome], extra: Mapping[str, Any]
+    folder: Path, board: Leaderboard, outcomes: Sequence[TaskRuns], extra: Mapping[str, Any]
 ) -> None:
     """leaderboard.json, .md and .tex, and BRIGHT's score JSON of every task's first repeat, each written whole."""
     with atomic_open(folder / "leaderboard.json") as stream:

@@ -11,9 +11,9 @@ from typing import Any
 from ..engines import engine_details
 from ..engines.journal import damage_line, recorder
 from ..jobs.manifest import environment, run_manifest
-from ..jobs.rerank_input import Work
+from ..jobs.rerank_input import RerankInput
 from ..jobs.run_folder import RunFolder
-from ..jobs.task_runs import TAG, Task, observer, run_tasks, windows
+from ..jobs.task_runs import TAG, TaskRun, observer, run_tasks, windows
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..ranking.scheduler import OnError
@@ -22,31 +22,33 @@ from ..types import Query, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TaskRepeat:
     """One repeat of one task: its queries with candidates, and the folder for its result."""
 
     task: str
-    work: Work
+    work: RerankInput
     folder: Path
     configuration: Mapping[str, Any]
     repeat: int = 0
 
 
-class Queue:
+class LeaderboardRun:
     """The parts that are not finished yet, their folders held while the block runs; InputError as RunFolder's."""
 
-    def __init__(self, plan: Plan | OraclePlan, parts: Sequence[Part], *, overwrite: bool = False) -> None:
+    def __init__(
+        self, plan: Plan | OraclePlan, parts: Sequence[TaskRepeat], *, overwrite: bool = False
+    ) -> None:
         self.plan, self.parts, self.overwrite = plan, parts, overwrite
-        self.tasks: list[Task] = []
+        self.tasks: list[TaskRun] = []
         self._stack = ExitStack()
 
-    def __enter__(self) -> Queue:
+    def __enter__(self) -> LeaderboardRun:
         with ExitStack() as stack:
             for part in self.parts:
                 held = RunFolder(part.folder, part.configuration, overwrite=self.overwrite)
                 folder = stack.enter_context(held)
                 if not folder.finished:
-                    self.tasks.append(Task(part.work, folder, part.task, part.repeat))
+                    self.tasks.append(TaskRun(part.work, folder, part.task, part.repeat))
             self._stack = stack.pop_all()
         return self
 
@@ -86,11 +88,11 @@ class Queue:
 
             machine = environment()  # once: it asks programs, while which no query starts
 
-            def done(task: Task) -> None:
+            def done(task: TaskRun) -> None:
                 details = engine_details(reranker.engine) if reranker.engine is not None else {}
                 settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
                 manifest = run_manifest(
-                    self.plan.described(), task.work, settings, task.tally, task.seconds,
+                    self.plan.manifest_entry(), task.work, settings, task.tally, task.seconds,
                     command=command, details=details, tokenizer=tokenizer, journal=recorder(reranker.engine),
                     machine=machine,
                 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from ..datasets import Dataset, load_dataset
 from ..errors import InputError
 from ..files.caches import cache_root
-from ..jobs.rerank_input import Work, clean_run, from_run
+from ..jobs.rerank_input import RerankInput, clean_run, from_run
 from ..jobs.rerank_job import oracle_noise
 from ..types import ScoredDocument
 from . import FirstRun, first_run, parse_shard
@@ -29,7 +29,7 @@ class TaskInput:
     name: str
     dataset: Dataset
     first: FirstRun
-    work: Work
+    work: RerankInput
 
     def candidates(self) -> Mapping[str, Sequence[ScoredDocument]]:
         """The first stage's run; judged documents have the same docid in every style."""

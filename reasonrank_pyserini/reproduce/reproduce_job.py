@@ -12,7 +12,14 @@ from ..errors import InputError
 from ..files.outputs import make_folder
 from ..jobs.estimate import modelled_lines
 from ..jobs.progress import Progress
-from ..jobs.rerank_job import fitted, make_plan, oracle_noise, plan_notes, setting_flags, work_configuration
+from ..jobs.rerank_job import (
+    fit_context,
+    make_plan,
+    oracle_noise,
+    plan_notes,
+    setting_flags,
+    work_configuration,
+)
 from ..jobs.run_folder import RunFolder
 from ..jobs.task_runs import windows
 from ..jobs.trace import read_manifest
@@ -22,10 +29,10 @@ from ..ranking.plan import Plan
 from ..runfile import read_run
 from ..types import ScoredDocument
 from . import (
-    Outcome,
-    Part,
-    Queue,
+    LeaderboardRun,
     Shard,
+    TaskRepeat,
+    TaskRuns,
     collect,
     merge_shards,
     parse_shard,
@@ -68,7 +75,7 @@ class Reproduction:
         elif condition.model is not None:
             plan = make_plan(flags, None)
             if not light:
-                plan, tokenizer = fitted(plan, flags, None, [task.work for task in tasks])
+                plan, tokenizer = fit_context(plan, flags, None, [task.work for task in tasks])
         return cls(condition, plan, tasks, tokenizer, flags, tuple(command))
 
     @property
@@ -117,7 +124,7 @@ class Reproduction:
         if self.plan is None:
             return 0
         journal = self.flags["output"] / "journal"
-        with Queue(self.plan, list(self._parts()), overwrite=self.flags["overwrite"]) as queue:
+        with LeaderboardRun(self.plan, list(self._parts()), overwrite=self.flags["overwrite"]) as queue:
             progress = Progress(queue.windows, self.flags["max_failed"])
             if not queue.tasks:
                 progress.say(f"{self.output} already holds every task: nothing to rerank")
@@ -183,24 +190,24 @@ class Reproduction:
         """Task -> the measure of every query, averaged over the repeats."""
         return {task.name: per_query(self.condition.measure, self._outcome(task)) for task in self.tasks}
 
-    def _parts(self) -> Iterator[Part]:
+    def _parts(self) -> Iterator[TaskRepeat]:
         assert self.plan is not None
         for repeat in range(self.flags["repeat"]):
             folder = self.output if repeat == 0 else self.output / f"repeat-{repeat + 1}"
             for task in self.tasks:
                 made = work_configuration(self.plan, task.work)
                 made["settings"] = {**made["settings"], "seed": made["settings"]["seed"] + repeat}
-                yield Part(task.name, task.work, folder / task.name, made, repeat)
+                yield TaskRepeat(task.name, task.work, folder / task.name, made, repeat)
 
-    def _outcome(self, task: TaskInput) -> Outcome:
+    def _outcome(self, task: TaskInput) -> TaskRuns:
         qrels = task.dataset.qrels(self.condition.qrels_kind)
         if self.flags["limit"]:
             qrels = {query.id: qrels.get(query.id, {}) for query in task.work.queries}
         first = task.candidates()
         if self.plan is None:
-            return Outcome(task.name, qrels, None, [first])
+            return TaskRuns(task.name, qrels, None, [first])
         parts = [part for part in self._parts() if part.task == task.name]
-        return Outcome(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+        return TaskRuns(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
 
 
 def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:

@@ -14,7 +14,7 @@ from filelock import FileLock
 from ..errors import InputError, OutputError
 from ..files.atomic import atomic_open
 from ..files.caches import fingerprint
-from ..files.locks import differences, held_configuration, hold, read_json
+from ..files.locks import acquire_lock, differences, held_configuration, read_json
 
 COMPLETE = "complete"
 """The file that a checkpoint gets at last; it holds the number of processes, each of which keeps its random state."""
@@ -65,7 +65,7 @@ class StageFolder:
     def __enter__(self) -> Self:
         if not self.leader:
             return self
-        hold(self.path, self._lock)
+        acquire_lock(self.path, self._lock)
         try:
             self._claim()
         except BaseException:

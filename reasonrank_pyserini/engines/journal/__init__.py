@@ -11,18 +11,18 @@ The lock that keeps two commands out of one folder (`claims.hold`) is for their 
 locks that is said in a line and the work goes on; only `upkeep.prune`, which has to be alone, refuses.
 """
 
-from .engine_record import EngineNote, find_note, write_note
+from .engine_record import EngineRecord, find_record, write_record
 from .recorded import Recorded, Replay, completion_key, damage_line, recorder
 from .store import Journal
 
 __all__ = [
-    "EngineNote",
+    "EngineRecord",
     "Journal",
     "Recorded",
     "Replay",
     "completion_key",
     "damage_line",
-    "find_note",
+    "find_record",
     "recorder",
-    "write_note",
+    "write_record",
 ]

@@ -21,7 +21,7 @@ _FIELDS = {field.name for field in fields(Completion)}
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class JournalSpan:
     """A stretch of a file, in bytes: a whole record and its key, or (`key` None) bytes that are none."""
 
     position: int
@@ -52,7 +52,7 @@ def decode(text: bytes) -> Completion | None:
     return None
 
 
-def pieces(stream: IO[bytes]) -> Iterator[Piece]:
+def pieces(stream: IO[bytes]) -> Iterator[JournalSpan]:
     """What a file holds from its first byte to its last, in order; every byte is in exactly one piece.
 
     A record is found again behind the torn one, or the zeros, that took its beginning of line.
@@ -61,13 +61,13 @@ def pieces(stream: IO[bytes]) -> Iterator[Piece]:
     while line := stream.readline(LONGEST):
         found = checked(line)
         if found is not None:
-            yield Piece(position, len(line), found[0])
+            yield JournalSpan(position, len(line), found[0])
         else:
             yield from _salvaged(line, position)
         position += len(line)
 
 
-def _salvaged(line: bytes, position: int) -> Iterator[Piece]:
+def _salvaged(line: bytes, position: int) -> Iterator[JournalSpan]:
     """A damaged line, and the record at its end if a whole one is there.
 
     A text inside a record cannot pass for one: JSON writes its quotes as `\\"`, and no object begins so.
@@ -76,7 +76,7 @@ def _salvaged(line: bytes, position: int) -> Iterator[Piece]:
         begin = head.start()
         found = checked(line[begin:])
         if found is not None and decode(found[1]) is not None:
-            yield Piece(position, begin, None)
-            yield Piece(position + begin, len(line) - begin, found[0])
+            yield JournalSpan(position, begin, None)
+            yield JournalSpan(position + begin, len(line) - begin, found[0])
             return
-    yield Piece(position, len(line), None)
+    yield JournalSpan(position, len(line), None)

@@ -15,7 +15,7 @@ from ...files.locks import read_json
 
 
 @dataclass(frozen=True, slots=True)
-class EngineNote:
+class EngineRecord:
     """How an engine was asked for (`asked`, as in a configuration), and what it turned out to be.
 
     `identity` is part of every key; `context` the tokens for prompt and answer that prompts were fitted to.
@@ -26,9 +26,9 @@ class EngineNote:
     context: int
 
 
-def write_note(folder: Path, note: EngineNote) -> None:
+def write_record(folder: Path, note: EngineRecord) -> None:
     """Keep the note in `folder`, as engine-HASH.json, if it is new; JournalError when it cannot be written."""
-    if find_note(folder, note.asked) == EngineNote(**json.loads(json.dumps(asdict(note)))):
+    if find_record(folder, note.asked) == EngineRecord(**json.loads(json.dumps(asdict(note)))):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def write_note(folder: Path, note: EngineNote) -> None:
         raise JournalError(f"journal {folder} cannot be written: {reason}") from error
 
 
-def find_note(folder: Path, asked: Mapping[str, Any], *, any_weights: bool = False) -> EngineNote | None:
+def find_record(folder: Path, asked: Mapping[str, Any], *, any_weights: bool = False) -> EngineRecord | None:
     """The note of what was asked for in the same way, None when there is none.
 
     `any_weights`: also one that differs in the model alone, if there is just one: for folders of models whose
@@ -55,12 +55,12 @@ def find_note(folder: Path, asked: Mapping[str, Any], *, any_weights: bool = Fal
     return near[0] if len(near) == 1 else None
 
 
-def _read(path: Path) -> EngineNote | None:
+def _read(path: Path) -> EngineRecord | None:
     found = read_json(path)
     if found is None:
         return None
     try:
-        note = EngineNote(**found)
-        return EngineNote(dict(note.asked), dict(note.identity), int(note.context))
+        note = EngineRecord(**found)
+        return EngineRecord(dict(note.asked), dict(note.identity), int(note.context))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} is not one of ours: remove it, it is written again") from error

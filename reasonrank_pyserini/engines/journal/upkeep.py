@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from ...errors import InputError, JournalError, OutputError
 from ...files.atomic import sync_folder
-from ...files.locks import hold
-from .encoding import SUFFIX, Piece, checked, decode, pieces
+from ...files.locks import acquire_lock
+from .encoding import SUFFIX, JournalSpan, checked, decode, pieces
 from .store import journal_files
 
 
@@ -34,7 +34,7 @@ class FileReport:
 
     path: Path
     size: int
-    records: tuple[Piece, ...]
+    records: tuple[JournalSpan, ...]
     damage: tuple[Damage, ...]
     prompt_tokens: int
     completion_tokens: int
@@ -59,7 +59,7 @@ class JournalReport:
     def size(self) -> int:
         return sum(file.size for file in self.files)
 
-    def last(self) -> dict[bytes | None, tuple[Path, Piece]]:
+    def last(self) -> dict[bytes | None, tuple[Path, JournalSpan]]:
         """Where every key was recorded last, as a Journal reads it."""
         return {piece.key: (file.path, piece) for file in self.files for piece in file.records}
 
@@ -89,7 +89,7 @@ def inspect(folder: Path, files: Sequence[Path] | None = None) -> JournalReport:
 
 
 def _file(path: Path) -> FileReport:
-    records: list[Piece] = []
+    records: list[JournalSpan] = []
     damage: list[Damage] = []
     tokens_in = tokens_out = 0
     try:
@@ -130,7 +130,7 @@ def held_alone(folder: Path) -> Iterator[list[Path]]:
     with ExitStack() as stack:
         for path in (folder / "lock", *shared):
             lock = FileLock(path, timeout=0)
-            if not hold(folder, lock, "wait until it has ended"):
+            if not acquire_lock(folder, lock, "wait until it has ended"):
                 raise _unlockable(folder)
             stack.callback(lock.release)
         files = journal_files(folder)
@@ -183,7 +183,7 @@ def prune(report: JournalReport) -> None:
         raise OutputError(f"{report.folder} cannot be pruned: {error.strerror}; no answer is lost") from error
 
 
-def _copy(kept: dict[bytes | None, tuple[Path, Piece]], target: Path) -> None:
+def _copy(kept: dict[bytes | None, tuple[Path, JournalSpan]], target: Path) -> None:
     with open(target, "xb") as out:
         for path in dict.fromkeys(path for path, _ in kept.values()):
             with open(path, "rb") as stream:

@@ -19,7 +19,7 @@ from .http_failures import FailedCall, Failure, finish, from_broken, from_connec
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
 from .http_request import check_lengths, request_body, request_size
-from .http_servers import Patience, Server
+from .http_servers import InactivityTimeout, Server
 from .http_stream import AnswerReader, BrokenAnswerError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class OpenAIEngine:
             self._description = asyncio.create_task(self.describe())
         started = time.monotonic()
         body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
-        reader = await self._insist(self._pool, body, request_size(prompt, sampling))
+        reader = await self._complete_with_retries(self._pool, body, request_size(prompt, sampling))
         check_lengths(reader, prompt, sampling)
         return Completion(
             text=reader.text,
@@ -151,7 +151,7 @@ class OpenAIEngine:
         owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
         return answer_regex(asked) if owners == {"vllm"} else None
 
-    async def _insist(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
+    async def _complete_with_retries(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
         """The answer to a request, tried again as often as its failures and the options allow."""
         call = Call(size)
         while (server := await pool.next(call)) is not None:
@@ -168,7 +168,7 @@ class OpenAIEngine:
 
     async def _final(self, pool: Pool, call: Call) -> EngineError:
         """The error to raise: EngineDiedError when no other call can do better."""
-        server, last = pool.blame(call)
+        server, last = pool.last_failure(call)
         attempts = max(call.tried.total(), server.rests)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
         if last.status in (404, 405):
@@ -189,7 +189,7 @@ class OpenAIEngine:
         import httpx
         import openai
 
-        patience, reader = Patience(server, self.options.inactivity_timeout), AnswerReader()
+        patience, reader = InactivityTimeout(server, self.options.inactivity_timeout), AnswerReader()
         try:
             async with patience:
                 with server.client() as client:
@@ -215,7 +215,7 @@ class OpenAIEngine:
         server: Server,
         client: openai.AsyncOpenAI,
         body: dict[str, Any],
-        patience: Patience,
+        patience: InactivityTimeout,
         reader: AnswerReader,
     ) -> None:
         # Everything travels in extra_body: the client's own checking of a list of 8,000 ids takes 0.1 s.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from .http_failures import FailedCall, Failure
 from .http_options import Options
-from .http_servers import Bell, Server, open_server
+from .http_servers import Broadcast, Server, open_server
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Pool:
     """
 
     def __init__(self, options: Options, most: float) -> None:
-        self._options, self._bell = options, Bell()
+        self._options, self._bell = options, Broadcast()
         self.servers: Sequence[Server] = [open_server(url, options, self._bell, most) for url in options.urls]
 
     async def next(self, call: Call) -> Server | None:
@@ -94,7 +94,7 @@ class Pool:
             server.out and server.last is not None and server.last.unreachable for server in self.servers
         )
 
-    def blame(self, call: Call) -> tuple[Server, Failure]:
+    def last_failure(self, call: Call) -> tuple[Server, Failure]:
         """Why a call was given up: its own last failure, else that of a server which stayed out."""
         if call.failed is not None:
             return call.failed
@@ -114,7 +114,7 @@ class Pool:
             server.rest(delay, crowded=True)
         elif failure.outage:
             again = call.tried[server.url] > 1
-            if server.blamed(failure, started=started, again=again):
+            if server.record_outage(failure, started=started, again=again):
                 rest = backoff(self._options, server.rests - 1, failure.wait)
                 server.rest(rest, crowded=False)
                 what = f"{failure.message}; no requests there for {rest:.1f} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import EngineError
-from ...prompts.texts import paired
+from ...prompts.texts import replace_lone_surrogates
 from ...types import Prompt, Sampling
 from .. import EngineConfig
 from .http_options import Options
@@ -52,12 +52,18 @@ def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
     if config.api == "chat":
         if not prompt.messages:
             raise EngineError("the openai engine in chat mode was given a prompt without messages")
-        return {"messages": [{k: paired(v) for k, v in message.items()} for message in prompt.messages]}
+        return {
+            "messages": [
+                {k: replace_lone_surrogates(v) for k, v in message.items()} for message in prompt.messages
+            ]
+        }
     if prompt.token_ids is None and not prompt.text:
         raise EngineError(
             "the openai engine in completions mode was given a prompt without token ids and text"
         )
-    return {"prompt": paired(prompt.text) if prompt.token_ids is None else list(prompt.token_ids)}
+    return {
+        "prompt": replace_lone_surrogates(prompt.text) if prompt.token_ids is None else list(prompt.token_ids)
+    }
 
 
 def _beyond_openai(

@@ -30,7 +30,7 @@ request at 256), so a server gets as many small clients as it needs."""
 
 
 @dataclass(slots=True)
-class Lane:
+class ClientSlot:
     """A client and how many requests it has under way."""
 
     client: openai.AsyncOpenAI
@@ -38,7 +38,7 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Tally:
+class ServerCounts:
     """What a server was sent and gave: attempts, complete answers and their tokens, failures by kind."""
 
     requests: int = 0
@@ -54,7 +54,7 @@ class Tally:
         self.completion_tokens += completion_tokens
 
 
-class Bell:
+class Broadcast:
     """Wakes all who wait, without a memory: whoever comes later waits for the next ring."""
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Server:
     url: str
     options: Options
     security: ssl.SSLContext
-    bell: Bell
+    bell: Broadcast
     most: float = math.inf
-    lanes: list[Lane] = field(default_factory=list)
+    lanes: list[ClientSlot] = field(default_factory=list)
     requests: int = 0
     tokens: int = 0
     answered: bool = False
@@ -101,7 +101,7 @@ class Server:
     streak: int = 0
     last: Failure | None = None
     warned_at: float = -math.inf
-    tally: Tally = field(default_factory=Tally)
+    tally: ServerCounts = field(default_factory=ServerCounts)
     about: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
@@ -109,7 +109,7 @@ class Server:
         """A client with a connection to spare."""
         lane = next((lane for lane in self.lanes if lane.outstanding < LANE), None)
         if lane is None:
-            lane = Lane(connect(self.url, self.options, self.security))
+            lane = ClientSlot(connect(self.url, self.options, self.security))
             self.lanes.append(lane)
         lane.outstanding += 1
         try:
@@ -148,7 +148,7 @@ class Server:
             self.window = max(1.0, min(self.window, self.requests) / 2)
         self.resting_until = max(self.resting_until, now + seconds)
 
-    def blamed(self, failure: Failure, *, started: float, again: bool) -> bool:
+    def record_outage(self, failure: Failure, *, started: float, again: bool) -> bool:
         """Notes an outage seen by a request that started then; whether it takes the server out (anew).
 
         `again`: the request had failed there before, so that this may be its own doing. Requests of before the
@@ -164,7 +164,7 @@ class Server:
         self.rests += 1
         return True
 
-    def begun(self, started: float) -> None:
+    def on_first_byte(self, started: float) -> None:
         """The first byte of an answer to a request that started then."""
         if self.out and started >= self.out_since:
             self.out, self.probe = False, None
@@ -176,7 +176,7 @@ class Server:
         self.window += 0.1
 
 
-def open_server(url: str, options: Options, bell: Bell, most: float) -> Server:
+def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Server:
     """A server with its first client; whatever is slow to import is imported here."""
     import httpx
 
@@ -200,7 +200,7 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
     return openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http, max_retries=0)
 
 
-class Patience:
+class InactivityTimeout:
     """Raises TimeoutError inside its block when nothing has come for too long; `touch()` at every byte.
 
     Before its first byte a request may sit in the server's queue: then any byte of that server, for whichever
@@ -208,7 +208,7 @@ class Patience:
     """
 
     def __init__(self, server: Server, seconds: float) -> None:
-        self._server, self._seconds, self._begun = server, seconds, False
+        self._server, self._seconds, self._saw_byte = server, seconds, False
         self._timer = asyncio.timeout(None)
 
     async def __aenter__(self) -> Self:
@@ -226,13 +226,13 @@ class Patience:
 
     def touch(self) -> None:
         self._last = self._server.last_byte = self._loop.time()
-        if not self._begun:
-            self._begun = True
-            self._server.begun(self._start)
+        if not self._saw_byte:
+            self._saw_byte = True
+            self._server.on_first_byte(self._start)
 
     def _check(self) -> None:
         now, due = self._loop.time(), self._last + self._seconds
-        if not self._begun:
+        if not self._saw_byte:
             latest = self._start + QUEUE_FACTOR * self._seconds
             due = min(max(due, self._server.last_byte + self._seconds), latest)
         if now >= due:

@@ -13,7 +13,7 @@ from ...errors import EngineDiedError, EngineError, InputError, PromptTooLongErr
 from ...models.identity import folder_hash, load_tokenizer, model_identity, tokenizer_hash
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
-from ..priority import PLACE
+from ..priority import ENGINE_PRIORITY
 from .batching import BatchThread, Job
 from .decoding import Decoder
 from .model_loading import DTYPES, Loaded, load, pick_device, pick_dtype
@@ -112,7 +112,7 @@ class TransformersEngine:
         """The model's continuation of the prompt's token ids, end-of-turn token not included in the text."""
         if self._thread is None or self._loaded is None:
             raise EngineDiedError("the transformers engine is not running: use it inside `async with`")
-        job = Job(self._checked(prompt, sampling), sampling, _seed(sampling), PLACE.get())
+        job = Job(self._checked(prompt, sampling), sampling, _seed(sampling), ENGINE_PRIORITY.get())
         self._thread.submit(job)
         return await asyncio.wrap_future(job.future)
 

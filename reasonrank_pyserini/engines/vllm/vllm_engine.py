@@ -15,7 +15,7 @@ from ...errors import EngineDiedError, EngineError, PromptTooLongError
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
 from ..fault_handlers import kept_fault_handlers
-from ..priority import PLACE
+from ..priority import ENGINE_PRIORITY
 from . import vllm_args as arguments
 from .vllm_errors import one_line, startup_error
 from .vllm_grammar import install, request_arguments
@@ -183,7 +183,7 @@ class VLLMEngine:
         parameters = sampling_parameters(sampling, skip_special_tokens=not running.kept_special)
         name = f"window-{next(self._numbers)}"
         stream: AsyncGenerator[Any, None] = running.llm.generate(
-            tokens_input(ids), parameters, name, lora_request=running.lora, priority=PLACE.get()
+            tokens_input(ids), parameters, name, lora_request=running.lora, priority=ENGINE_PRIORITY.get()
         )
         return stream
 

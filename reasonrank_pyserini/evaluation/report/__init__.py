@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .page import write_report
-from .report_inputs import Outcome, Result, Sources, find_folders, read_result
+from .report_inputs import QueryResult, Result, Sources, find_folders, read_result
 
-__all__ = ["Outcome", "Result", "Sources", "find_folders", "read_result", "write_report"]
+__all__ = ["QueryResult", "Result", "Sources", "find_folders", "read_result", "write_report"]

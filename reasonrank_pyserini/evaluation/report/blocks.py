@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...types import Document
-from .report_inputs import Outcome, Result, Sources
+from .report_inputs import QueryResult, Result, Sources
 
 GROUP = 8
 """Queries in one block."""
@@ -87,7 +87,7 @@ class Passages:
         return {id: self._known[result, id] for id in ids}
 
 
-def with_text(outcome: Outcome) -> list[str]:
+def with_text(outcome: QueryResult) -> list[str]:
     """The docids whose text the page holds: the first of both orders and all that a window showed."""
     shown = (id for window in outcome.windows for id in window.window)
     return list(dict.fromkeys([*outcome.before[:TEXTS], *outcome.after[:TEXTS], *shown]))
@@ -104,7 +104,7 @@ def excerpt(document: Document, characters: int) -> str:
 
 
 def _query_block(
-    outcome: Outcome, sources: Sources, group: int, places: Mapping[str, Place | None]
+    outcome: QueryResult, sources: Sources, group: int, places: Mapping[str, Place | None]
 ) -> dict[str, Any]:
     at = {id: position for position, id in enumerate(outcome.before)}
     grades: Mapping[str, int] = (sources.qrels or {}).get(outcome.id, {})

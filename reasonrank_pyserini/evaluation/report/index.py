@@ -9,7 +9,7 @@ from typing import Any
 from ... import __version__
 from ...types import ParseStatus
 from .blocks import GROUP
-from .report_inputs import Outcome, Result, Sources, number
+from .report_inputs import QueryResult, Result, Sources, number
 from .report_scores import MEASURES, Scored, mean_of_means, of_query, pooled, score_result, summary
 
 STATUSES = tuple(status.value for status in ParseStatus)
@@ -112,7 +112,7 @@ def _flat(value: Any, prefix: str = "", depth: int = 0) -> list[tuple[str, str]]
     return [] if value in (None, "", {}) else [(prefix, str(value))]
 
 
-def _query(position: int, outcome: Outcome, sources: Sources, scored: Scored | None) -> dict[str, Any]:
+def _query(position: int, outcome: QueryResult, sources: Sources, scored: Scored | None) -> dict[str, Any]:
     windows = outcome.windows
     statuses = Counter(window.status for window in windows)
     first, last = set(outcome.before[:10]), set(outcome.after[:10])

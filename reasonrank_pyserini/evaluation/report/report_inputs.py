@@ -20,7 +20,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QueryResult:
     """One query: docids in first-stage order and after reranking, and the windows that led there."""
 
     id: str
@@ -36,7 +36,7 @@ class Result:
     name: str
     path: Path
     manifest: Mapping[str, Any]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[QueryResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +108,16 @@ def read_result(name: str, path: Path, first_stage: Run | None = None) -> Result
     return Result(name, path, manifest, tuple(outcomes))
 
 
-def _outcome(id: str, steps: Sequence[TracedWindow], after: list[str], first_stage: Run | None) -> Outcome:
+def _outcome(
+    id: str, steps: Sequence[TracedWindow], after: list[str], first_stage: Run | None
+) -> QueryResult:
     before, judged = orders(steps)
     if not after:
         after = judged
     if first_stage is not None and id in first_stage:
         before = [document.id for document in first_stage[id]]
     everything = dict.fromkeys([*before, *judged, *after])
-    return Outcome(id, tuple(everything), tuple(after), tuple(steps))
+    return QueryResult(id, tuple(everything), tuple(after), tuple(steps))
 
 
 def _is_result(path: Path) -> bool:

@@ -140,7 +140,7 @@ def _start(heap: str | None) -> None:
         or any(name in os.environ for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"))
     )
     if heap or loud:
-        _rehearse(java, options, heap)
+        _check_java_starts(java, options, heap)
     jnius_config.options, jnius_config.classpath = options, [*(jnius_config.classpath or ()), str(jar)]
     try:
         with _environment(JAVA_HOME=str(java.path), JVM_PATH=None), quiet_fds() if loud else nullcontext():
@@ -172,7 +172,7 @@ def _proxy() -> list[str]:
     )
 
 
-def _rehearse(java: JavaHome, options: list[str], heap: str | None) -> None:
+def _check_java_starts(java: JavaHome, options: list[str], heap: str | None) -> None:
     """Starts the same Java as a program of its own first: InputError with its words when it refuses."""
     tried = subprocess.run(
         [str(java.command), *options, "-version"],

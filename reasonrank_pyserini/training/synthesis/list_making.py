@@ -13,7 +13,7 @@ from ...permutation import parse
 from ...ranking.scheduler import stream
 from ...types import Completion, Document, ParseStatus
 from ..list_records import Record
-from .outcomes import MIN_NDCG, Outcome, Reason, consistency
+from .outcomes import MIN_NDCG, Reason, SynthesisResult, consistency
 from .pools import Pool
 from .sources import Source
 from .teacher import Teacher, read_picks
@@ -25,7 +25,7 @@ OnError = Literal["raise", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class ListOptions:
     """How lists are made of what the teacher picked."""
 
     size: int = LIST
@@ -35,33 +35,33 @@ class Making:
 
 
 async def synthesize(
-    pools: Iterable[Pool], teacher: Teacher, making: Making | None = None
-) -> AsyncGenerator[Outcome, None]:
+    pools: Iterable[Pool], teacher: Teacher, making: ListOptions | None = None
+) -> AsyncGenerator[SynthesisResult, None]:
     """The outcome of every pool as it is ready, in no fixed order; `pools` is read as there is room.
 
     A failing call raises, or with `on_error="drop"` ends its source alone.
     """
-    rules = making or Making()
+    rules = making or ListOptions()
     requests = teacher.engine.limits.requests
 
-    async def one(pool: Pool) -> Outcome:
+    async def one(pool: Pool) -> SynthesisResult:
         return await outcome_of(pool, teacher, rules)
 
     async for outcome in stream(pools, one, requests + max(2, requests // 4)):
         yield outcome
 
 
-async def outcome_of(pool: Pool, teacher: Teacher, making: Making) -> Outcome:
+async def outcome_of(pool: Pool, teacher: Teacher, making: ListOptions) -> SynthesisResult:
     """Both calls of one source, or as many as are worth it."""
     if len(pool.documents) < 2:
-        return Outcome(pool.source, reason=Reason.FEW, detail=f"{len(pool.documents)} candidates")
+        return SynthesisResult(pool.source, reason=Reason.FEW, detail=f"{len(pool.documents)} candidates")
     paid: list[Completion] = []
     try:
         paid.append(await teacher.pick(pool.source, pool.documents))
         picks = read_picks(paid[0].text, len(pool.documents))
         if not picks:
             reason = Reason.UNREADABLE_PICKS if picks is None else Reason.NOTHING_RELEVANT
-            return Outcome(pool.source, reason=reason, completions=tuple(paid))
+            return SynthesisResult(pool.source, reason=reason, completions=tuple(paid))
         shown, relevant = make_list(pool, picks, making)
         paid.append(await teacher.rank(pool.source, shown))
     except EngineDiedError:
@@ -70,12 +70,12 @@ async def outcome_of(pool: Pool, teacher: Teacher, making: Making) -> Outcome:
         if making.on_error == "raise":
             raise type(error)(f"query {pool.source.id}: {error}") from error
         detail = " ".join(str(error).split())
-        return Outcome(pool.source, reason=Reason.FAILED_CALL, detail=detail, completions=tuple(paid))
+        return SynthesisResult(pool.source, reason=Reason.FAILED_CALL, detail=detail, completions=tuple(paid))
     return _judged(pool.source, shown, relevant, tuple(paid), making)
 
 
 def make_list(
-    pool: Pool, picks: Sequence[int], making: Making
+    pool: Pool, picks: Sequence[int], making: ListOptions
 ) -> tuple[tuple[Document, ...], tuple[str, ...]]:
     """The list to rank, shuffled, and the docids of it that are relevant.
 
@@ -100,12 +100,12 @@ def _judged(
     shown: tuple[Document, ...],
     relevant: tuple[str, ...],
     paid: tuple[Completion, ...],
-    making: Making,
-) -> Outcome:
+    making: ListOptions,
+) -> SynthesisResult:
     text = paid[-1].text
     parsed = parse(text, len(shown))
     if parsed.status is not ParseStatus.CLEAN:
-        return Outcome(source, reason=Reason.UNREADABLE_ORDER, detail=parsed.status, completions=paid)
+        return SynthesisResult(source, reason=Reason.UNREADABLE_ORDER, detail=parsed.status, completions=paid)
     record = Record(
         dataset=source.dataset,
         qid=source.id,
@@ -120,4 +120,4 @@ def _judged(
         reason = Reason.NO_REASONING
     elif agreed < making.min_ndcg:
         reason, detail = Reason.INCONSISTENT, f"{agreed:.4f} < {making.min_ndcg:g}"
-    return Outcome(source, record, reason, detail, shown, paid, agreed)
+    return SynthesisResult(source, record, reason, detail, shown, paid, agreed)

@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SynthesisResult:
     """A source's end: its record where both answers could be read, and `reason` unless it is kept.
 
     `documents` are those of the record, `completions` what was paid for, `consistency` the teacher's nDCG@10.

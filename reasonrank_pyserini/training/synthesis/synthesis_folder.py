@@ -13,7 +13,7 @@ from ...prompts import PromptStyle
 from ...types import Completion, Document
 from ..list_records import Record, write_records, write_rows
 from ..rendering import render, rl_row, sft_row
-from .outcomes import Histogram, Outcome
+from .outcomes import Histogram, SynthesisResult
 
 FILES = ("records.jsonl", "sft.jsonl", "rl.jsonl", "filtered.jsonl", "queries.jsonl", "documents.jsonl")
 
@@ -53,7 +53,7 @@ class Money:
 
 def write_outcomes(
     folder: Path,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[SynthesisResult],
     *,
     style: PromptStyle | str,
     tokenizer: Any = None,
@@ -78,18 +78,18 @@ def write_outcomes(
     write_rows(folder / "documents.jsonl", map(_document_row, documents))
 
 
-def kept_record(outcome: Outcome) -> Record | None:
+def kept_record(outcome: SynthesisResult) -> Record | None:
     """The record of an outcome that is kept."""
     return outcome.record if outcome.reason is None else None
 
 
-def dropped_row(outcome: Outcome) -> dict[str, Any]:
+def dropped_row(outcome: SynthesisResult) -> dict[str, Any]:
     """A source that gave no list: why, and its record as far as there is one."""
     row = {"dataset": outcome.source.dataset, "qid": outcome.source.id, "reason": str(outcome.reason)}
     return {**row, "detail": outcome.detail, **(asdict(outcome.record) if outcome.record else {})}
 
 
-def counts(outcomes: Sequence[Outcome], histogram: Histogram, money: Money) -> dict[str, Any]:
+def counts(outcomes: Sequence[SynthesisResult], histogram: Histogram, money: Money) -> dict[str, Any]:
     """For a manifest: how many were kept and dropped, by reason and data set; calls, tokens and money."""
     kept = Counter(outcome.source.dataset for outcome in outcomes if outcome.reason is None)
     by_dataset = Counter(outcome.source.dataset for outcome in outcomes)

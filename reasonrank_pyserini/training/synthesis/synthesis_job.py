@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ...engines import ENGINES, EngineConfig, load_engine, result_arguments
-from ...engines.gate import Gated
+from ...engines.gate import ThrottledEngine
 from ...engines.journal import Journal, Recorded
 from ...errors import InputError, UnknownNameError
 from ...files.caches import file_sha256, fingerprint
@@ -24,7 +24,7 @@ from ...models.identity import load_tokenizer
 from ...prompts import get_style
 from ...types import Sampling
 from . import Pool, Source, Teacher, TeacherPrompts, make_pools, read_sources
-from .list_making import Making
+from .list_making import ListOptions
 from .sources import Page
 from .synthesis_folder import HeldDocuments, Money
 
@@ -63,9 +63,9 @@ class SynthesisJob:
         return cls(flags, sources, collection, prompts, config, tuple(command))
 
     @cached_property
-    def making(self) -> Making:
+    def making(self) -> ListOptions:
         flags = self.flags
-        return Making(flags["list_size"], flags["min_ndcg"], flags["seed"], flags["on_error"])
+        return ListOptions(flags["list_size"], flags["min_ndcg"], flags["seed"], flags["on_error"])
 
     @cached_property
     def money(self) -> Money:
@@ -108,7 +108,7 @@ class SynthesisJob:
     def teacher(self, journal: Path) -> Teacher:
         """The teacher, not yet started; what it says is recorded in `journal`."""
         flags = self.flags
-        engine = Recorded(Gated(load_engine(flags["engine"], self.config)), Journal(journal))
+        engine = Recorded(ThrottledEngine(load_engine(flags["engine"], self.config)), Journal(journal))
         sampling = Sampling(
             temperature=flags["temperature"], top_p=flags["top_p"], max_tokens=flags["max_tokens"]
         )

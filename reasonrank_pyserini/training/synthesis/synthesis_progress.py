@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from ...errors import TooManyFailuresError
-from . import Outcome
+from . import SynthesisResult
 from .outcomes import Reason
 from .synthesis_folder import Money, spent
 
@@ -30,13 +30,13 @@ class SynthesisProgress:
         from tqdm import tqdm
 
         self.total, self.money, self.max_failed = total, money, max_failed
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[SynthesisResult] = []
         self._reasons: Counter[Reason | None] = Counter()
         self._cut = 0
         self._said = time.monotonic()
         self._bar: Any = tqdm(total=total, unit=" queries", file=sys.stderr, disable=None)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: SynthesisResult) -> None:
         self.outcomes.append(outcome)
         self._reasons[outcome.reason] += 1
         self._cut += any(completion.finish_reason == "length" for completion in outcome.completions)

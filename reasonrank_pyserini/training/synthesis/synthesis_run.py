@@ -21,7 +21,7 @@ from ...files.atomic import atomic_open
 from ...jobs.manifest import environment
 from ...jobs.run_folder import RunFolder
 from ..decontamination import Report, evaluation_texts, overlaps
-from . import Histogram, Outcome, Pool, Teacher, synthesize
+from . import Histogram, Pool, SynthesisResult, Teacher, synthesize
 from .outcomes import Reason
 from .synthesis_folder import counts, write_outcomes
 from .synthesis_job import SynthesisJob
@@ -83,19 +83,19 @@ def contamination(job: SynthesisJob, pools: Sequence[Pool]) -> Report:
     return overlaps(queries, documents.values(), evaluation_texts(against), ngram=ngram)
 
 
-def decontaminated(pools: Iterable[Pool], report: Report) -> tuple[list[Pool], list[Outcome]]:
+def decontaminated(pools: Iterable[Pool], report: Report) -> tuple[list[Pool], list[SynthesisResult]]:
     """The pools without documents that were found, and the end of those whose query was."""
     kept, dropped = [], []
     for pool in pools:
         if (overlap := report.queries.get(pool.source.id)) is not None:
-            dropped.append(Outcome(pool.source, reason=Reason.CONTAMINATED, detail=str(overlap)))
+            dropped.append(SynthesisResult(pool.source, reason=Reason.CONTAMINATED, detail=str(overlap)))
         else:
             clean = tuple(d for d in pool.documents if d.id not in report.documents)
             kept.append(replace(pool, documents=clean))
     return kept, dropped
 
 
-async def _ask(job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool]) -> list[Outcome]:
+async def _ask(job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool]) -> list[SynthesisResult]:
     progress = SynthesisProgress(len(pools), job.money, job.flags["max_failed"])
     try:
         async with teacher.engine, contextlib.aclosing(synthesize(pools, teacher, job.making)) as stream:
@@ -106,7 +106,7 @@ async def _ask(job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool]) -> li
     return progress.outcomes
 
 
-def _in_order(job: SynthesisJob, outcomes: Iterable[Outcome]) -> list[Outcome]:
+def _in_order(job: SynthesisJob, outcomes: Iterable[SynthesisResult]) -> list[SynthesisResult]:
     by_id = {outcome.source.id: outcome for outcome in outcomes}
     return [by_id[source.id] for source in job.sources]
 
