@@ -138,7 +138,7 @@ class OpenAIEngine:
             text=reader.text,
             prompt_tokens=reader.prompt_tokens or len(prompt.token_ids or ()),
             completion_tokens=reader.completion_tokens,
-            finish_reason="length" if reader.finish_reason in ("length", "max_tokens") else "stop",
+            finish_reason="length" if reader.ended == "length" else "stop",
             seconds=time.monotonic() - started,
         )
 
@@ -158,7 +158,7 @@ class OpenAIEngine:
             try:
                 with pool.visit(server, call):
                     reader = await self._attempt(server, body)
-                server.tally.answered(reader.prompt_tokens, reader.completion_tokens)
+                server.tally.answered(reader.prompt_tokens, reader.completion_tokens, reader.finish_reason)
                 return reader
             except FailedCall as failed:
                 if not failed.failure.retry:

@@ -25,6 +25,11 @@ REFUSAL_WORDS = (
     "not permitted", "not allowed", "additional propert", "extra_forbidden", "extra inputs", "invalid field",
     "no such field",
 )  # fmt: skip
+FILTERED = {
+    "content_filter", "content_filtered", "safety", "sensitive", "refusal", "blocklist", "prohibited_content",
+    "recitation", "spii", "error_toxic", "guardrail_intervened",
+}  # fmt: skip
+"""Finish reasons, in lower case, that mean: this text, and asking again would end the same way."""
 EXTRA_FIELDS = (
     "top_k", "min_p", "repetition_penalty", "skip_special_tokens", "add_special_tokens", "stream_interval",
     "add_generation_prompt", "continue_final_message",
@@ -81,6 +86,8 @@ def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[s
 
 def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str]) -> Failure:
     """The failure behind HTTP 200 with an error inside, or with half an answer."""
+    if error.code == "no_answer":
+        return Failure("no answer", one_line(str(error), options.key))
     if error.status is not None or error.code:
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
     return Failure("broken answer", one_line(str(error), options.key), outage=True)
@@ -91,13 +98,12 @@ def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
     try:
         reader.close()
     except BrokenAnswerError as error:
+        if reader.ended in FILTERED:
+            filtered = (
+                f"the server's content filter stopped the answer (finish_reason {reader.finish_reason!r})"
+            )
+            raise FailedCall(Failure("content filter", filtered, retry=False)) from None
         raise FailedCall(from_broken(error, options, sent)) from None
-    if reader.finish_reason in ("abort", "error"):
-        gave_up = f"the server gave up: finish_reason {reader.finish_reason!r}"
-        raise FailedCall(Failure("broken answer", gave_up, outage=True))
-    if reader.finish_reason == "content_filter":
-        filtered = "the server's content filter stopped the answer"
-        raise FailedCall(Failure("content filter", filtered, retry=False))
 
 
 def judge_status(

@@ -93,7 +93,7 @@ def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling) -> N
             "or its tokenizer is another one"
         )
     written = reader.completion_tokens + reader.reasoning_tokens
-    if reader.finish_reason == "length" and 0 < written < sampling.max_tokens - SLACK:
+    if reader.ended == "length" and 0 < written < sampling.max_tokens - SLACK:
         raise EngineError(
             f"the server stopped after {written} of {sampling.max_tokens} tokens: its context or its own "
             "limit is too small (fewer --passage-tokens or --reasoning-tokens, or a server with more context)"

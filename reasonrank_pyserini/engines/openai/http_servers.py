@@ -39,17 +39,19 @@ class ClientSlot:
 
 @dataclass(slots=True)
 class ServerCounts:
-    """What a server was sent and gave: attempts, complete answers and their tokens, failures by kind."""
+    """What a server was sent and gave: attempts, complete answers with tokens and finish reasons, failures by kind."""
 
     requests: int = 0
     answers: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    finish_reasons: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
-    def answered(self, prompt_tokens: int, completion_tokens: int) -> None:
+    def answered(self, prompt_tokens: int, completion_tokens: int, finish_reason: str | None) -> None:
         """One complete answer, by the server's own counts."""
         self.answers += 1
+        self.finish_reasons[finish_reason or "none"] += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
 
@@ -123,7 +125,9 @@ class Server:
 
     def details(self) -> dict[str, Any]:
         """Address, counts and what the server told of itself, for a manifest."""
-        return {"url": self.url, **asdict(self.tally), "failures": dict(self.tally.failures), **self.about}
+        counts = asdict(self.tally)
+        counts |= {name: dict(getattr(self.tally, name)) for name in ("finish_reasons", "failures")}
+        return {"url": self.url, **counts, **self.about}
 
     def worth_a_warning(self) -> bool:
         """True once in `QUIET` seconds: a thousand calls may fail together."""
