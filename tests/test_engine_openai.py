@@ -301,3 +301,28 @@ def test_a_chat_completion_loads_nothing_heavy(server: srv.Server) -> None:
     command = [sys.executable, "-W", "error", "-c", LEAN, server.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# The environment
+
+
+@pytest.mark.parametrize("code", [301, 302, 303])
+def test_a_redirect_that_loses_the_request_is_named(server: srv.Server, code: int) -> None:
+    server.always = srv.reply(
+        {}, status=code, headers={"Location": "https://elsewhere.example/v1/chat/completions"}
+    )
+    with pytest.raises(EngineError, match=f"HTTP {code}: moved to https://elsewhere.example/v1 "):
+        ask(config(server.url))
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_counts_fewer_tokens_than_words_is_noted(
+    server: srv.Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always = srv.answer("<answer>[1]</answer>", prompt_tokens=200)
+    prompt = Prompt(messages=({"role": "user", "content": "word " * 1000},))
+    ask(config(server.url), prompt)
+    assert "fewer than the messages have words" in caplog.text
+    caplog.clear()
+    ask(config(server.url), Prompt(messages=({"role": "user", "content": "word " * 200},)))
+    assert "fewer than" not in caplog.text
