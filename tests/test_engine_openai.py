@@ -308,9 +308,7 @@ def test_a_chat_completion_loads_nothing_heavy(server: srv.Server) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303])
 def test_a_redirect_that_loses_the_request_is_named(server: srv.Server, code: int) -> None:
-    server.always = srv.reply(
-        {}, status=code, headers={"Location": "https://elsewhere.example/v1/chat/completions"}
-    )
+    server.always = srv.reply({}, code, headers={"Location": "https://elsewhere.example/v1/chat/completions"})
     with pytest.raises(EngineError, match=f"HTTP {code}: moved to https://elsewhere.example/v1 "):
         ask(config(server.url))
     assert len(server.requests) == 1
