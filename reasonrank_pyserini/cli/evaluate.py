@@ -55,12 +55,6 @@ def command(
       reasonrank evaluate --run out/run.trec --qrels qrels.txt -m nDCG@10 R@100 \\
           --baseline bm25.trec
     """
-    if seed < 0:
-        raise click.UsageError("--seed must be 0 or more")
-    if (dataset is None) == (qrels_path is None):
-        raise click.UsageError("give either --dataset ID or --qrels FILE")
-    if qrels_path is not None and qrels_kind != "plain":
-        raise click.UsageError("--qrels-kind chooses among a collection's judgements: use it with --dataset")
     request = EvaluateRequest(
         run=run_path,
         qrels=qrels_path,

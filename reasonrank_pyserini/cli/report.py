@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import VariadicCommand
+from .option_names import with_options
 
 
 @click.command(cls=VariadicCommand)
@@ -46,13 +47,6 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """
     from ..evaluation.report import ReportRequest, build
 
-    if settings["qrels"] is not None:
-        if settings["dataset"] is not None:
-            raise click.UsageError("--dataset and --qrels both give judgements: give one of them")
-        if settings["qrels_kind"] is not None:
-            raise click.UsageError(
-                "--qrels-kind chooses among a collection's judgements: use it with --dataset"
-            )
     result = build(ReportRequest(folders=folders, **settings), say=_print_note)
     if result.output != "-":
         size = Path(result.output).stat().st_size
@@ -60,4 +54,4 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
 
 
 def _print_note(note: str) -> None:
-    click.echo(f"note: {' '.join(note.splitlines())}", err=True)
+    click.echo(f"note: {with_options(' '.join(note.splitlines()))}", err=True)

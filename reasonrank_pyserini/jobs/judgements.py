@@ -18,7 +18,7 @@ QrelsSource = str | Path | Qrels
 
 
 def read_judgements(
-    dataset: str | Dataset | None,
+    dataset: str | Path | Dataset | None,
     qrels: QrelsSource | None,
     kind: str = "plain",
     *,
@@ -31,14 +31,12 @@ def read_judgements(
     """
     if qrels is None:
         if dataset is None:
-            raise InputError("no judgements: give qrels or a dataset")
+            raise InputError("no judgements: give `dataset` ID or `qrels` FILE")
         from ..datasets import load_dataset
 
-        return load_dataset(dataset).qrels(kind) if isinstance(dataset, str) else dataset.qrels(kind)
+        return load_dataset(dataset).qrels(kind) if isinstance(dataset, str | Path) else dataset.qrels(kind)
     if kind != "plain":
-        raise InputError(
-            f"qrels_kind {kind!r} chooses among the judgements of a dataset; qrels have one kind"
-        )
+        raise InputError("`qrels_kind` chooses among the judgements of a data set: use it with `dataset`")
     if isinstance(qrels, Mapping):
         return qrels
     report = read_qrels_report(qrels)
