@@ -21,7 +21,11 @@ from .option_names import with_options
     type=click.Choice(["plain", "fixed"]),
     help="Which judgements of the collection  [default: the leaderboard's, else plain]",
 )
-@click.option("--run", metavar="FILE", help="The first-stage run; else its order is read off the windows.")
+@click.option(
+    "--run",
+    metavar="FILE",
+    help="The first-stage run; without it the windows give the order before.",
+)
 @click.option("--index", metavar="NAME|DIR", help="Passages of a prebuilt Pyserini index or an index folder.")
 @click.option("--corpus", metavar="FILE", help="Passages: JSONL with id and contents, or title and text.")
 @click.option("--topics", metavar="KEY|FILE", help="Query texts: TSV or JSONL, or a Pyserini key (dl20).")
@@ -37,8 +41,8 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """Make one self-contained HTML page of one or several rerankings: scores, gains and losses by query,
     every window with its reasoning.
 
-    A DIR is the -o folder of `reasonrank rerank`, or holds such folders. Without judgements there are no scores,
-    without a collection docids stand alone; a data set that the reranking used is taken when it is here already.
+    A DIR is an output folder of `reasonrank rerank`, or holds such folders. Without judgements there are no
+    scores, without a collection only docids. The data set that was reranked is used if it was downloaded before.
 
     \b
     Example:

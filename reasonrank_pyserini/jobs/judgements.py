@@ -1,4 +1,4 @@
-"""Judgements from wherever they are: a qrels file, a mapping, or a data set."""
+"""Judgements of a qrels file, a mapping or a data set."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def read_judgements(
 ) -> Qrels:
     """The grades of `qrels`, else those of the data set, by query and document id.
 
-    `kind` (`plain`, `fixed`) chooses among the judgements of a data set. `say` takes what a file's reader noticed,
-    one line each. Raises InputError when neither is given, and for a `kind` with `qrels`.
+    `kind` (`plain`, `fixed`) chooses among the judgements of a data set. `say` gets the notes on a qrels file, one line
+    each. Raises InputError when neither is given, and for a `kind` with `qrels`.
     """
     if qrels is None:
         if dataset is None:

@@ -88,7 +88,7 @@ def _read_first_stage(run: str | Path | Run | None, say: Callable[[str], None]) 
 def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Callable[[str], None]) -> Sources:
     """The sources with what they lack taken from the data set that the manifest names.
 
-    Only what is on this machine already: nothing is downloaded, and a name that stands for code is not followed.
+    Only what is on this machine already: nothing is downloaded, and a `module:attribute` name is not imported.
     """
     inputs = result.manifest.get("inputs")
     name = inputs.get("dataset") if isinstance(inputs, dict) else None
@@ -120,7 +120,7 @@ def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Calla
 
 
 def _readable_documents(dataset: Dataset, result: Result) -> Docstore:
-    """The data set's documents, after one was read: an error shows now, not in the middle of the page."""
+    """The data set's documents; one is read now, so that an error does not come while the page is written."""
     shown = next((query.before for query in result.queries if query.before), ())
     dataset.documents.get_many(shown[:1] or ["0"])
     return dataset.documents
@@ -128,7 +128,7 @@ def _readable_documents(dataset: Dataset, result: Result) -> Docstore:
 
 @contextlib.contextmanager
 def no_downloads() -> Iterator[None]:
-    """During the block data sets are read from this machine alone: a download is an OSError."""
+    """Inside the block data sets are read from this machine only: a download raises OSError."""
     hub: Any = require("huggingface_hub.constants", "the data set")
     web: Any = require("ir_datasets.util.download", "the data set").RequestsDownload
 
