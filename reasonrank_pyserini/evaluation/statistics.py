@@ -94,7 +94,8 @@ def stratified_mean(
 def paired_tests(differences: Sequence[float], *, seed: int = 0, samples: int = 10_000) -> PairedTests | None:
     """Whether the mean of paired differences is 0; None for fewer than two differences.
 
-    The randomisation test draws `samples` sign patterns; where fewer exist it is exact (10,000: up to 13 differences).
+    The randomisation test draws `samples` sign patterns (its smallest p is then 2 / (samples + 1)); where no more
+    exist it takes each once (10,000: up to 13 differences).
     """
     import numpy
     from scipy import stats
