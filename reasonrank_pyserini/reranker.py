@@ -7,19 +7,21 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .datasets import Docstore
-from .engines import Engine, StatesContext, default_engine, unwrap_engine
+from .engines import Engine, StatesContext, unwrap_engine
 from .engines.journal import EngineRecord, damage_line
-from .errors import ClosedError
+from .errors import ClosedError, UnknownNameError
 from .ranking import scheduler
 from .ranking.background import ThreadsafeStream, cancel_all_tasks, cancel_tasks, wait
 from .ranking.candidates import as_candidates
 from .ranking.judge import Closable, Judge, JudgeFactory
+from .ranking.model_request import ModelRequest, SettingOverrides
 from .ranking.oracle_plan import OraclePlan
 from .ranking.plan import Plan
 from .ranking.scheduler import Observer, OnError, checked_deadline
@@ -107,10 +109,11 @@ class Reranker:
         need `if __name__ == "__main__":`.
         """
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
-        plan = Plan.make(
-            model, engine or default_engine(model), revision=revision, tokenizer=tokenizer, profile=profile,
-            base_urls=urls, api=api, engine_args=engine_args or {}, flags=settings,
+        request = ModelRequest(
+            model=model, engine=engine, revision=revision, tokenizer=tokenizer, profile=profile,
+            base_urls=urls, api=api, engine_args=engine_args or {}, settings=_overrides(settings),
         )  # fmt: skip
+        plan = Plan.make(request)
         note = plan.replay_record(journal) if replay else None
         for line in plan.preflight() if note is None else ():
             log.info("%s", line)
@@ -288,6 +291,14 @@ class Reranker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _overrides(settings: Mapping[str, Any]) -> SettingOverrides:
+    """Keyword settings as SettingOverrides; UnknownNameError for a name that is no setting."""
+    known = [item.name for item in fields(SettingOverrides)]
+    if unknown := sorted(settings.keys() - set(known)):
+        raise UnknownNameError("setting", unknown[0], known)
+    return SettingOverrides(**settings)
 
 
 def _as_query(query: Query | str) -> Query:

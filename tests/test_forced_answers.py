@@ -24,6 +24,7 @@ from reasonrank_pyserini.permutation import parse
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.prompts.forcing import CLOSING_TOKENS, answer_budget, continuation
 from reasonrank_pyserini.ranking.judge import LLMJudge
+from reasonrank_pyserini.ranking.model_request import SettingOverrides
 from reasonrank_pyserini.ranking.settings import Settings
 from reasonrank_pyserini.types import Completion, Document, ParseStatus, Prompt, Query, Sampling, Verdict
 
@@ -169,7 +170,7 @@ def test_a_resumed_run_finds_both_answers(tmp_path: Path, ids: tuple[int, ...] |
 
 def test_settings_keep_the_switches() -> None:
     def settings(**flags: Any) -> Settings:
-        return Settings.resolve(shipped_profile("generic"), **flags)
+        return Settings.resolve(shipped_profile("generic"), SettingOverrides(**flags))
 
     on, off = settings(), settings(force_answer=False)
     assert (on.force_answer, on.as_dict()["force_answer"], settings(compat=True).force_answer) == (

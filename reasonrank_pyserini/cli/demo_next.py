@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from ..models.machine import Gpu, MachineFacts, graphics_cards
 from ..models.preflight import LoadRequest, ModelFacts, judge_machine, model_facts
 from ..models.profiles import find_profile
+from ..ranking.model_request import ModelRequest
 from ..ranking.plan import Plan
 
 MODEL, DATASET = "liuwenhan/reasonrank-7B", "bright/biology"
@@ -22,7 +23,7 @@ CEILING = "reasonrank reproduce bright --tasks biology --judge oracle -o oracle/
 
 def next_steps() -> list[str]:
     """The commands that put the published model to work on this machine, or from it."""
-    plan = Plan.make(MODEL, "vllm", dataset_passage_tokens=512)
+    plan = Plan.make(ModelRequest(model=MODEL, engine="vllm"), dataset_passage_tokens=512)
     model = model_facts(MODEL, None, find_profile(MODEL)[0])
     return steps_for(graphics_cards(), model, plan.context, vllm=find_spec("vllm") is not None)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..engines import ENGINES, default_engine
 from ..errors import InputError, UnknownNameError
 from ..prompts.texts import replace_lone_surrogates
+from ..ranking.model_request import ModelRequest, SettingOverrides
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
-from ..ranking.settings import QUERY_ROOM
-from .collection import Collection, open_collection
+from .collection import Collection, CollectionRequest, open_collection
 from .rerank_input import RerankInput, from_requests, from_run
 from .task_runs import windows
 
@@ -40,11 +40,11 @@ class Job:
         if (noise := oracle_noise(flags["judge"])) is not None:
             plan, work = _oracle(flags, noise)
             return cls(plan, work, None, tuple(command))
-        collection = open_collection(flags) if flags["run"] is not None else None
+        collection = open_collection(_collection_request(flags)) if flags["run"] is not None else None
         tokens = collection.passage_tokens if collection is not None else None
         model_plan = make_plan(flags, tokens)
         work = _work(flags, collection, model_plan.settings.depth)
-        model_plan, tokenizer = fit_context(model_plan, flags, tokens, [work])
+        model_plan, tokenizer = fit_context(model_plan, [work])
         return cls(model_plan, work, tokenizer, tuple(command))
 
     def notes(self) -> list[str]:
@@ -90,47 +90,40 @@ def plan_notes(plan: Plan | OraclePlan) -> list[str]:
     return found
 
 
-def fit_context(
-    plan: Plan, flags: Mapping[str, Any], passage_tokens: int | None, works: Sequence[RerankInput]
-) -> tuple[Plan, Any]:
+def fit_context(plan: Plan, works: Sequence[RerankInput]) -> tuple[Plan, Any]:
     """The plan with room for the longest query of the works, and the tokenizer that measured it."""
     tokenizer = plan.tokenizer()
     if tokenizer is None:
         return plan, None
     queries = (query.text for work in works for query in work.queries)
     longest = max((len(tokenizer(replace_lone_surrogates(text)).input_ids) for text in queries), default=0)
-    return make_plan(flags, passage_tokens, query_tokens=2 * longest), tokenizer
+    return plan.with_query_tokens(2 * longest), tokenizer
 
 
-def make_plan(flags: Mapping[str, Any], passage_tokens: int | None, query_tokens: int = QUERY_ROOM) -> Plan:
+def make_plan(flags: Mapping[str, Any], passage_tokens: int | None) -> Plan:
     """The flags of the command line as a Plan."""
     if flags["model"] is None:
         raise InputError(
             "no model: give --model M, such as liuwenhan/reasonrank-7B (or --judge oracle, which needs none)"
         )
-    engine = flags["engine"] or ("openai" if flags["base_url"] else default_engine(flags["model"]))
-    if engine not in ENGINES and ":" not in engine:
-        raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")
-    if flags["base_url"] and engine != "openai":
-        raise InputError(f"--base-url belongs to --engine openai, not {engine}")
-    return Plan.make(
-        flags["model"],
-        engine,
+    request = ModelRequest(
+        model=flags["model"],
         revision=flags["revision"],
         tokenizer=flags["tokenizer"],
         profile=flags["profile"],
+        engine=flags["engine"],
         base_urls=tuple(flags["base_url"]),
         api=flags["api"],
         engine_args=engine_arguments(flags["engine_arg"]),
-        dataset_passage_tokens=passage_tokens,
-        query_tokens=query_tokens,
-        flags=setting_flags(flags),
+        settings=setting_flags(flags),
     )
+    return Plan.make(request, dataset_passage_tokens=passage_tokens)
 
 
-def setting_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+def setting_flags(flags: Mapping[str, Any]) -> SettingOverrides:
     """The settings among the flags, None where they were left out."""
-    return {**{name: flags[name] for name in SETTINGS}, **{name: flags[name] or None for name in SWITCHES}}
+    given = {**{name: flags[name] for name in SETTINGS}, **{name: flags[name] or None for name in SWITCHES}}
+    return SettingOverrides(**given)
 
 
 def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -171,13 +164,18 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
+def _collection_request(flags: Mapping[str, Any]) -> CollectionRequest:
+    names = ("dataset", "index", "corpus", "topics", "excluded")
+    return CollectionRequest(**{name: flags[name] for name in names})
+
+
 def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankInput]:
     from .judgements import read_judgements
 
     if flags["run"] is None:
         raise InputError("--judge oracle reranks a --run, not --requests")
-    collection = open_collection(flags) if flags["dataset"] else None
-    qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"])
+    collection = open_collection(_collection_request(flags)) if flags["dataset"] else None
+    qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"], say=_note)
     plan = OraclePlan.make({"": qrels}, noise, setting_flags(flags))
     work = from_run(
         flags["run"],
@@ -191,6 +189,10 @@ def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankI
         hashes=collection.hashes() if collection is not None else {},
     )
     return plan, work
+
+
+def _note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -> RerankInput:

@@ -10,6 +10,7 @@ from typing import Any
 from ..files.caches import fingerprint
 from ..models.profiles import GENERIC, shipped_profile
 from .judge import OracleJudge, RoutedJudge, repeat_of, task_of
+from .model_request import SettingOverrides
 from .plan import RerankerParts
 from .settings import Settings
 
@@ -30,10 +31,10 @@ class OraclePlan:
         cls,
         qrels: Mapping[str, Mapping[str, Mapping[str, int]]],
         noise: float = 0.0,
-        flags: Mapping[str, Any] | None = None,
+        overrides: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
     ) -> OraclePlan:
-        """With the generic profile's window and step where `flags` have none."""
-        return cls(Settings.resolve(shipped_profile(GENERIC), None, **(flags or {})), qrels, noise)
+        """With the generic profile's window and step where `overrides` has none."""
+        return cls(Settings.resolve(shipped_profile(GENERIC), overrides), qrels, noise)
 
     def configuration(self) -> dict[str, Any]:
         settings = self.settings

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..engines import Engine, EngineConfig, load_engine, result_arguments
+from ..engines import ENGINES, Engine, EngineConfig, default_engine, load_engine, result_arguments
 from ..engines.gate import ThrottledEngine
 from ..engines.journal import EngineRecord, Journal, Recorded, Replay, find_record, write_record
 from ..errors import InputError, JournalError, UnknownNameError
-from ..models.identity import has_weights, load_tokenizer, model_context, model_identity
+from ..models.identity import has_weights, load_tokenizer, model_identity
+from ..models.identity import model_context as context_of
 from ..models.preflight import preflight
 from ..models.profiles import Profile, find_profile
 from ..prompts import PromptBuilder, get_style
 from ..prompts.prompt_thread import PromptThread
 from ..strategies import RankingStrategy
 from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge, repeat_of
+from .model_request import ModelRequest
 from .settings import QUERY_ROOM, Settings
 
 APIS = ("completions", "chat")
@@ -45,53 +46,50 @@ class Plan:
     profile: Profile
     known: bool
     settings: Settings
+    model_context: int
     context: int
 
     @classmethod
-    def make(
-        cls,
-        model: str,
-        engine: str,
-        *,
-        revision: str | None = None,
-        tokenizer: str | None = None,
-        profile: str | Path | None = None,
-        base_urls: tuple[str, ...] = (),
-        api: str = "completions",
-        engine_args: Mapping[str, Any] | None = None,
-        dataset_passage_tokens: int | None = None,
-        query_tokens: int = QUERY_ROOM,
-        flags: Mapping[str, Any] | None = None,
-    ) -> Plan:
+    def make(cls, request: ModelRequest, *, dataset_passage_tokens: int | None = None) -> Plan:
         """Nothing heavy is loaded; InputError for names and values that cannot work.
 
-        `query_tokens` is the room for a query's two appearances. `context` becomes the real need, at most
-        what the model has; the `max_model_len` engine argument decides when given.
+        `dataset_passage_tokens`: how long the data set wants passages shown. `context` is what prompts and answers
+        need, at most what the model has; the `max_model_len` engine argument decides when given.
         """
+        engine, api = _engine_name(request), request.api
         if api not in APIS:
             raise UnknownNameError("api", api, APIS)
         if api == "chat" and engine in ("vllm", "transformers"):
-            raise InputError(f"--api chat is for servers (--engine openai); {engine} takes token ids")
-        found, known = find_profile(model, profile)
-        settings = Settings.resolve(found, dataset_passage_tokens, **(flags or {}))
+            raise InputError(f"api chat is for servers (engine openai); {engine} takes token ids")
+        profile, known = find_profile(request.model, request.profile)
+        settings = Settings.resolve(profile, request.settings, dataset_passage_tokens=dataset_passage_tokens)
         if api == "chat":  # a message cannot be continued
             settings = replace(settings, force_answer=False)
         if settings.constrained and engine in ("transformers", "openai"):
             raise InputError(
-                f"--constrained is for --engine vllm, not {engine}: leave it out (an answer that does not come is "
-                "asked for alone)"
+                f"constrained answers need engine vllm, not {engine}: leave the setting out (a missing answer is "
+                "requested separately)"
             )
-        args = dict(engine_args or {})
-        limit = min(model_context(model, revision) or found.context, found.context if known else 1 << 30)
-        context = min(settings.context_needed(query_tokens), limit)
-        if "max_model_len" in args:
-            context = int(args["max_model_len"])
+        limit = context_of(request.model, request.revision) or profile.context
         config = EngineConfig(
-            model, revision, tokenizer, context, base_urls, "chat" if api == "chat" else "completions", args
+            request.model,
+            request.revision,
+            request.tokenizer,
+            base_urls=request.base_urls,
+            api="chat" if api == "chat" else "completions",
+            args=dict(request.engine_args),
         )
-        plan = cls(engine, config, found, known, settings, context)
-        plan._check_answer(context)
-        return plan
+        model_context = min(limit, profile.context) if known else limit
+        plan = cls(engine, config, profile, known, settings, model_context, model_context)
+        return plan.with_query_tokens(QUERY_ROOM)
+
+    def with_query_tokens(self, tokens: int) -> Plan:
+        """The plan with room for queries of that many tokens, both appearances in the prompt together."""
+        context = int(self.config.args.get("max_model_len", 0)) or min(
+            self.settings.context_needed(tokens), self.model_context
+        )
+        self._check_answer(context)
+        return replace(self, config=replace(self.config, max_model_len=context), context=context)
 
     def configuration(self) -> dict[str, Any]:
         """What a result depends on besides its input."""
@@ -236,3 +234,13 @@ class Plan:
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
                 "lower --reasoning-tokens"
             )
+
+
+def _engine_name(request: ModelRequest) -> str:
+    """The engine asked for, or the default; InputError for an unknown one."""
+    engine = request.engine or ("openai" if request.base_urls else default_engine(request.model))
+    if engine not in ENGINES and ":" not in engine:
+        raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")
+    if request.base_urls and engine in ENGINES and engine != "openai":
+        raise InputError(f"base_urls belong to engine openai, not {engine}")
+    return engine

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError
 from ..models.profiles import Profile
 from ..prompts import STYLES, get_style
 from ..prompts.forcing import CLOSING_TOKENS, answer_budget
 from ..strategies import SlidingWindow
 from ..types import Sampling
+from .model_request import SettingOverrides
 
 QUERY_ROOM = 8192
 """Tokens kept for a query's two appearances in a prompt where the queries are not known beforehand."""
@@ -46,20 +47,25 @@ class Settings:
     answer_k: int = 0
 
     @classmethod
-    def resolve(cls, profile: Profile, dataset_passage_tokens: int | None = None, **flags: Any) -> Settings:
-        """The profile's values, the data set's passage length over them, the flags that are not None over both.
+    def resolve(
+        cls,
+        profile: Profile,
+        overrides: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
+        *,
+        dataset_passage_tokens: int | None = None,
+    ) -> Settings:
+        """The profile's values; the data set's passage length replaces the profile's, `overrides` replace both.
 
-        A window smaller than the profile's step, with no step asked for, moves by half of itself.
+        A window smaller than the profile's step, with no step asked for, moves by half of itself. InputError for
+        values out of range.
         """
-        unknown = flags.keys() - {field.name for field in fields(cls)}
-        if unknown:
-            raise UnknownNameError("setting", min(unknown), (field.name for field in fields(cls)))
+        given = overrides.given()
         values = {f.name: getattr(profile, f.name) for f in fields(cls) if hasattr(profile, f.name)}
         values.setdefault("depth", 100)
         if dataset_passage_tokens is not None:
             values["passage_tokens"] = dataset_passage_tokens
-        values.update({name: value for name, value in flags.items() if value is not None})
-        if flags.get("step") is None and values["step"] > values["window"]:
+        values.update(given)
+        if "step" not in given and values["step"] > values["window"]:
             values["step"] = max(1, values["window"] // 2)
         if values.get("compat"):
             values["force_answer"] = False

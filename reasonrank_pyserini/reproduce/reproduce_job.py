@@ -75,7 +75,7 @@ class Reproduction:
         elif condition.model is not None:
             plan = make_plan(flags, None)
             if not light:
-                plan, tokenizer = fit_context(plan, flags, None, [task.work for task in tasks])
+                plan, tokenizer = fit_context(plan, [task.work for task in tasks])
         return cls(condition, plan, tasks, tokenizer, flags, tuple(command))
 
     @property

@@ -1,0 +1,57 @@
+"""What a user asks of a reranking: the model, the engine that runs it, settings in place of the profile's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingOverrides:
+    """Settings in place of those of the data set and the model's profile; None leaves them. See `settings.Settings`."""
+
+    style: str | None = None
+    window: int | None = None
+    step: int | None = None
+    passes: int | None = None
+    depth: int | None = None
+    passage_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    answer_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    compat: bool | None = None
+    force_answer: bool | None = None
+    constrained: bool | None = None
+    answer_k: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The settings that are not None, by name."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """The model that judges the windows and how to reach it.
+
+    `model`: a hub id, a local folder, or `nano`. `engine`: vllm, transformers, openai or module:attribute; None
+    chooses openai where `base_urls` are given, else the default for the model. `profile`: a shipped name or a TOML
+    file, None finds the model's own. `api`: completions (token ids are sent) or chat. `engine_args`: arguments of
+    the engine by name; they are recorded, so no secrets.
+    """
+
+    model: str
+    revision: str | None = None
+    tokenizer: str | None = None
+    profile: str | Path | None = None
+    engine: str | None = None
+    base_urls: tuple[str, ...] = ()
+    api: str = "completions"
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    settings: SettingOverrides = SettingOverrides()
