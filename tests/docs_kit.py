@@ -27,14 +27,13 @@ KEYWORDS = ("do", "then", "else")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; `comment` is the HTML comment right before it, `before` the language of the block before it."""
+    """A fenced block; `comment` is the HTML comment right before it."""
 
     page: Path
     line: int
     language: str
     code: str
     comment: str
-    before: str
 
     @property
     def place(self) -> str:
@@ -47,12 +46,11 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page in order."""
-    text, found, before = page.read_text(), [], ""
+    text, found = page.read_text(), []
     for match in FENCE.finditer(text):
         comment = COMMENT.search(text[: match.start()])
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, match[1], match[2], comment[1] if comment else "", before))
-        before = match[1]
+        found.append(Block(page, line, match[1], match[2], comment[1] if comment else ""))
     return found
 
 

@@ -2,7 +2,7 @@
 
 A block is run as it stands, or with the toy model in the 7B's place (`<!-- run with nano in place of the 7B -->`),
 or against a small BRIGHT (`<!-- run against a small BRIGHT -->`), or it says why not (`<!-- not run: needs a GPU -->`).
-A block of text right after a block that is run shows what that printed, numbers aside. A block after
+A block after `<!-- output -->` shows what the block before it printed, numbers aside; a block after
 `<!-- file: NAME -->` is written to that file. Pages below eval/ are checked and not run.
 """
 
@@ -21,7 +21,19 @@ import click
 import pytest
 from benchmark_world import small_world
 from docs_kit import (
-    PAGES, ROOT, Block, anchors, blocks, commands, lines_of, links, masked, parse, run_apart, run_shell, spans,
+    PAGES,
+    ROOT,
+    Block,
+    anchors,
+    blocks,
+    commands,
+    lines_of,
+    links,
+    masked,
+    parse,
+    run_apart,
+    run_shell,
+    spans,
 )  # fmt: skip
 from hub_server import HubServer
 
@@ -30,7 +42,9 @@ from reasonrank_pyserini.errors import UnknownNameError
 
 NANO, BRIGHT = "run with nano in place of the 7B", "run against a small BRIGHT"
 CODE = [block for page in PAGES for block in blocks(page) if block.language in ("bash", "python")]
-RUN_PAGES = [page for page in PAGES if page.parent.name == "docs" or page.name == "README.md" and page.parent == ROOT]
+RUN_PAGES = [
+    page for page in PAGES if page.parent.name == "docs" or (page.name == "README.md" and page.parent == ROOT)
+]
 
 
 def ids(value: Block | Path) -> str:
@@ -68,11 +82,10 @@ def test_what_a_page_shows_works(
     shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
-    printed: str | None = None
+    printed = ""
     for block in blocks(page):
-        if block.language == "text" and printed is not None:
+        if block.comment == "output":
             assert masked(printed) == masked(block.code), f"{block.place}: printed\n{printed}"
-        printed = None
         if block.comment.startswith("file: "):
             Path(block.comment.removeprefix("file: ")).write_text(block.code)
         if block.language not in ("bash", "python") or block.not_run:
@@ -130,7 +143,11 @@ def _check_command(words: list[str], place: str) -> None:
         wanted = words[words.index("-k") + 1 :] if "-k" in words else []
         for name in " ".join(wanted).split():
             assert name in ("or", "and", "not") or name.lower() in texts.lower(), f"{place}: -k {name}"
-    elif words[0] in ("python", "bash", "sbatch") and len(words) > 1 and words[1].startswith(("eval/", "tests/")):
+    elif (
+        words[0] in ("python", "bash", "sbatch")
+        and len(words) > 1
+        and words[1].startswith(("eval/", "tests/"))
+    ):
         assert (ROOT / words[1]).is_file(), f"{place}: {words[1]}"
 
 
@@ -139,7 +156,26 @@ def _options(command: click.Command) -> set[str]:
     if not isinstance(command, click.Group):
         return own
     context = click.Context(command)
-    return own.union(*(_options(command.get_command(context, name)) for name in command.list_commands(context)))  # type: ignore[arg-type]
+    found = (command.get_command(context, name) for name in command.list_commands(context))
+    return own.union(*(_options(one) for one in found if one is not None))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "reasonrank rerank --rum bm25.trec -o out/",
+        "reasonrank rerank --api chatt",
+        "reasonrank train sgd --recipe 7b",
+        "reasonrank renk",
+        "MODEL=x reasonrank rerank --modell $MODEL | head",
+        "pytest tests/test_docs.py -k no_such_" + "name",
+        "python eval/bench/no_such_file.py",
+    ],
+)
+def test_a_mistake_in_a_page_would_be_found(line: str) -> None:
+    (words,) = [words for words in commands(line) if words != ["head"]]
+    with pytest.raises((pytest.fail.Exception, AssertionError)):
+        _check_command(words, "page")
 
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.language == "python"], ids=ids)
