@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ...errors import UnknownNameError
 from ...types import Query
-from ..memory_docstore import MemoryDocstore
+from ..memory_documents import MemoryDocuments
 from .world import DATASETS, World
 
 
@@ -33,8 +33,8 @@ class NanoDataset:
         return None
 
     @cached_property
-    def documents(self) -> MemoryDocstore:
-        return MemoryDocstore(World.load().documents)
+    def documents(self) -> MemoryDocuments:
+        return MemoryDocuments(World.load().documents)
 
     def queries(self, variant: str | None = None) -> Sequence[Query]:
         if variant is not None:

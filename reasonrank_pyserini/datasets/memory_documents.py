@@ -10,7 +10,7 @@ from ..files.caches import documents_sha256
 from ..types import Document
 
 
-class MemoryDocstore:
+class MemoryDocuments:
     """A `datasets.Docstore` of documents in memory, in the order given; InputError for one id with two texts."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
