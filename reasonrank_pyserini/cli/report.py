@@ -15,7 +15,7 @@ from ..errors import InputError, ReasonRankError
 from ..files.outputs import check_output, clean_stdout
 from ..files.qrels import read_qrels_report
 from ..files.trec import read_run_report
-from ..jobs.collection import SOURCES, Collection, open_collection, read_topics_flag
+from ..jobs.collection import Collection, CollectionRequest, open_collection, read_topics_or_key
 from ..lazy import require
 from . import VariadicCommand
 
@@ -85,7 +85,8 @@ def _given(flags: Mapping[str, Any], kind: str) -> Sources:
     """What the flags name, for every folder alike."""
     from ..evaluation.report import Sources
 
-    collection = open_collection(flags) if any(flags[name] is not None for name in SOURCES) else None
+    request = CollectionRequest(**{name: flags[name] for name in ("dataset", "index", "corpus", "topics")})
+    collection = open_collection(request) if request.named else None
     qrels: Mapping[str, Mapping[str, int]] | None = None
     name = ""
     if flags["qrels"] is not None:
@@ -105,7 +106,7 @@ def _given(flags: Mapping[str, Any], kind: str) -> Sources:
 
 def _queries(topics: str | None, collection: Collection | None) -> dict[str, str]:
     if topics is not None:
-        return {query.id: query.text for query in read_topics_flag(topics)}
+        return {query.id: query.text for query in read_topics_or_key(topics)}
     if collection is not None and collection.dataset is not None:
         return {query.id: query.text for query in collection.topics()}
     return {}
@@ -118,7 +119,7 @@ def _own(result: Result, given: Sources, kind: str) -> Sources:
     name = inputs.get("dataset") if isinstance(inputs, dict) else None
     if not isinstance(name, str) or ":" in name:
         return given
-    collection, problems = Collection(dataset_flag=name), []
+    collection, problems = Collection(CollectionRequest(dataset=name)), []
 
     def here(read: Callable[[Dataset], Any]) -> Any:
         try:

@@ -11,10 +11,11 @@ import click
 
 from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError
-from ..jobs.collection import corpus_options
 from ..jobs.task_runs import TAG
 from . import VariadicCommand
-from .engine_options import engine_options, judge_options, setting_options
+from .collection_options import corpus_options
+from .engine_options import JUDGE_OPTIONS, engine_options, setting_options
+from .option_groups import add_options
 
 
 @click.command(cls=VariadicCommand)
@@ -22,7 +23,7 @@ from .engine_options import engine_options, judge_options, setting_options
 @click.option("--requests", type=click.Path(path_type=Path), help="RankLLM's JSONL, instead of --run.")
 @corpus_options
 @engine_options
-@judge_options
+@add_options(JUDGE_OPTIONS)
 @setting_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
 @click.option("--query-ids", help="Only these queries: A,B,C.")

@@ -13,7 +13,7 @@ from ..prompts.texts import replace_lone_surrogates
 from ..ranking.model_request import ModelRequest, SettingOverrides
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
-from .collection import Collection, open_collection
+from .collection import Collection, CollectionRequest, open_collection
 from .rerank_input import RerankInput, from_requests, from_run
 from .task_runs import windows
 
@@ -39,7 +39,7 @@ class Job:
         if (noise := oracle_noise(flags["judge"])) is not None:
             plan, work = _oracle(flags, noise)
             return cls(plan, work, None, tuple(command))
-        collection = open_collection(flags) if flags["run"] is not None else None
+        collection = open_collection(_collection_request(flags)) if flags["run"] is not None else None
         tokens = collection.passage_tokens if collection is not None else None
         model_plan = make_plan(flags, tokens)
         work = _work(flags, collection, model_plan.settings.depth)
@@ -163,12 +163,17 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
+def _collection_request(flags: Mapping[str, Any]) -> CollectionRequest:
+    names = ("dataset", "index", "corpus", "topics", "excluded")
+    return CollectionRequest(**{name: flags[name] for name in names})
+
+
 def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankInput]:
     from .judgements import read_judgements
 
     if flags["run"] is None:
         raise InputError("--judge oracle reranks a --run, not --requests")
-    collection = open_collection(flags) if flags["dataset"] else None
+    collection = open_collection(_collection_request(flags)) if flags["dataset"] else None
     qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"])
     plan = OraclePlan.make({"": qrels}, noise, setting_flags(flags))
     work = from_run(
