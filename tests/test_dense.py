@@ -15,7 +15,8 @@ import pytest
 from dense_kit import DOCUMENTS, TEXTS, cache, ids, iter_twice
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.first_stages.encoders import EncoderSpec, load_encoder, passage
+from reasonrank_pyserini.first_stages.encoder_options import EncoderOptions
+from reasonrank_pyserini.first_stages.encoders import load_encoder, passage
 from reasonrank_pyserini.first_stages.faiss import DenseFirstStage, open_dense
 from reasonrank_pyserini.testing import check_first_stage
 from reasonrank_pyserini.types import Document, Query
@@ -185,24 +186,24 @@ def test_an_empty_corpus_and_bad_settings_are_refused() -> None:
         DenseFirstStage.from_documents([], WordsEncoder())
     with pytest.raises(InputError, match="threads is 0"):
         DenseFirstStage.from_documents(DOCUMENTS, WordsEncoder(), threads=0)
-    with pytest.raises(InputError, match="needs --encoder"):
+    with pytest.raises(InputError, match="needs `encoder`"):
         open_dense(corpus=DOCUMENTS)
     with pytest.raises(InputError, match="either an index or a corpus"):
-        open_dense(encoder="words")
+        open_dense(encoder=EncoderOptions("words"))
     with pytest.raises(InputError, match="max length is 0"):
-        EncoderSpec("m", max_length=0)
+        EncoderOptions("m", max_length=0)
     with pytest.raises(InputError, match="unknown pooling 'max'"):
-        EncoderSpec("m", pooling="max")
+        EncoderOptions("m", pooling="max")
 
 
 def test_an_encoder_of_the_users_own() -> None:
-    encoder = load_encoder(EncoderSpec("words", kind=f"{__name__}:OwnEncoder"))
+    encoder = load_encoder(EncoderOptions("words", kind=f"{__name__}:OwnEncoder"))
     stage = DenseFirstStage.from_documents(DOCUMENTS, encoder)
     assert ids(stage, "sugar", k=1) == [["d5"]]
 
 
 class OwnEncoder(WordsEncoder):
-    def __init__(self, spec: EncoderSpec) -> None:
+    def __init__(self, spec: EncoderOptions) -> None:
         super().__init__(spec.model)
 
 

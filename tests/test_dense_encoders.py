@@ -11,8 +11,9 @@ import pytest
 from dense_kit import DOCUMENTS, TEXTS, cache, ids, iter_twice
 
 from reasonrank_pyserini.errors import InputError, MissingPackageError, UnknownNameError
+from reasonrank_pyserini.first_stages.encoder_options import EncoderOptions
 from reasonrank_pyserini.first_stages.encoder_sources import find_source
-from reasonrank_pyserini.first_stages.encoders import EncoderSpec, load_encoder, passage
+from reasonrank_pyserini.first_stages.encoders import load_encoder, passage
 from reasonrank_pyserini.first_stages.faiss import DenseFirstStage, open_dense
 from reasonrank_pyserini.testing import check_first_stage
 from reasonrank_pyserini.types import Document, Query
@@ -58,25 +59,25 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, bert: Path) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'reasonrank-pyserini\[dense\]'"):
-        open_dense(corpus=DOCUMENTS, encoder=str(bert))
+        open_dense(corpus=DOCUMENTS, encoder=EncoderOptions(str(bert)))
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'reasonrank-pyserini\[dense\]'"):
-        load_encoder(EncoderSpec(str(bert), kind="sentence-transformers"))
+        load_encoder(EncoderOptions(str(bert), kind="sentence-transformers"))
 
 
 def test_unknown_encoders_and_classes_are_refused(bert: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'tct_colbert'"):
-        load_encoder(EncoderSpec(str(bert), kind="tct_colbrt"))
+        load_encoder(EncoderOptions(str(bert), kind="tct_colbrt"))
     with pytest.raises(InputError, match="trust_remote_code"):
-        load_encoder(EncoderSpec(str(bert), kind="qwen3"))
+        load_encoder(EncoderOptions(str(bert), kind="qwen3"))
     with pytest.raises(InputError, match="neither config"):
-        load_encoder(EncoderSpec(str(tmp_path)))
+        load_encoder(EncoderOptions(str(tmp_path)))
     with pytest.raises(InputError, match="no folder"):
-        load_encoder(EncoderSpec("/no/such/encoder"))
+        load_encoder(EncoderOptions("/no/such/encoder"))
     with pytest.raises(InputError, match="has no revision 'main'"):
-        load_encoder(EncoderSpec(str(bert), revision="main"))
+        load_encoder(EncoderOptions(str(bert), revision="main"))
     with pytest.raises(InputError, match="at most 64 tokens, not 65"):
-        load_encoder(EncoderSpec(str(bert), max_length=65))
+        load_encoder(EncoderOptions(str(bert), max_length=65))
 
 
 @pytest.mark.parametrize("modules", [False, True])
@@ -91,7 +92,7 @@ def test_a_model_with_code_of_its_own_is_never_run(tmp_path: Path, modules: bool
         parts = [{"idx": 0, "name": "0", "path": "", "type": "code.Model"}]
         (tmp_path / "modules.json").write_text(json.dumps(parts))
     with pytest.raises(InputError, match=r"trust_remote_code\), which is never done"):
-        load_encoder(EncoderSpec(str(tmp_path))).encode_queries(["text"])
+        load_encoder(EncoderOptions(str(tmp_path))).encode_queries(["text"])
 
 
 def test_the_class_is_found_from_the_model(bert: Path, minilm: str, tmp_path: Path) -> None:
@@ -113,26 +114,26 @@ def test_identity_follows_the_weights_and_what_shapes_passages(bert: Path, tmp_p
     import shutil
 
     copy = Path(shutil.copytree(bert, tmp_path / "copy"))
-    identity = load_encoder(EncoderSpec(str(bert))).identity
-    assert load_encoder(EncoderSpec(str(copy), query_prefix="query: ", batch_size=2)).identity == identity
+    identity = load_encoder(EncoderOptions(str(bert))).identity
+    assert load_encoder(EncoderOptions(str(copy), query_prefix="query: ", batch_size=2)).identity == identity
     (copy / "README.md").write_text("not weights")
-    assert load_encoder(EncoderSpec(str(copy))).identity == identity
+    assert load_encoder(EncoderOptions(str(copy))).identity == identity
     for changed in (
-        EncoderSpec(str(bert), passage_prefix="passage: "),
-        EncoderSpec(str(bert), max_length=32),
-        EncoderSpec(str(bert), normalise=True),
-        EncoderSpec(str(bert), pooling="mean"),
-        EncoderSpec(str(bert), kind="tct_colbert"),
+        EncoderOptions(str(bert), passage_prefix="passage: "),
+        EncoderOptions(str(bert), max_length=32),
+        EncoderOptions(str(bert), normalise=True),
+        EncoderOptions(str(bert), pooling="mean"),
+        EncoderOptions(str(bert), kind="tct_colbert"),
     ):
         assert load_encoder(changed).identity != identity
     with (copy / "model.safetensors").open("ab") as weights:
         weights.write(b"\0")
-    assert load_encoder(EncoderSpec(str(copy))).identity != identity
+    assert load_encoder(EncoderOptions(str(copy))).identity != identity
 
 
 @pytest.mark.parametrize("kind", ["auto", "contriever", "tct_colbert"])
 def test_pyserinis_encoder_classes(bert: Path, kind: str) -> None:
-    encoder = load_encoder(EncoderSpec(str(bert), kind=kind, batch_size=2, device="cpu"))
+    encoder = load_encoder(EncoderOptions(str(bert), kind=kind, batch_size=2, device="cpu"))
     rows = encoder.encode_passages(DOCUMENTS)
     assert rows.shape == (5, 16)
     assert rows.dtype == np.float32
@@ -145,7 +146,7 @@ def test_pyserinis_encoder_classes(bert: Path, kind: str) -> None:
 
 def test_prefixes_length_and_norm_reach_pyserinis_encoders(bert: Path) -> None:
     def encoder(**settings: Any) -> Any:
-        return load_encoder(EncoderSpec(str(bert), pooling="mean", device="cpu", **settings))
+        return load_encoder(EncoderOptions(str(bert), pooling="mean", device="cpu", **settings))
 
     plain, prefixed = encoder(), encoder(query_prefix="query : ", passage_prefix="query : ")
     text = [Document("d", "query : a cat")]
@@ -163,16 +164,19 @@ def test_prefixes_length_and_norm_reach_pyserinis_encoders(bert: Path) -> None:
 
 
 def test_sentence_transformers_models_find_meaning(minilm: str) -> None:
-    stage = open_dense(corpus=DOCUMENTS, encoder=minilm, device="cpu")
+    stage = open_dense(corpus=DOCUMENTS, encoder=EncoderOptions(minilm, device="cpu"))
     found = ids(stage, "pets such as a feline", "stock exchange crash", "baking a cake")
     assert [hits[0] for hits in found] == ["d3", "d2", "d5"]
-    assert open_dense(corpus=iter_twice(DOCUMENTS), encoder=minilm, device="cpu").folder == stage.folder
+    assert (
+        open_dense(corpus=iter_twice(DOCUMENTS), encoder=EncoderOptions(minilm, device="cpu")).folder
+        == stage.folder
+    )
     check_first_stage(stage, [Query("1", "pets"), Query("2", "money")], k=4)
 
 
 def test_sentence_transformers_prefixes_lengths_and_odd_texts(minilm: str) -> None:
     def encoder(**settings: Any) -> Any:
-        return load_encoder(EncoderSpec(minilm, device="cpu", **settings))
+        return load_encoder(EncoderOptions(minilm, device="cpu", **settings))
 
     plain = encoder()
     prefixed = encoder(query_prefix="query: ", passage_prefix="passage: ")
@@ -210,7 +214,7 @@ def test_cacm_with_minilm(shared: Path, minilm: str) -> None:
     from reasonrank_pyserini.files.corpora import Corpus
 
     corpus = list(islice(Corpus(shared / "collections" / "cacm" / "corpus.jsonl"), 0, None, 20))
-    stage = open_dense(corpus=corpus, encoder=minilm, max_length=64)
+    stage = open_dense(corpus=corpus, encoder=EncoderOptions(minilm, max_length=64))
     titles = [(document.id, document.text.split("\n")[0]) for document in corpus[:40]]
     found = ids(stage, *(title for _, title in titles), k=3)
     assert sum(id in hits for (id, _), hits in zip(titles, found, strict=True)) >= 38

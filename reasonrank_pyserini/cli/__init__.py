@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import InputError, ReasonRankError, UnknownNameError
+from .option_names import with_options
 
 COMMANDS = {
     "demo": "see all of it work in a minute, with a toy model, without a GPU or a network",
@@ -130,5 +131,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _say(message: str, status: int) -> int:
-    click.echo(f"reasonrank: {' '.join(message.splitlines())}", err=True)
+    click.echo(f"reasonrank: {with_options(' '.join(message.splitlines()))}", err=True)
     return status

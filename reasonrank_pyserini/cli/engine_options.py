@@ -1,67 +1,135 @@
-"""The model, engine and setting options of commands that ask a model."""
+"""The model, engine, judge and setting options of several commands, and what they stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from ..errors import InputError, UnknownNameError
+from ..ranking.model_request import ModelRequest, SettingOverrides
+from .option_groups import add_options, option_group
+
+SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
+
+ENGINE_OPTIONS = (
+    click.option("--model", metavar="M", help="Hub id or local folder."),
+    click.option("--revision", metavar="R", help="The hub revision (commit, tag or branch)."),
+    click.option("--tokenizer", metavar="T", help="Tokenizer, where it is not the model's own."),
+    click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
+    click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
+                 "[default: vllm; with --base-url openai; for nano transformers]"),
+    click.option("--base-url", multiple=True, metavar="URL",
+                 help="OpenAI-compatible server (http://127.0.0.1:8000/v1); several share the work."),
+    click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
+                 help="completions sends token ids; chat is for third parties."),
+    click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
+)  # fmt: skip
+"""Which model to ask and how to reach it."""
+
+JUDGE_OPTIONS = (
+    click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
+                 help="oracle orders by relevance: the ceiling of a first stage, no model needed."),
+    click.option("--qrels", metavar="FILE", help="oracle: judgements, where the data set has none."),
+    click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), default="plain", show_default=True,
+                 help="oracle: which judgements of the data set."),
+)  # fmt: skip
+"""Who judges the windows: the model, or the judgements themselves."""
+
+SETTING_OPTIONS = (
+    click.option("--depth", type=int, metavar="N", help="Candidates to rerank, the rest follows.  [default: 100]"),
+    click.option("--window", type=int, metavar="N", help="Passages in a window.  [profile]"),
+    click.option("--step", type=int, metavar="N", help="How far the window moves.  [profile]"),
+    click.option("--passes", type=int, metavar="N", help="Times over the list.  [profile]"),
+    click.option("--passage-tokens", type=int, metavar="N", help="Shown of a passage.  [data set, else profile]"),
+    click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
+    click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
+    click.option("--force-answer/--no-force-answer", default=None,
+                 help="Ask for the answer alone where none came.  [default: yes; no with --compat and --api chat]"),
+    click.option("--constrained", is_flag=True,
+                 help="vllm: the answer after the reasoning can only be a permutation."),
+    click.option("--answer-k", type=click.IntRange(min=1), metavar="K",
+                 help="Only the first K of a window are asked for, the rest keeps its order.  [default: all]"),
+    click.option("--compat", is_flag=True, help="The authors' parser, windows and one request, quirks included."),
+)  # fmt: skip
+"""How windows are made and shown; what is left out comes from data set and profile."""
 
 
-def engine_options(command: F) -> F:
-    """Adds which model to ask and how to reach it."""
-    options = (
-        click.option("--model", metavar="M", help="Hub id or local folder."),
-        click.option("--revision", metavar="R", help="The hub revision (commit, tag or branch)."),
-        click.option("--tokenizer", metavar="T", help="Tokenizer, where it is not the model's own."),
-        click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
-        click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
-                     "[default: vllm; with --base-url openai; for nano transformers]"),
-        click.option("--base-url", multiple=True, metavar="URL",
-                     help="OpenAI-compatible server (http://127.0.0.1:8000/v1); several share the work."),
-        click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
-                     help="completions sends token ids; chat is for third parties."),
-        click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
-    )  # fmt: skip
-    return _added(command, options)
+def model_request(
+    *,
+    model: str,
+    revision: str | None = None,
+    tokenizer: str | None = None,
+    profile: str | None = None,
+    engine: str | None = None,
+    base_url: Sequence[str] = (),
+    api: str = "completions",
+    engine_arg: Sequence[str] = (),
+    settings: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
+) -> ModelRequest:
+    """The engine options' values as a ModelRequest."""
+    return ModelRequest(
+        model=model,
+        revision=revision,
+        tokenizer=tokenizer,
+        profile=profile,
+        engine=engine,
+        base_urls=tuple(base_url),
+        api=api,
+        engine_args=engine_arguments(engine_arg),
+        settings=settings,
+    )
 
 
-def judge_options(command: F) -> F:
-    """Adds who judges the windows: the model, or the judgements themselves."""
-    options = (
-        click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
-                     help="oracle orders by relevance: the ceiling of a first stage, no model needed."),
-        click.option("--qrels", metavar="FILE", help="oracle: judgements, where the data set has none."),
-        click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), default="plain", show_default=True,
-                     help="oracle: which judgements of the data set."),
-    )  # fmt: skip
-    return _added(command, options)
+def setting_overrides(*, compat: bool = False, constrained: bool = False, **given: Any) -> SettingOverrides:
+    """The setting options' values as SettingOverrides; a switch that is off leaves the setting as it is."""
+    return SettingOverrides(compat=compat or None, constrained=constrained or None, **given)
 
 
-def setting_options(command: F) -> F:
-    """Adds how windows are made and shown; what is left out comes from data set and profile."""
-    options = (
-        click.option("--depth", type=int, metavar="N", help="Candidates to rerank, the rest follows.  [default: 100]"),
-        click.option("--window", type=int, metavar="N", help="Passages in a window.  [profile]"),
-        click.option("--step", type=int, metavar="N", help="How far the window moves.  [profile]"),
-        click.option("--passes", type=int, metavar="N", help="Times over the list.  [profile]"),
-        click.option("--passage-tokens", type=int, metavar="N", help="Shown of a passage.  [data set, else profile]"),
-        click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
-        click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
-        click.option("--force-answer/--no-force-answer", default=None,
-                     help="Ask for the answer alone where none came.  [default: yes; no with --compat and --api chat]"),
-        click.option("--constrained", is_flag=True,
-                     help="vllm: the answer after the reasoning can only be a permutation."),
-        click.option("--answer-k", type=click.IntRange(min=1), metavar="K",
-                     help="Only the first K of a window are asked for, the rest keeps its order.  [default: all]"),
-        click.option("--compat", is_flag=True, help="The authors' parser, windows and one request, quirks included."),
-    )  # fmt: skip
-    return _added(command, options)
+def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE pairs as a mapping; a value is JSON where it parses as JSON (2, true, 0.9, [..]), else text."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().lstrip("-").replace("-", "_")
+        if not equals or not key:
+            raise InputError(
+                f"--engine-arg {pair!r} is not KEY=VALUE, e.g. --engine-arg gpu_memory_utilization=0.8"
+            )
+        if SECRET_ARGUMENT.search(key):
+            raise InputError(
+                f"--engine-arg {key}: arguments are recorded, so keys come from the environment (OPENAI_API_KEY; "
+                "api_key_env=NAME names another variable)"
+            )
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = {"True": True, "False": False, "None": None}.get(value, value)
+    return found
 
 
-def _added(command: F, options: tuple[Callable[[Any], Any], ...]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+def oracle_noise(judge: str) -> float | None:
+    """The noise of `--judge oracle` or `oracle:NOISE`; None for `llm`, InputError for anything else."""
+    name, colon, noise = judge.partition(":")
+    if name == "llm" and not colon:
+        return None
+    if name != "oracle":
+        raise UnknownNameError("judge", judge, ("llm", "oracle"), "oracle:0.5 adds noise to the grades")
+    try:
+        value = float(noise) if colon else 0.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise InputError(f"--judge {judge}: the noise is a standard deviation, such as oracle:0.5")
+    return value
+
+
+engine_options = add_options(ENGINE_OPTIONS)
+"""Adds the engine options as arguments of their own."""
+setting_options = add_options(SETTING_OPTIONS)
+"""Adds the setting options as arguments of their own."""
+setting_group = option_group("settings", SETTING_OPTIONS, setting_overrides)
+"""Adds the setting options and gives the command SettingOverrides as `settings`."""

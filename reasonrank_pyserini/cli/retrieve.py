@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,21 @@ import click
 from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError, UnknownNameError
 from ..files.outputs import check_output, clean_stdout
-from ..first_stages.opening import cached_indexes, fused, index_note, open_stage, stage_options
-from ..jobs.collection import SOURCES, Collection, corpus_options, open_collection
+from ..first_stages.opening import (
+    FusionOptions,
+    SearchOptions,
+    cached_indexes,
+    fused,
+    index_note,
+    open_stage,
+    set_java_heap,
+)
+from ..jobs.collection import Collection, CollectionRequest, open_collection
 from ..types import ScoredDocument
 from . import VariadicCommand
+from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION, collection_request
+from .option_groups import option_group
+from .search_options import stage_options
 
 if TYPE_CHECKING:
     from ..first_stages.base import FirstStage, Run
@@ -27,8 +37,7 @@ _BATCH = 256
 
 
 @click.command(cls=VariadicCommand)
-@corpus_options
-@click.option("--query-variant", metavar="V", help="Another text of the queries, such as gpt4_reason.")
+@option_group("collection", (*COLLECTION_OPTIONS, VARIANT_OPTION), collection_request)
 @click.option("--method", "methods", multiple=True, metavar="M", help="bm25, bm25q (query-side BM25), dense.")
 @click.option("--run", "runs", multiple=True, metavar="FILE", help="TREC runs instead of or beside a search.")
 @click.option("-k", "--k", "k", type=int, default=100, show_default=True, help="Candidates per query.")
@@ -94,47 +103,58 @@ def _check(output: str, k: int, flags: Mapping[str, Any]) -> None:
         raise InputError("--weights belongs to --fuse rrf or --fuse weighted")
     if flags["depth"] < 1:
         raise InputError(f"--depth is {flags['depth']}: give at least 1")
-    if flags["threads"] is not None and flags["threads"] < 1:
-        raise InputError(f"--threads is {flags['threads']}: give at least 1")
-    if "dense" in methods and not flags["encoder"]:
+    if "dense" in methods and flags["search"].encoder is None:
         raise InputError("--method dense needs --encoder, such as sentence-transformers/all-MiniLM-L6-v2")
-    fused([RunFirstStage({})] * count, flags)
+    fused([RunFirstStage({})] * count, _fusion(flags))
     check_output(output)
 
 
 def _retrieve(k: int, flags: Mapping[str, Any]) -> tuple[Sequence[Query], list[list[ScoredDocument]]]:
     from ..first_stages.base import RunFirstStage, without
 
-    _set_heap(flags["heap"])
+    set_java_heap(flags["search"].heap)
     runs = [_read_run(path) for path in flags["runs"]]
     collection = _collection(flags)
     queries = _queries(collection, runs)
     excluded = collection.excluded
     before = cached_indexes()
     stages: list[FirstStage] = [RunFirstStage(run) for run in runs]
-    stages += [open_stage(method, collection, flags) for method in flags["methods"]]
+    stages += [_open(method, collection, flags["search"]) for method in flags["methods"]]
     for stage in stages:
         if (note := index_note(stage, before)) is not None:
             _say(note)
-    return queries, _ask(fused([without(stage, excluded) for stage in stages], flags), queries, k)
+    return queries, _ask(fused([without(stage, excluded) for stage in stages], _fusion(flags)), queries, k)
+
+
+def _open(method: str, collection: Collection, options: SearchOptions) -> FirstStage:
+    from tqdm import tqdm
+
+    index = collection.request.index
+    with tqdm(unit=" passages encoded", disable=None if method == "dense" else True) as bar:
+        return open_stage(
+            method, options, index=index, documents=collection.documents() if index is None else None,
+            identity=collection.identity, progress=bar.update,
+        )  # fmt: skip
+
+
+def _fusion(flags: Mapping[str, Any]) -> FusionOptions | None:
+    weights = tuple(flags["weights"]) or None
+    if flags["fuse"] is None:
+        return None
+    return FusionOptions(method=flags["fuse"], weights=weights, rrf_k=flags["rrf_k"], depth=flags["depth"])
 
 
 def _collection(flags: Mapping[str, Any]) -> Collection:
     """The collection; runs alone need none."""
-    if flags["methods"] or any(flags[name] for name in SOURCES):
-        return open_collection(flags)
-    return Collection(
-        topics_flag=flags["topics"],
-        query_variant_flag=flags["query_variant"],
-        excluded_flag=flags["excluded"],
-    )
+    asked: CollectionRequest = flags["collection"]
+    return open_collection(asked) if flags["methods"] or asked.named else Collection(asked)
 
 
 def _queries(collection: Collection, runs: Sequence[Run]) -> Sequence[Query]:
     """The topics; without any, the queries that the runs name."""
     from ..types import Query
 
-    if collection.topics_flag is None and collection.dataset_flag is None and runs:
+    if collection.request.topics is None and collection.dataset is None and runs:
         return [Query(id, id) for id in dict.fromkeys(id for run in runs for id in run)]
     return collection.topics()
 
@@ -158,15 +178,6 @@ def _ask(stage: FirstStage, queries: Sequence[Query], k: int) -> list[list[Score
             found += stage.candidates(batch, k)
             bar.update(len(batch))
     return found
-
-
-def _set_heap(heap: str | None) -> None:
-    """Every Java that is started from here, also the one that builds indexes, gets this memory."""
-    if heap is not None:
-        from ..first_stages.java import HEAP_VARIABLE, heap_bytes
-
-        heap_bytes(heap)
-        os.environ[HEAP_VARIABLE] = heap
 
 
 def _tag(flags: Mapping[str, Any]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InputError
 from ..lazy import require, resolve
 from ..types import Document
+from .encoder_options import EncoderOptions
 from .encoder_sources import Source, find_source
 from .java import import_pyserini
 
@@ -45,37 +45,6 @@ _OWN_CODE = ("qwen3", "dse")
 """Pyserini classes that always load with trust_remote_code."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """Which encoder, and how texts reach it; None means the encoder's own.
-
-    `model`: a folder or a hub name. `kind`: a name of `KINDS`, `module:attribute`, or found from the model.
-    Prefixes are put before the text as they are (`"query: "` with its blank); "" switches a model's own
-    prompt off. `max_length` is in tokens. `normalise` scales vectors to length 1 whatever the encoder does.
-    `pooling` (cls or mean) is for the kind auto. `query_model`: where queries have their own model (DPR).
-    """
-
-    model: str
-    kind: str | None = None
-    query_model: str | None = None
-    revision: str | None = None
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-    max_length: int | None = None
-    normalise: bool = False
-    pooling: str | None = None
-    device: str | None = None
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.max_length is not None and self.max_length < 1:
-            raise InputError(f"max length is {self.max_length}: give at least 1 token")
-        if self.pooling not in (None, "cls", "mean"):
-            raise InputError(f"unknown pooling {self.pooling!r}: cls or mean")
-        if self.batch_size < 1:
-            raise InputError(f"batch size is {self.batch_size}: give at least 1")
-
-
 class Encoder(Protocol):
     """Texts to float32 vectors, one row each; compared by inner product.
 
@@ -90,7 +59,7 @@ class Encoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> Vectors: ...
 
 
-def load_encoder(spec: EncoderSpec) -> Encoder:
+def load_encoder(spec: EncoderOptions) -> Encoder:
     """The encoder of `spec`; weights are read when first needed. InputError if it wants to run code."""
     if spec.kind in _OWN_CODE:
         raise InputError(
@@ -108,7 +77,7 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     return encoder
 
 
-def _identity(spec: EncoderSpec, source: Source, kind: str) -> dict[str, Any]:
+def _identity(spec: EncoderOptions, source: Source, kind: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "source": source.identity,
@@ -122,7 +91,7 @@ def _identity(spec: EncoderSpec, source: Source, kind: str) -> dict[str, Any]:
 class SentenceTransformersEncoder:
     """A sentence-transformers model; its own query and passage prompts apply where no prefix is given."""
 
-    def __init__(self, spec: EncoderSpec, source: Source, kind: str = "sentence-transformers") -> None:
+    def __init__(self, spec: EncoderOptions, source: Source, kind: str = "sentence-transformers") -> None:
         require("sentence_transformers", "dense retrieval")
         if spec.query_model or spec.pooling:
             raise InputError("a query encoder or pooling of your own needs one of Pyserini's encoder classes")
@@ -164,7 +133,7 @@ class SentenceTransformersEncoder:
 class PyseriniEncoder:
     """A pair of Pyserini's document and query encoder classes, each loaded when first needed."""
 
-    def __init__(self, spec: EncoderSpec, source: Source, kind: str) -> None:
+    def __init__(self, spec: EncoderOptions, source: Source, kind: str) -> None:
         if spec.pooling and kind != "auto":
             raise InputError(f"pooling is a matter of encoder class auto; {kind} has its own")
         source.check_length(spec.max_length)
@@ -220,7 +189,7 @@ class PyseriniEncoder:
         return self._encoders[role]
 
 
-def finished(vectors: Any, spec: EncoderSpec) -> Vectors:
+def finished(vectors: Any, spec: EncoderOptions) -> Vectors:
     """The vectors as contiguous float32, scaled to length 1 if so asked; InputError if one is not finite."""
     import numpy
 

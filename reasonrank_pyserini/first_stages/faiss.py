@@ -13,7 +13,8 @@ from ..files.corpora import Corpus
 from ..lazy import require
 from ..types import Document, Query, ScoredDocument
 from .base import check_k, unique
-from .encoders import Encoder, EncoderSpec, load_encoder
+from .encoder_options import EncoderOptions
+from .encoders import Encoder, load_encoder
 from .faiss_index import Progress, find_faiss_index, read_exact_ids, write_index
 from .java import import_pyserini
 
@@ -102,19 +103,18 @@ def open_dense(
     corpus: str | Path | Iterable[Document] | None = None,
     *,
     identity: Mapping[str, Any] | None = None,
-    encoder: str | None = None,
+    encoder: EncoderOptions | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> DenseFirstStage:
     """The stage over `index` (prebuilt name or folder) or over the cached index of `corpus` (file, folder,
-    documents; `identity` names them); exactly one is given. `settings` are EncoderSpec's."""
+    documents; `identity` names them); exactly one is given."""
     if encoder is None:
-        raise InputError("dense retrieval needs --encoder, such as sentence-transformers/all-MiniLM-L6-v2")
+        raise InputError("dense retrieval needs `encoder`, such as sentence-transformers/all-MiniLM-L6-v2")
     require("faiss", "dense retrieval")
     if (index is None) == (corpus is None):
         raise InputError("dense searches one collection: give either an index or a corpus")
-    ready = load_encoder(EncoderSpec(encoder, **settings))
+    ready = load_encoder(encoder)
     if index is not None:
         return DenseFirstStage(index, ready, threads=threads)
     assert corpus is not None

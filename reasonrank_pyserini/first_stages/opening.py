@@ -1,97 +1,113 @@
-"""From the options of `retrieve` to first stages: methods and runs, fused where there are several."""
+"""First stages by name: a method opened over documents or an index, several of them fused."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Literal
 
-import click
-
-from ..errors import InputError
+from ..errors import InputError, UnknownNameError
 from ..lazy import resolve
+from ..types import Document
 from .base import METHODS, FirstStage
+from .encoder_options import EncoderOptions
 from .fusion import ReciprocalRankFusion, WeightedFusion
 
-if TYPE_CHECKING:
-    from ..jobs.collection import Collection
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_DENSE = {
-    "encoder": "encoder",
-    "encoder_class": "kind",
-    "encoder_revision": "revision",
-    "query_encoder": "query_model",
-    "query_prefix": "query_prefix",
-    "passage_prefix": "passage_prefix",
-    "max_length": "max_length",
-    "pooling": "pooling",
-    "l2_norm": "normalise",
-    "batch_size": "batch_size",
-    "device": "device",
-}
-"""The options of dense retrieval and what they are called in an EncoderSpec."""
-
-_OPTIONS = (
-    click.option("--k1", type=float, default=0.9, show_default=True, help="BM25's k1."),
-    click.option("--b", type=float, default=0.4, show_default=True, help="BM25's b."),
-    click.option("--heap", metavar="SIZE", help="Java's memory, such as 8g."),
-    click.option("--encoder", metavar="NAME|DIR", help="dense: a sentence-transformers or Pyserini model."),
-    click.option(
-        "--encoder-class", metavar="CLASS", help="dense: sentence-transformers, auto, tct_colbert, ..."
-    ),
-    click.option("--encoder-revision", metavar="R", help="dense: the model's revision on the hub."),
-    click.option("--query-encoder", metavar="NAME|DIR", help="dense: the queries' own model (dpr)."),
-    click.option("--query-prefix", metavar="TEXT", help="dense: put before every query, as it is."),
-    click.option("--passage-prefix", metavar="TEXT", help="dense: put before every passage, as it is."),
-    click.option("--max-length", type=int, metavar="N", help="dense: tokens of a text that are read."),
-    click.option("--pooling", metavar="cls|mean", help="dense: for encoder class auto."),
-    click.option("--l2-norm", is_flag=True, help="dense: scale vectors to length 1."),
-    click.option("--batch-size", type=int, default=32, show_default=True, help="dense: texts at once."),
-    click.option("--device", metavar="D", help="dense: cpu, cuda:0, mps."),
-    click.option("--threads", type=int, metavar="N", help="Searching threads.  [default: all processors]"),
-)
+FUSIONS = ("rrf", "weighted")
 
 
-def stage_options(command: _F) -> _F:
-    """Adds what the single first stages can be told; `open_stage` reads it."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How first stages search.
+
+    `k1` and `b` are BM25's, `encoder` is for dense retrieval. `threads`: None means all processors. `heap`: Java's
+    memory, such as 8g, which can only be set before Java starts.
+    """
+
+    k1: float = 0.9
+    b: float = 0.4
+    threads: int | None = None
+    heap: str | None = None
+    encoder: EncoderOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads` is {self.threads}: give at least 1")
 
 
-def open_stage(method: str, collection: Collection, flags: Mapping[str, Any]) -> FirstStage:
-    """The first stage of that method over the collection; its index is built if there is none yet."""
-    where: dict[str, Any] = {"index": collection.index_flag}
-    if collection.index_flag is None:
-        where = {"corpus": collection.documents(), "identity": collection.identity}
-    make = resolve("method", method, METHODS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionOptions:
+    """How several first stages become one: `method` rrf or weighted, each stage asked for `depth` candidates.
+
+    `weights`: one for each stage, None means the same for all. `rrf_k`: the constant of rrf.
+    """
+
+    method: Literal["rrf", "weighted"]
+    weights: tuple[float, ...] | None = None
+    rrf_k: float = 60
+    depth: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.method not in FUSIONS:
+            raise UnknownNameError("fusion", self.method, FUSIONS)
+        if self.depth < 1:
+            raise InputError(f"`depth` is {self.depth}: give at least 1")
+
+
+def open_stage(
+    method: str,
+    options: SearchOptions = SearchOptions(),
+    *,
+    documents: str | Path | Iterable[Document] | None = None,
+    index: str | Path | None = None,
+    identity: Mapping[str, Any] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> FirstStage:
+    """The first stage of that method over an index, or over the cached index of documents, built if missing.
+
+    `method`: a name of `base.METHODS` or module:attribute. `identity`, JSON values that name the documents, saves
+    hashing them. `progress` is given the number of passages encoded since its last call.
+    """
+    check_method(method, options)
+    set_java_heap(options.heap)
+    where = {"index": index} if index is not None else {"corpus": documents, "identity": identity}
+    make: Callable[..., FirstStage] = resolve("method", method, METHODS)
     with _cache_errors():
-        return _opened(make, method, where, flags)
+        if method == "dense":
+            return make(**where, threads=options.threads, progress=progress, encoder=options.encoder)
+        if method in METHODS:
+            return make(**where, method=method, k1=options.k1, b=options.b, threads=options.threads)
+        return make(**where)
 
 
-def _opened(make: Any, method: str, where: dict[str, Any], flags: Mapping[str, Any]) -> FirstStage:
-    if method == "dense":
-        with _progress("passages encoded") as progress:
-            settings = {name: flags[flag] for flag, name in _DENSE.items()}
-            return _stage(make(**where, threads=flags["threads"], progress=progress, **settings))
-    if method in METHODS:
-        return _stage(make(**where, method=method, k1=flags["k1"], b=flags["b"], threads=flags["threads"]))
-    return _stage(make(**where))
+def check_method(method: str, options: SearchOptions) -> None:
+    """InputError for an unknown method, and for dense without an encoder."""
+    if method not in METHODS and ":" not in method:
+        raise UnknownNameError("method", method, METHODS, "or give your own as module:attribute")
+    if method == "dense" and options.encoder is None:
+        raise InputError("dense retrieval needs `encoder`, such as sentence-transformers/all-MiniLM-L6-v2")
 
 
-def fused(stages: Sequence[FirstStage], flags: Mapping[str, Any]) -> FirstStage:
-    """The only stage, or all of them under --fuse."""
-    weights = list(flags["weights"]) or None
-    if flags["fuse"] == "rrf":
-        return ReciprocalRankFusion(stages, flags["rrf_k"], weights, flags["depth"])
-    if flags["fuse"] == "weighted":
-        return WeightedFusion(stages, weights, depth=flags["depth"])
-    (stage,) = stages
-    return stage
+def fused(stages: Sequence[FirstStage], fusion: FusionOptions | None) -> FirstStage:
+    """The stages as one; without `fusion` there is only one stage."""
+    if fusion is None:
+        (stage,) = stages
+        return stage
+    if fusion.method == "rrf":
+        return ReciprocalRankFusion(stages, fusion.rrf_k, fusion.weights, fusion.depth)
+    return WeightedFusion(stages, fusion.weights, depth=fusion.depth)
+
+
+def set_java_heap(heap: str | None) -> None:
+    """Give every Java that is started from here this memory, the one that builds indexes included."""
+    if heap is not None:
+        from .java import HEAP_VARIABLE, heap_bytes
+
+        heap_bytes(heap)
+        os.environ[HEAP_VARIABLE] = heap
 
 
 def cached_indexes() -> frozenset[Path]:
@@ -102,7 +118,7 @@ def cached_indexes() -> frozenset[Path]:
 
 
 def index_note(stage: FirstStage, before: frozenset[Path]) -> str | None:
-    """Where a stage's index is, and whether it was there before; None for a stage without one."""
+    """Where a stage's index is, and whether it is new since `before`; None for a stage without one."""
     folder: Path | None = getattr(stage, "folder", None)
     if folder is None:
         return None
@@ -110,14 +126,9 @@ def index_note(stage: FirstStage, before: frozenset[Path]) -> str | None:
     return f"index {folder}{' (built now)' if cached - before else ' (reused)' if cached else ''}"
 
 
-def _stage(found: Any) -> FirstStage:
-    stage: FirstStage = found
-    return stage
-
-
 @contextmanager
 def _cache_errors() -> Iterator[None]:
-    """A cache that is full or closed as one line."""
+    """A cache that is full or cannot be written as one line."""
     from ..files.caches import cache_root
 
     try:
@@ -127,12 +138,3 @@ def _cache_errors() -> Iterator[None]:
         raise InputError(
             f"the index cannot be kept in the cache ({where}): name another folder in REASONRANK_CACHE"
         ) from error
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Callable[[int], object]]:
-    """A counter on standard error when that is a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(unit=f" {unit}", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        yield bar.update

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ...errors import UnknownNameError
-from ...types import Document, Query
+from ...types import Query
+from ..memory_documents import MemoryDocuments
 from .world import DATASETS, World
 
 
@@ -34,8 +33,8 @@ class NanoDataset:
         return None
 
     @cached_property
-    def documents(self) -> NanoDocuments:
-        return NanoDocuments(World.load().documents)
+    def documents(self) -> MemoryDocuments:
+        return MemoryDocuments(World.load().documents)
 
     def queries(self, variant: str | None = None) -> Sequence[Query]:
         if variant is not None:
@@ -53,27 +52,3 @@ class NanoDataset:
 
     def excluded(self, query_id: str) -> frozenset[str]:
         return frozenset()
-
-
-class NanoDocuments:
-    """A Docstore in memory."""
-
-    def __init__(self, documents: Sequence[Document]) -> None:
-        self._documents = {document.id: document for document in documents}
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-    def __iter__(self) -> Iterator[Document]:
-        """Every document, in corpus order."""
-        return iter(self._documents.values())
-
-    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents that exist, by id, in the order asked for; ids without a document are left out."""
-        return {id: self._documents[id] for id in ids if id in self._documents}
-
-    @cached_property
-    def sha256(self) -> str:
-        """sha256 of the ids and texts, in corpus order, hex."""
-        records = [[document.id, document.text] for document in self]
-        return hashlib.sha256(json.dumps(records).encode()).hexdigest()

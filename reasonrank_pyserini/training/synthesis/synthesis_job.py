@@ -17,9 +17,10 @@ from ...errors import InputError, UnknownNameError
 from ...files.caches import file_sha256, fingerprint
 from ...files.outputs import clean_stdout
 from ...first_stages.base import METHODS, FirstStage, RunFirstStage, without
-from ...first_stages.opening import open_stage
-from ...jobs.collection import SOURCES, Collection, open_collection
-from ...jobs.rerank_job import engine_arguments
+from ...first_stages.encoder_options import EncoderOptions
+from ...first_stages.opening import SearchOptions, open_stage
+from ...jobs.collection import Collection, CollectionRequest, open_collection
+from ...jobs.flag_adapters import engine_arguments
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
 from ...types import Sampling
@@ -28,10 +29,6 @@ from .list_making import ListOptions
 from .sources import Page
 from .synthesis_folder import HeldDocuments, Money
 
-_STAGE_DEFAULTS: Mapping[str, Any] = dict.fromkeys(
-    ("encoder_class", "encoder_revision", "query_encoder", "query_prefix", "passage_prefix", "max_length",
-     "pooling", "device", "threads")
-) | {"k1": 0.9, "b": 0.4, "l2_norm": False, "batch_size": 32}  # fmt: skip
 _SETTINGS = ("domain", "temperature", "top_p", "max_tokens", "pool", "list_size", "page_words", "min_ndcg", "seed",
              "style", "tokenizer", "passage_tokens", "limit", "method", "encoder", "ngram")  # fmt: skip
 
@@ -101,8 +98,16 @@ class SynthesisJob:
 
             stage: FirstStage = RunFirstStage(read_run(self.flags["run"]))
         else:
-            settings = {**_STAGE_DEFAULTS, **self.flags}
-            stage = open_stage(self.flags["method"] or "bm25", self.collection, settings)
+            encoder = self.flags["encoder"]
+            options = SearchOptions(encoder=EncoderOptions(encoder) if encoder else None)
+            where, index = self.collection, self.collection.request.index
+            stage = open_stage(
+                self.flags["method"] or "bm25",
+                options,
+                documents=where.documents() if index is None else None,
+                index=index,
+                identity=where.identity,
+            )
         return without(stage, self.collection.excluded), self.collection.documents()
 
     def teacher(self, journal: Path) -> Teacher:
@@ -170,8 +175,10 @@ def _collection(flags: Mapping[str, Any]) -> Collection | None:
         raise InputError("--run and --method exclude each other: candidates come from one of them")
     if method == "dense" and not flags["encoder"]:
         raise InputError("--method dense needs --encoder, such as sentence-transformers/all-MiniLM-L6-v2")
-    if any(flags[name] is not None for name in SOURCES):
-        return open_collection(flags)
+    names = ("dataset", "index", "corpus", "excluded")
+    request = CollectionRequest(**{name: flags[name] for name in names})
+    if request.named:
+        return open_collection(request)
     if flags["run"] is not None:
         raise InputError("--run names documents: give their texts by --corpus FILE, --index or --dataset")
     return None

@@ -1,0 +1,70 @@
+"""The search options of several commands: BM25's, dense retrieval's, threads and Java's memory."""
+
+from __future__ import annotations
+
+import click
+
+from ..first_stages.encoder_options import EncoderOptions
+from ..first_stages.opening import SearchOptions
+from .option_groups import option_group
+
+SEARCH_OPTIONS = (
+    click.option("--k1", type=float, default=0.9, show_default=True, help="BM25's k1."),
+    click.option("--b", type=float, default=0.4, show_default=True, help="BM25's b."),
+    click.option("--heap", metavar="SIZE", help="Java's memory, such as 8g."),
+    click.option("--encoder", metavar="NAME|DIR", help="dense: a sentence-transformers or Pyserini model."),
+    click.option(
+        "--encoder-class", metavar="CLASS", help="dense: sentence-transformers, auto, tct_colbert, ..."
+    ),
+    click.option("--encoder-revision", metavar="R", help="dense: the model's revision on the hub."),
+    click.option("--query-encoder", metavar="NAME|DIR", help="dense: the queries' own model (dpr)."),
+    click.option("--query-prefix", metavar="TEXT", help="dense: put before every query, as it is."),
+    click.option("--passage-prefix", metavar="TEXT", help="dense: put before every passage, as it is."),
+    click.option("--max-length", type=int, metavar="N", help="dense: tokens of a text that are read."),
+    click.option("--pooling", metavar="cls|mean", help="dense: for encoder class auto."),
+    click.option("--l2-norm", is_flag=True, help="dense: scale vectors to length 1."),
+    click.option("--batch-size", type=int, default=32, show_default=True, help="dense: texts at once."),
+    click.option("--device", metavar="D", help="dense: cpu, cuda:0, mps."),
+    click.option("--threads", type=int, metavar="N", help="Searching threads.  [default: all processors]"),
+)
+
+
+def search_options(
+    *,
+    k1: float = 0.9,
+    b: float = 0.4,
+    heap: str | None = None,
+    threads: int | None = None,
+    encoder: str | None = None,
+    encoder_class: str | None = None,
+    encoder_revision: str | None = None,
+    query_encoder: str | None = None,
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
+    max_length: int | None = None,
+    pooling: str | None = None,
+    l2_norm: bool = False,
+    batch_size: int = 32,
+    device: str | None = None,
+) -> SearchOptions:
+    """The options' values as SearchOptions."""
+    dense = None
+    if encoder:
+        dense = EncoderOptions(
+            encoder,
+            kind=encoder_class,
+            query_model=query_encoder,
+            revision=encoder_revision,
+            query_prefix=query_prefix,
+            passage_prefix=passage_prefix,
+            max_length=max_length,
+            normalise=l2_norm,
+            pooling=pooling,
+            device=device,
+            batch_size=batch_size,
+        )
+    return SearchOptions(k1=k1, b=b, heap=heap, threads=threads, encoder=dense)
+
+
+stage_options = option_group("search", SEARCH_OPTIONS, search_options)
+"""Adds the options and gives the command SearchOptions as `search`."""
