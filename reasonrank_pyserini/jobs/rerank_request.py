@@ -14,7 +14,8 @@ from ..runfile import read_run
 from ..types import ScoredDocument
 from .collection import CollectionRequest
 from .manifest import WindowCounts
-from .rerank_input import RequestSource, RunSource
+from .rerank_input import RequestSource
+from .run_source import RunSource
 from .task_runs import TAG
 
 
