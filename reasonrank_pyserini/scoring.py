@@ -62,7 +62,7 @@ def score(
     measure that does not exist, InputError for one that cannot be computed.
     """
     if not any(qrels.values()):
-        raise InputError("there are no judgements to score with")
+        raise InputError("no judgements to score with")
     parsed = list(dict.fromkeys(map(parse_measure, measures)))
     if not parsed:
         raise InputError("no measure was asked for; for example nDCG@10")
@@ -131,7 +131,7 @@ def _checked(measure: Measure) -> Measure:
 def _anonymous(
     qrels: Qrels, run: Run, queries: Mapping[str, str], duplicates: Duplicates
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
-    """Both with plain ids instead of the user's (some providers write text files, where blanks would break),
+    """Both with plain ids instead of the user's (some providers write text files, which spaces in ids would break),
     the run with strictly decreasing scores in trec_eval's order."""
     grades: dict[str, dict[str, int]] = {}
     scores: dict[str, dict[str, float]] = {}

@@ -160,7 +160,7 @@ def test_a_profile_that_is_not_there_names_the_nearest() -> None:
         ("[size]\nlayer = 1", 2, "did you mean 'layers'?"),
         ("extends = 'reasonrank-7'", 1, "did you mean 'reasonrank-7b'?"),
         ("extends = ['generic']", 1, "a text"),
-        ("context = 3000", 1, "leaves no room beside 3172 new tokens"),
+        ("context = 3000", 1, "leaves no room for a prompt and 3172 new tokens"),
         ("window == 2", 1, "not TOML"),
     ],
 )

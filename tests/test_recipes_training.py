@@ -6,7 +6,8 @@ import pytest
 
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.training.memory import GIB, estimate, lora_parameters, size_of
-from reasonrank_pyserini.training.recipe import Size, load_recipe, recipe_names
+from reasonrank_pyserini.training.recipe import Size
+from reasonrank_pyserini.training.recipe_loading import load_recipe, recipe_names
 
 
 def test_the_shipped_recipes_are_the_models_of_the_paper_and_two_toys() -> None:
@@ -54,12 +55,12 @@ def test_every_difference_from_the_authors_tools_has_a_reason(name: str) -> None
         ("learning_rate=fast", "learning_rate is 'fast': it must be a number"),
         ("batch=1.5", "batch is 1.5: it must be a whole number"),
         ("gradient_checkpointing=1", "gradient_checkpointing is 1: it must be true or false"),
-        ("method=lorra", "unknown method 'lorra': did you mean 'lora'?"),
-        ("learning_rate", "--set 'learning_rate': write key=value"),
-        ("dpo.beta=1", "--set 'dpo.beta=1': write key=value or sft.key=value"),
-        ("batch=0", "sft.batch is 0: it must be above 0"),
-        ("learning_rate=nan", "sft.learning_rate is nan"),
-        ("grpo.rollouts=1", "grpo.rollouts is 1: a group needs at least 2"),
+        ("method=lorra", "method is 'lorra': it must be one of full, lora: did you mean 'lora'?"),
+        ("learning_rate", "setting 'learning_rate': write key=value"),
+        ("dpo.beta=1", "setting 'dpo.beta=1': write key=value or sft.key=value"),
+        ("batch=0", "batch is 0: it must be a whole number from 1 up"),
+        ("learning_rate=nan", "learning_rate is nan: it must be a number from 0 up"),
+        ("grpo.rollouts=1", "rollouts is 1: it must be a whole number from 2 up"),
         ("grpo.rollouts=7", f"grpo.batch 64 does not divide a round's {16 * 7} sequences"),
         ("grpo.save_steps=25", "so it must be a multiple of 2"),
     ],
@@ -93,8 +94,14 @@ def test_a_recipe_of_ones_own_says_what_differs(tmp_path: Path) -> None:
     ("content", "line"),
     [
         ("[sfft]\n", "unknown key 'sfft': did you mean 'sft'?"),
-        ("[sft]\nepoch = 3\n", "[sft]: unknown key 'epoch': did you mean 'epochs'?"),
-        ("[sft\n", "not TOML"),
+        ("[sft]\nepoch = 3\n", ":2: sft: unknown key 'epoch': did you mean 'epochs'?"),
+        ("[sft\n", ":1: not TOML"),
+        ("[size]\nlayers = 4\n", ":1: size: parameters is missing"),
+        (
+            "[sft]\nbatch = 8\n[grpo]\nbatch = 0\n",
+            ":4: grpo: batch is 0: it must be a whole number from 1 up",
+        ),
+        ("model = 7\n", ":1: model is 7: it must be a text"),
         ('extends = "7c"\n', "unknown recipe '7c'"),
     ],
 )
@@ -108,7 +115,7 @@ def test_a_wrong_recipe_file_is_one_line_with_its_name(tmp_path: Path, content: 
 
 
 def test_a_file_that_is_not_there_and_an_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"the recipe no-such\.toml cannot be read"):
+    with pytest.raises(InputError, match=r"the recipe 'no-such\.toml' cannot be read"):
         load_recipe("no-such.toml")
     with pytest.raises(InputError, match="unknown recipe '7bb': did you mean '7b'"):
         load_recipe("7bb")

@@ -118,7 +118,7 @@ def test_of_a_repeated_document_the_first_line_counts(tmp_path: Path) -> None:
         ("\n\nq Q0 d 1 high t\n", 3, "the score 'high' is not a finite number"),
         ("q Q0 a b 1 high t\n", 1, "the score 'high' is not a finite number"),
         ("q Q0 my doc 1 0.5\n", 1, "the rank 'doc' is not a number"),
-        (b"q Q0 d 1 0.5 t\nq Q0 d\xff 1 0.5 t\n", 2, "not UTF-8 (byte 0xff)"),
+        (b"q Q0 d 1 0.5 t\nq Q0 d\xff 1 0.5 t\n", 2, "not UTF-8 (byte 0xff at position 7)"),
         (PLAIN.encode("utf-16"), 1, "not UTF-8"),
         (PLAIN.replace("\n", "\r"), 1, "a line break or NUL inside the document id"),
         (b"q Q0 d\0 1 0.5 t\n", 1, "a line break or NUL inside the document id"),
@@ -142,11 +142,11 @@ def test_a_run_that_cannot_be_read(
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     written(tmp_path, PLAIN, "bm25.trec")
-    with pytest.raises(InputError, match=r"there is no file .*bm52\.trec; did you mean .*bm25\.trec\?"):
+    with pytest.raises(InputError, match=r"there is no file .*bm52\.trec: did you mean .*bm25\.trec\?"):
         read_run(tmp_path / "bm52.trec")
     with pytest.raises(InputError, match="is a folder"):
         read_run(tmp_path)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_run("nul\0byte")
 
 

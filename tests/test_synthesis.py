@@ -213,7 +213,7 @@ def test_prompts_of_the_users_own(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[pick")
     with pytest.raises(FileFormatError, match="not TOML"):
         TeacherPrompts.load(tmp_path / "mine.toml")
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         TeacherPrompts.load(tmp_path / "absent.toml")
 
 

@@ -18,7 +18,7 @@ from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.training.checkpoints import StageFolder, mark_complete
 from reasonrank_pyserini.training.grpo import trainer_arguments
 from reasonrank_pyserini.training.heldout import mean_rewards
-from reasonrank_pyserini.training.recipe import load_recipe
+from reasonrank_pyserini.training.recipe_loading import load_recipe
 
 trl = pytest.importorskip("trl", reason="pip install 'reasonrank-pyserini[train]'")
 

@@ -12,7 +12,7 @@ from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.training.grpo import reward_functions
 from reasonrank_pyserini.training.network import Network, learn_tokenizer, write_network
-from reasonrank_pyserini.training.recipe import load_recipe
+from reasonrank_pyserini.training.recipe_loading import load_recipe
 from reasonrank_pyserini.training.rewards import Weights
 
 pytest.importorskip("trl", reason="pip install 'reasonrank-pyserini[train]'")

@@ -12,7 +12,7 @@ from running import Step, fresh
 
 from reasonrank_pyserini.errors import UnknownNameError
 from reasonrank_pyserini.training.list_records import read_rows, write_rows
-from reasonrank_pyserini.training.recipe import load_recipe
+from reasonrank_pyserini.training.recipe_loading import load_recipe
 
 NOISE = 0.2
 """Share of the teacher's orders that are for a mistaken concept."""

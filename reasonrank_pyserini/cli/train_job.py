@@ -15,7 +15,8 @@ from ..training import stage
 from ..training.checkpoints import StageFolder
 from ..training.data import histogram
 from ..training.memory import estimate, size_of
-from ..training.recipe import Grpo, load_recipe
+from ..training.recipe import Grpo
+from ..training.recipe_loading import load_recipe
 
 
 def run(kind: str, flags: Mapping[str, Any], *, command: Sequence[str]) -> None:

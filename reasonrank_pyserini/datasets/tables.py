@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from ..errors import FileFormatError, InputError
 from ..files.hub import one_line
 from ..files.lines import decode, parse_object, raw_lines
+from ..files.toml_tables import read_toml
 from ..lazy import require
 
 
@@ -28,7 +28,7 @@ def table(family: str) -> dict[str, Any]:
     folder = Path(os.path.expanduser(chosen))
     if not folder.is_dir():
         raise InputError(
-            f"REASONRANK_COLLECTIONS names no folder: {folder} (it holds bright.toml or r2med.toml)"
+            f"REASONRANK_COLLECTIONS: there is no folder {folder}; it should hold bright.toml or r2med.toml"
         )
     own = folder / ours.name
     return _read(own if own.is_file() else ours)
@@ -36,10 +36,7 @@ def table(family: str) -> dict[str, Any]:
 
 @cache
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileFormatError(path, None, f"is no table of a collection's files: {error}") from error
+    return dict(read_toml(path, "collection table").values)
 
 
 def parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:

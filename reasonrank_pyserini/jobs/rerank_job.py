@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,7 @@ def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankI
     if flags["run"] is None:
         raise InputError("--judge oracle reranks a --run, not --requests")
     collection = open_collection(_collection_request(flags)) if flags["dataset"] else None
-    qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"])
+    qrels = read_judgements(flags["dataset"], flags["qrels"], flags["qrels_kind"], say=_note)
     plan = OraclePlan.make({"": qrels}, noise, setting_flags(flags))
     work = from_run(
         flags["run"],
@@ -188,6 +189,10 @@ def _oracle(flags: Mapping[str, Any], noise: float) -> tuple[OraclePlan, RerankI
         hashes=collection.hashes() if collection is not None else {},
     )
     return plan, work
+
+
+def _note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 def _work(flags: Mapping[str, Any], collection: Collection | None, depth: int) -> RerankInput:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+
+from ...files.toml_tables import shipped_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Texts:
 @cache
 def shipped() -> tuple[Texts, tuple[Domain, ...]]:
     """The texts and domains of world.toml, in the file's order."""
-    table = tomllib.loads(files(__package__).joinpath("world.toml").read_text(encoding="utf-8"))
+    table = shipped_toml(__package__, "world").values
     function_words = frozenset(table["function_words"])
     domains = (_domain(name, entry, function_words) for name, entry in table["domains"].items())
     return Texts(table["query"], table["document"]), tuple(domains)

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...jobs.trace import QueryResult
 from ...types import Document
-from .report_inputs import QueryResult, Result, Sources
+from .report_inputs import Result
+from .report_sources import Sources
 
 GROUP = 8
 """Queries in one block."""
@@ -39,12 +41,12 @@ def blocks(results: Sequence[tuple[Result, Sources]], passage_chars: int) -> Ite
     texts, pending = Passages(passage_chars), Group(0)
     number = 0
     for position, (result, sources) in enumerate(results):
-        for outcome in result.outcomes:
+        for query in result.queries:
             if number // GROUP != pending.number:
                 yield from pending.packed()
                 pending = Group(number // GROUP)
-            places = texts.place(pending, position, with_text(outcome), sources)
-            pending.queries.append(_query_block(outcome, sources, pending.number, places))
+            places = texts.place(pending, position, with_text(query), sources)
+            pending.queries.append(_query_block(query, sources, pending.number, places))
             number += 1
         yield f"s{position}", pack(_search_block(result, sources))
     yield from pending.packed()
@@ -87,10 +89,10 @@ class Passages:
         return {id: self._known[result, id] for id in ids}
 
 
-def with_text(outcome: QueryResult) -> list[str]:
+def with_text(query: QueryResult) -> list[str]:
     """The docids whose text the page holds: the first of both orders and all that a window showed."""
-    shown = (id for window in outcome.windows for id in window.window)
-    return list(dict.fromkeys([*outcome.before[:TEXTS], *outcome.after[:TEXTS], *shown]))
+    shown = (id for window in query.windows for id in window.window)
+    return list(dict.fromkeys([*query.before[:TEXTS], *query.after[:TEXTS], *shown]))
 
 
 def excerpt(document: Document, characters: int) -> str:
@@ -104,17 +106,17 @@ def excerpt(document: Document, characters: int) -> str:
 
 
 def _query_block(
-    outcome: QueryResult, sources: Sources, group: int, places: Mapping[str, Place | None]
+    query: QueryResult, sources: Sources, group: int, places: Mapping[str, Place | None]
 ) -> dict[str, Any]:
-    at = {id: position for position, id in enumerate(outcome.before)}
-    grades: Mapping[str, int] = (sources.qrels or {}).get(outcome.id, {})
+    at = {id: position for position, id in enumerate(query.before)}
+    grades: Mapping[str, int] = (sources.qrels or {}).get(query.id, {})
     strings: dict[str, int] = {}
 
     def kept(text: str) -> int:
         return strings.setdefault(text, len(strings))
 
     windows = []
-    for window in outcome.windows:
+    for window in query.windows:
         slot = {id: position for position, id in enumerate(window.window)}
         windows.append(
             {
@@ -129,10 +131,10 @@ def _query_block(
             }
         )
     return {
-        "after": [at[id] for id in outcome.after],
-        "grades": [grades.get(id) for id in outcome.before],
+        "after": [at[id] for id in query.after],
+        "grades": [grades.get(id) for id in query.before],
         "relevant": sum(grade > 0 for grade in grades.values()),
-        "texts": [_relative(places.get(id), group) for id in outcome.before],
+        "texts": [_relative(places.get(id), group) for id in query.before],
         "windows": windows,
         "strings": list(strings),
     }
@@ -144,6 +146,6 @@ def _relative(place: Place | None, group: int) -> int | Place | None:
 
 def _search_block(result: Result, sources: Sources) -> dict[str, Any]:
     ids: dict[str, int] = {}
-    lists = [[ids.setdefault(id, len(ids)) for id in outcome.before] for outcome in result.outcomes]
-    queries = [sources.queries.get(outcome.id, "") for outcome in result.outcomes]
+    lists = [[ids.setdefault(id, len(ids)) for id in query.before] for query in result.queries]
+    queries = [sources.queries.get(query.id, "") for query in result.queries]
     return {"ids": list(ids), "lists": lists, "queries": queries}

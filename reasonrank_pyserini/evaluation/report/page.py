@@ -15,7 +15,8 @@ from typing import Any
 from ...files.atomic import atomic_open
 from .blocks import blocks
 from .index import make_index
-from .report_inputs import Result, Sources
+from .report_inputs import Result
+from .report_sources import Sources
 
 SCRIPTS = ("text.js", "summary.js", "detail.js", "page.js")
 """Run in this order, as one script."""

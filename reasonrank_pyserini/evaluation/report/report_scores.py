@@ -9,7 +9,8 @@ from typing import Any
 from ...scoring import Scores, score
 from ..comparison import compare
 from ..statistics import Interval, bootstrap_mean, stratified_mean
-from .report_inputs import Result, Sources
+from .report_inputs import Result
+from .report_sources import Sources
 
 MEASURES = ("nDCG@10", "AP", "RR@10")
 """The first is the one that queries are sorted and told apart by."""
@@ -26,13 +27,13 @@ class Scored:
 
 def score_result(result: Result, sources: Sources) -> Scored | None:
     """The scores over the queries that were reranked and are judged; None without any."""
-    ids = {outcome.id for outcome in result.outcomes}
+    ids = {query.id for query in result.queries}
     qrels = {id: grades for id, grades in (sources.qrels or {}).items() if id in ids and grades}
     if not qrels:
         return None
     given = sources.first_stage or {}
-    before = {one.id: given.get(one.id, one.before) for one in result.outcomes}
-    after = {one.id: one.after for one in result.outcomes}
+    before = {one.id: given.get(one.id, one.before) for one in result.queries}
+    after = {one.id: one.after for one in result.queries}
     left_out = len(sources.qrels or {}) - len(qrels)
     return Scored(score(qrels, before, MEASURES), score(qrels, after, MEASURES), left_out)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from importlib import resources
 from pathlib import Path
 
-from ...errors import FileFormatError, InputError, UnknownNameError
+from ...errors import UnknownNameError
+from ...files.toml_tables import (
+    TomlFile,
+    nearest,
+    parse_toml,
+    read_toml,
+    replaced,
+    shipped_names,
+    shipped_toml,
+)
 from ...types import AnswerForm, Sampling
-from .profile_rules import PROFILE_RULES, SIZE_RULES, checked, nearest
+from .profile_rules import PROFILE_RULES, SIZE_RULES
 
 GENERIC = "generic"
 """The profile of any model that has none of its own."""
@@ -86,16 +92,14 @@ class Profile:
 
 def profile_names() -> list[str]:
     """The names of the shipped profiles, sorted."""
-    files = resources.files(__name__).iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return list(shipped_names(__name__))
 
 
 def shipped_profile(name: str) -> Profile:
     """The shipped profile of that name; UnknownNameError otherwise."""
     if name not in profile_names():
         raise UnknownNameError("profile", name, profile_names(), "or give a .toml file of your own")
-    file = resources.files(__name__) / f"{name}.toml"
-    return parse_profile(file.read_text(encoding="utf-8"), file.name)
+    return _profile(shipped_toml(__name__, name))
 
 
 def load_profile(path: str | Path) -> Profile:
@@ -104,13 +108,7 @@ def load_profile(path: str | Path) -> Profile:
     `extends` is the name of a shipped profile; `name` defaults to the file's. A file that cannot be used:
     InputError or FileFormatError, with the line where it is known.
     """
-    path = Path(os.path.expanduser(path))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"the profile {str(path)!r} cannot be read: {reason}") from error
-    return parse_profile(text, path)
+    return _profile(read_toml(path, "profile"))
 
 
 def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profile, bool]:
@@ -141,35 +139,31 @@ def model_name(model: str) -> str:
 
 def parse_profile(text: str, path: str | Path) -> Profile:
     """The profile in a TOML text that came from `path`; FileFormatError for anything that does not fit."""
-    try:
-        record = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        raise FileFormatError(path, int(found[1]) if found else None, f"not TOML: {error}") from error
+    return _profile(parse_toml(text, path))
 
-    def fail(key: str, problem: str) -> FileFormatError:
-        at = re.search(rf"^[ \t]*\[?[ \t]*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
-        return FileFormatError(path, text.count("\n", 0, at.start()) + 1 if at else None, problem)
 
-    is_generic = str(path) == f"{GENERIC}.toml"
-    values = checked(record, PROFILE_RULES, fail)
-    size = checked(values.pop("size", {}), SIZE_RULES, fail)
-    if is_generic and "extends" not in values:
+def _profile(file: TomlFile) -> Profile:
+    values = file.check(file.values, PROFILE_RULES)
+    size = file.check(values.pop("size", {}), SIZE_RULES, within="size")
+    values["match"] = tuple(values.get("match", ()))
+    if file.path == f"{GENERIC}.toml" and "extends" not in values:
         return Profile(**values, size=ModelSize(**size))
     parent = values.pop("extends", GENERIC)
     if parent not in profile_names():
-        raise fail(
-            "extends", f"extends {parent!r}: no such shipped profile{nearest(parent, profile_names())}"
-        )
+        close = nearest(parent, profile_names())
+        raise file.error("extends", f"extends {parent!r}: there is no shipped profile of that name{close}")
     base = shipped_profile(parent)
-    merged = {"name": Path(path).stem, "match": (), **values}
-    profile = replace(base, size=replace(base.size, **size), **merged)
+    named = replace(base, name=Path(file.path).stem, size=replace(base.size, **size))
+    return _consistent(file, replaced(named, values))
+
+
+def _consistent(file: TomlFile, profile: Profile) -> Profile:
     if profile.step > profile.window:
-        raise fail(
-            "step", f"step {profile.step} is larger than window {profile.window}: passages would be skipped"
-        )
+        problem = f"step {profile.step} is larger than window {profile.window}: passages would be skipped"
+        raise file.error("step", problem)
     if profile.max_tokens >= profile.context:
-        raise fail(
-            "context", f"context {profile.context} leaves no room beside {profile.max_tokens} new tokens"
+        raise file.error(
+            "context",
+            f"context {profile.context} leaves no room for a prompt and {profile.max_tokens} new tokens",
         )
     return profile

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ...engines import Engine
-from ...errors import FileFormatError
+from ...files.toml_tables import read_toml, shipped_toml, text_or_empty
 from ...prompts.passages import WordCutter
 from ...prompts.texts import estimated_tokens, fixed, unbracketed
 from ...ranking.judge import window_seed
@@ -130,24 +128,18 @@ def _filled(template: str, **values: str) -> str:
 
 @cache
 def _shipped() -> Mapping[str, Any]:
-    text = files(__package__).joinpath("teacher.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return shipped_toml(__package__, "teacher").values
 
 
 def _checked(path: Path) -> Mapping[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise FileFormatError(path, None, f"not TOML: {error}") from error
-    needed = {(call, name) for call, names in _NEEDED.items() for name in names}
-    domains = tables.get("domains", {})
-    for call, name in sorted(needed):
-        if not isinstance(tables.get(call, {}).get(name), str):
-            raise FileFormatError(path, None, f"[{call}] has no text {name}")
+    file = read_toml(path, "prompt file")
+    tables = file.values
+    for call, names in _NEEDED.items():
+        for name in names:
+            if text_or_empty(tables.get(call, {}).get(name)) is not None:
+                raise file.error(name, f"[{call}] has no text {name}", call)
     for domain in _shipped()["domains"]:
         for name in _DOMAIN_NEEDS:
-            if not isinstance(domains.get(domain, {}).get(name), str):
-                raise FileFormatError(path, None, f"[domains.{domain}] has no text {name}")
+            if text_or_empty(tables.get("domains", {}).get(domain, {}).get(name)) is not None:
+                raise file.error(name, f"[domains.{domain}] has no text {name}", domain)
     return tables
