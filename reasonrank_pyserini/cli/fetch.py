@@ -11,7 +11,7 @@ import click
 from ..reproduce import FetchRequest, fetch, needed
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
-from .reproduce_options import say
+from .terminal import say
 
 
 @click.command(cls=VariadicCommand)

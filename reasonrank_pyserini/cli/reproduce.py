@@ -26,8 +26,9 @@ from . import VariadicCommand
 from .engine_options import SETTING_OPTIONS, oracle_noise, setting_overrides
 from .option_groups import option_group
 from .option_names import with_options
-from .reproduce_options import model_options, say
+from .reproduce_options import model_options
 from .run_again import run_again
+from .terminal import say, window_bar
 
 OUTSIDE, KEPT = 4, 3
 """Exit statuses: all was done, but a score is outside the tolerance; windows failed and were kept."""
@@ -114,7 +115,7 @@ def command(
             found = estimate(request, gpu, gpus, price, say=say)
             click.echo("\n".join(_estimate_lines(found, gpu, gpus, price)))
             return
-        result = run(request, say=say)
+        result = run(request, say=say, display=window_bar())
     _print(result, shard, as_json)
 
 

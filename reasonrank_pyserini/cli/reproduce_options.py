@@ -1,15 +1,12 @@
-"""Options that `reproduce`, `verify` and `fetch` share."""
+"""The engine options of `reproduce` and `verify`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
 from ..reproduce import ModelOverrides
 from .engine_options import ENGINE_OPTIONS, engine_arguments
 from .option_groups import option_group
-from .option_names import with_options
 
 
 def model_overrides(
@@ -32,8 +29,3 @@ def model_overrides(
 
 model_options = option_group("model", ENGINE_OPTIONS, model_overrides)
 """Adds the engine options and gives the command ModelOverrides as `model`."""
-
-
-def say(line: str) -> None:
-    """A line of the library for the user, on standard error."""
-    click.echo(f"reasonrank: {with_options(line)}", err=True)

@@ -12,8 +12,9 @@ from ..errors import InputError
 from ..reproduce import ModelOverrides, VerifyRequest, VerifyResult, text_table, verify
 from . import VariadicCommand
 from .reproduce import exit_with
-from .reproduce_options import model_options, say
+from .reproduce_options import model_options
 from .run_again import run_again
+from .terminal import say, window_bar
 
 
 @click.command(cls=VariadicCommand)
@@ -50,7 +51,7 @@ def command(model: ModelOverrides, condition: str | None, margin: float, **given
         model=model, condition=condition, margin=margin, command=tuple(sys.argv[1:]), **given
     )
     with run_again():
-        result = verify(request, say=say)
+        result = verify(request, say=say, display=window_bar())
     click.echo(text_table(result.leaderboard))
     click.echo(f"{_equivalence(result, margin)}\n")
     click.echo(result.log)

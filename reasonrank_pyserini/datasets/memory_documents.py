@@ -20,6 +20,10 @@ class MemoryDocuments:
         """Every document, in the order given."""
         return iter(self._documents.values())
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that have a document."""
+        return {id for id in ids if id in self._documents}
+
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id, in the order asked for; ids without a document are left out."""
         return {id: self._documents[id] for id in ids if id in self._documents}

@@ -17,7 +17,7 @@ from .. import __version__
 from ..engines.journal import Journal
 from ..models.identity import chat_template_hash
 from ..ranking.settings import Settings
-from ..types import Query, Step
+from ..types import Step
 from .rerank_input import RerankInput
 
 PACKAGES = (
@@ -118,7 +118,7 @@ def run_manifest(
 class WindowCounts:
     """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
 
-    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    `deadline` counts the queries that were cut short; `TaskRun.take` adds them.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,8 @@ class WindowCounts:
         self.notes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def add(self, query: Query, step: Step) -> None:
+    def add(self, step: Step) -> None:
+        """Count a window."""
         verdict = step.verdict
         self.windows += 1
         self.statuses[verdict.status.value] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..ranking.model_request import SettingOverrides
 from .condition_runs import FIRST_STAGES
 from .fetching import FetchRequest, FetchResult, fetch, needed
 from .leaderboard import Leaderboard, Row
@@ -22,6 +23,7 @@ __all__ = [
     "ReproduceRequest",
     "ReproduceResult",
     "Row",
+    "SettingOverrides",
     "Shard",
     "VerifyRequest",
     "VerifyResult",

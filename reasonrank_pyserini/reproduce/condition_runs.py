@@ -13,10 +13,11 @@ from ..files.caches import fingerprint
 from ..files.downloads import WebFile
 from ..files.trec import write_scored_run
 from ..first_stages.base import METHODS, FirstStage, without
+from ..jobs.rerank_input import RunSource
 from ..lazy import resolve
 from ..types import Query, ScoredDocument
 from .conditions import BENCHMARKS, Condition, FirstStageSource, first_stage, upstream_url
-from .reproduce_request import Run, Runs
+from .reproduce_request import Runs
 
 FIRST_STAGES = ("upstream", "bm25", "bm25q")
 """Where candidates come from when no runs are given: the authors' files, or a search by Pyserini."""
@@ -25,9 +26,9 @@ SUFFIXES = (".trec", ".txt", ".run", ".trec.gz", ".txt.gz", ".run.gz")
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """A run file and where it came from; `published`: it is the condition's own first stage."""
+    """A run and where it came from; `published`: it is the condition's own first stage."""
 
-    path: Path
+    run: RunSource
     origin: str
     published: bool = False
 
@@ -44,10 +45,10 @@ def first_run(
     """The run of one task, found, fetched or made now.
 
     `runs` decides where it is given; otherwise `how`, one of FIRST_STAGES (None: the condition's own). A run that
-    Pyserini makes, or that is in memory, is kept in the folder `keep`. InputError where there is no such run.
+    Pyserini makes is kept in the folder `keep` and made once. InputError where there is no such run.
     """
     if runs is not None:
-        return _given(runs, task, keep)
+        return _given(runs, task)
     source = first_stage(condition.benchmark, condition.first_stage)
     how = known_first_stage(how or source.usual)
     if how == "upstream":
@@ -67,7 +68,7 @@ def query_variant(source: FirstStageSource, dataset: Dataset) -> str | None:
     return source.query_variant if source.query_variant in dataset.variants() else None
 
 
-def _given(runs: Runs, task: str, keep: Path) -> FirstRun:
+def _given(runs: Runs, task: str) -> FirstRun:
     if isinstance(runs, str | Path):
         return FirstRun(found := task_file(Path(runs), task), f"file {found.name}")
     by_task = {_plain(name): run for name, run in runs.items()}
@@ -76,10 +77,7 @@ def _given(runs: Runs, task: str, keep: Path) -> FirstRun:
         raise InputError(f"`runs` has no run of task {task}; it has: {', '.join(runs) or 'none'}")
     if isinstance(run, str | Path):
         return FirstRun(Path(run), f"file {Path(run).name}")
-    ranked = {query: sorted(hits, key=lambda hit: -hit.score) for query, hits in run.items()}
-    content = {query: [[hit.id, hit.score] for hit in hits] for query, hits in ranked.items()}
-    path = keep / f"{task}.{fingerprint(content)[:12]}.trec"
-    return FirstRun(_kept(path, ranked, "memory"), "a run in memory")
+    return FirstRun(run, "a run in memory")
 
 
 def _upstream(condition: Condition, source: FirstStageSource, task: str) -> FirstRun:
@@ -137,16 +135,9 @@ def _searched(
     if not path.is_file():
         queries = dataset.queries(variant)
         hits = without(_stage(method, dataset), dataset.excluded).candidates(queries, depth)
-        _kept(path, {q.id: found for q, found in zip(queries, hits, strict=True)}, method)
+        keep.mkdir(parents=True, exist_ok=True)
+        write_scored_run(path, {q.id: found for q, found in zip(queries, hits, strict=True)}, method)
     return FirstRun(path, origin, published=method == source.method)
-
-
-def _kept(path: Path, run: Run, tag: str) -> Path:
-    """The path of the run, written there if it is new."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_scored_run(path, run, tag)
-    return path
 
 
 def _stage(method: str, dataset: Dataset) -> FirstStage:

@@ -37,7 +37,7 @@ class TaskInput:
 
     def candidates(self) -> Mapping[str, Sequence[ScoredDocument]]:
         """The first stage's run; judged documents have the same docid in every style."""
-        return clean_run(self.first.path, self.dataset.excluded)
+        return clean_run(self.first.run, self.dataset.excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, 
     )
     shard = request.shard or Shard()
     work = from_run(
-        first.path,
+        first.run,
         dataset.queries() if texts else None,
         dataset.documents if texts else None,
         source=dataset.id,

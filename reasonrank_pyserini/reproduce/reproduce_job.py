@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files.outputs import check_folder, make_folder
-from ..jobs.progress import Progress
+from ..jobs.progress import Progress, ProgressDisplay, Say, silent
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
 from ..jobs.run_folder import RunFolder
 from ..jobs.trace import read_manifest
@@ -26,23 +26,20 @@ from .reproduce_inputs import FilledCondition, TaskInput, fill, open_task, task_
 from .reproduce_request import ReproduceRequest, ReproduceResult
 from .shards import Shard, merge_shards, shard_folder
 
-Say = Callable[[str], None]
 
-
-def silent(line: str) -> None:
-    """Says nothing: what a library call does by default."""
-
-
-def run(request: ReproduceRequest, *, say: Say = silent) -> ReproduceResult:
+def run(
+    request: ReproduceRequest, *, say: Say = silent, display: ProgressDisplay | None = None
+) -> ReproduceResult:
     """Rerank the condition's tasks into folders below `output`, and compare the scores with the published ones.
 
     `output` holds a folder per task (run.trec, trace.jsonl, manifest.json), the leaderboard as leaderboard.json, .md
-    and .tex, and BRIGHT's score JSON. A second call with the same request continues where the first one stopped.
+    and .tex, and BRIGHT's score JSON. A second call with the same request continues where the first one stopped. `say`
+    and `display` as for `jobs.rerank`.
     """
     job = Reproduction.prepare(request)
     for note in job.notes():
         say(note)
-    errors = job.merge() if request.merge else job.rerank(say)
+    errors = job.merge() if request.merge else job.rerank(say, display)
     return job.result(errors)
 
 
@@ -102,7 +99,7 @@ class Reproduction:
             found.append(f"not as published: {self.changed}")
         return found
 
-    def rerank(self, say: Say = silent) -> int:
+    def rerank(self, say: Say = silent, display: ProgressDisplay | None = None) -> int:
         """Rerank what is not done yet; the number of failed windows that kept their order."""
         if self.plan is None:
             return 0
@@ -112,12 +109,14 @@ class Reproduction:
             if not queue.tasks:
                 say(f"{self.folder} already holds the result of every task: nothing to rerank")
             else:
-                progress = Progress(queue.windows, request.max_failed)
-                with progress.watching(journal):
-                    queue.run(
-                        journal, tokenizer=self.tokenizer, on_error=request.on_error,
-                        watch=progress.add, say=say, command=request.command,
-                    )  # fmt: skip
+                progress = Progress(queue.tasks, queue.windows, request.max_failed, say=say, display=display)
+                queue.run(
+                    journal,
+                    progress,
+                    tokenizer=self.tokenizer,
+                    on_error=request.on_error,
+                    command=request.command,
+                )
         return sum(read_manifest(part.folder)["errors"] for part in self.parts)
 
     def merge(self) -> int:

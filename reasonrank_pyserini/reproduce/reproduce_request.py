@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, UnknownNameError
+from ..jobs.rerank_input import RunSource
 from ..ranking.model_request import SettingOverrides
 from ..ranking.scheduler import OnError
-from ..types import ScoredDocument
 from .leaderboard import Leaderboard
 from .shards import Shard
 
 DEFAULT_CONDITION = "reasonrank-7b"
 QRELS_KINDS = ("plain", "fixed")
 
-Run = Mapping[str, Sequence[ScoredDocument]]
-Runs = str | Path | Mapping[str, str | Path | Run]
-"""First-stage runs: a folder with a run per task, or runs by task, each a TREC file or in memory."""
+Runs = str | Path | Mapping[str, RunSource]
+"""First-stage runs: a folder with a TREC file per task, or runs by task, each a TREC file or hits by query id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

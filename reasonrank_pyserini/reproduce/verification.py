@@ -14,10 +14,11 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError, UnknownNameError
 from ..evaluation.statistics import Equivalence, equivalence
+from ..jobs.progress import ProgressDisplay, Say, silent
 from ..jobs.trace import read_manifest
-from .conditions import conditions
+from .conditions import conditions, find_condition
 from .leaderboard import Leaderboard
-from .reproduce_job import Reproduction, Say, silent
+from .reproduce_job import Reproduction
 from .reproduce_request import ModelOverrides, ReproduceRequest, Runs
 
 TASK = "theoremqa-theorems"
@@ -65,15 +66,20 @@ class VerifyResult:
         return self.leaderboard.within_tolerance
 
 
-def verify(request: VerifyRequest, *, say: Say = silent) -> VerifyResult:
+def verify(
+    request: VerifyRequest, *, say: Say = silent, display: ProgressDisplay | None = None
+) -> VerifyResult:
     """Rerank the task into `output` and compare with the published number; a second call continues."""
     model = request.model.model
     if model is None and request.condition is None:
         raise InputError("give `model`, such as liuwenhan/reasonrank-7B, or `condition` NAME")
+    condition = request.condition or condition_of(str(model))
+    if find_condition("bright", condition).kind == "first-stage":
+        raise InputError(f"condition {condition} is a first stage: choose that of a reranker")
     job = Reproduction.prepare(
         ReproduceRequest(
             "bright",
-            request.condition or condition_of(str(model)),
+            condition,
             tasks=(TASK,),
             model=request.model,
             runs=request.runs,
@@ -82,11 +88,9 @@ def verify(request: VerifyRequest, *, say: Say = silent) -> VerifyResult:
             command=request.command,
         )
     )
-    if job.plan is None:
-        raise InputError(f"condition {request.condition} is a first stage: choose that of a reranker")
     for note in job.notes():
         say(note)
-    errors = job.rerank(say)
+    errors = job.rerank(say, display)
     board = job.table()
     test = _test(job, board, request.margin)
     manifest = read_manifest(job.folder / TASK)

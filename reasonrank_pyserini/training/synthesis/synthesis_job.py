@@ -20,7 +20,7 @@ from ...first_stages.base import METHODS, FirstStage, RunFirstStage, without
 from ...first_stages.encoder_options import EncoderOptions
 from ...first_stages.opening import SearchOptions, open_stage
 from ...jobs.collection import Collection, CollectionRequest, open_collection
-from ...jobs.rerank_job import engine_arguments
+from ...jobs.flag_adapters import engine_arguments
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
 from ...types import Sampling
