@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ class Documents:
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         return {id: self.documents[id] for id in ids if id in self.documents}
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self.documents.values())
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,9 +30,9 @@ def test_the_t_test() -> None:
 
 
 def test_the_randomisation_test() -> None:
-    # all n signs agree in 2 of 2**n flips
-    found = compare(scores(*[0.5] * 5), scores(*[0.1] * 5), samples=40_000)["AP"]
-    assert found.p_randomisation == pytest.approx(2 / 2**5, abs=0.006)
+    # all n signs agree in 2 of 2**n flips, all of which are tried while there are no more than samples
+    found = compare(scores(*[0.5] * 5), scores(*[0.1] * 5), samples=2**5)["AP"]
+    assert found.p_randomisation == pytest.approx(2 / 2**5)
     assert (found.low, found.high) == (pytest.approx(0.4), pytest.approx(0.4))
 
 
@@ -47,9 +49,19 @@ def test_one_query_has_no_test() -> None:
 
 
 def test_the_seed_decides() -> None:
-    mine, theirs = scores(0.5, 0.1, 0.7, 0.2), scores(0.1, 0.2, 0.3, 0.4)
+    mine, theirs = scores(*(at**0.5 % 1 for at in range(30))), scores(*(at / 30 for at in range(30)))
     assert compare(mine, theirs, seed=1) == compare(mine, theirs, seed=1)
-    assert compare(mine, theirs, seed=1) != compare(mine, theirs, seed=2)
+    one, two = (compare(mine, theirs, seed=seed)["AP"] for seed in (1, 2))
+    assert (one.low, one.high) != (two.low, two.high)
+    assert one.p_randomisation != two.p_randomisation
+    assert one.p_t == two.p_t
+
+
+def test_random_signs_come_close_to_all_of_them() -> None:
+    # 16 queries: the mean of k losses of 1 and 16 - k wins of 1 is (16 - 2k) / 16; k = 3 is 5 above the middle
+    found = compare(scores(*[1.0] * 13, *[0.0] * 3), scores(*[0.0] * 13, *[1.0] * 3))["AP"]
+    exact = 2 * sum(math.comb(16, losses) for losses in range(4)) / 2**16
+    assert found.p_randomisation == pytest.approx(exact, abs=0.005)
 
 
 def test_runs_scored_over_different_queries_are_refused() -> None:

@@ -49,10 +49,11 @@ def test_beir_folder_without_judgements_or_with_bad_ones(beir: Path) -> None:
         BeirDataset(beir, "dev").qrels()
     assert [query.id for query in BeirDataset(beir, "dev").queries()] == ["1", "2"]
     for content, problem in {
-        "1\tc\t1\n1 c 1\n": ":2: expected query<TAB>docid<TAB>relevance, found 1 columns",
-        "1\tc\t1\n1\tc\tmany\n": ":2: relevance 'many' is not an integer",
-        "1\tc\t1.5\n": ":1: relevance '1.5' is not an integer",
-        "query-id\tcorpus-id\tscore\n": ": holds no judgements",
+        "1\tc\t1\n1 c 1\n": ":2: not the three tab-separated columns query-id, corpus-id, score",
+        "1\tc\t1\n1\tc\tmany\n": ":2: the grade 'many' is not a whole number",
+        "1\tc\t1.5\n": ":1: the grade '1.5' is not a whole number",
+        "qid\tdocid\tgrade\n1\tc\t1\n1\tc\t2\n": ":3: grade 2 for query 1, document c after 1 on an earlier line",
+        "query-id\tcorpus-id\tscore\n": "the file holds no judgements",
     }.items():
         (beir / "qrels" / "test.tsv").write_text(content)
         with pytest.raises(FileFormatError, match=problem):

@@ -5,10 +5,16 @@ import os
 from collections import Counter
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.datasets import load_dataset
+from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.evaluation import EvaluateRequest, evaluate
+from reasonrank_pyserini.evaluation.statistics import Interval
+from reasonrank_pyserini.types import ScoredDocument
 
 
 @pytest.fixture
@@ -20,7 +26,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def evaluate(*arguments: str) -> int:
+def command(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
         main(["evaluate", *arguments])
     assert isinstance(end.value.code, int)
@@ -28,7 +34,7 @@ def evaluate(*arguments: str) -> int:
 
 
 def test_the_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--run", "run", "--qrels", "qrels", "-m", "RR@10", "nDCG@1") == 0
+    assert command("--run", "run", "--qrels", "qrels", "-m", "RR@10", "nDCG@1") == 0
     out, err = capsys.readouterr()
     assert out == (
         "run    run\nqrels  qrels, 2 queries\n\n"
@@ -43,9 +49,9 @@ def test_the_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_query_has_no_interval(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("one").write_text("q1 0 a 1\n")
-    assert evaluate("--run", "base", "--qrels", "one", "-m", "RR@10") == 0
+    assert command("--run", "base", "--qrels", "one", "-m", "RR@10") == 0
     assert capsys.readouterr().out.endswith("measure    mean  95% interval\nRR@10    0.5000             -\n")
-    assert evaluate("--run", "base", "--qrels", "one", "-m", "RR@10", "--json") == 0
+    assert command("--run", "base", "--qrels", "one", "-m", "RR@10", "--json") == 0
     assert json.loads(capsys.readouterr().out)["intervals"] == {"RR@10": None}
 
 
@@ -53,7 +59,7 @@ def test_repeated_documents_whose_last_line_counts_elsewhere(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("twice").write_text("q1 Q0 a 1 3 t\nq1 Q0 b c 2 2 t\nq1 Q0 a 3 1 t\nq2 Q0 b 1 1 t\n")
-    assert evaluate("--run", "twice", "--qrels", "qrels", "-m", "RR@10", "P@1", "R@2") == 0
+    assert command("--run", "twice", "--qrels", "qrels", "-m", "RR@10", "P@1", "R@2") == 0
     out, err = capsys.readouterr()
     assert "RR@10    1.0000" in out
     assert err.splitlines()[1:] == [
@@ -72,7 +78,7 @@ def test_the_repeated_documents_of_r2med(
     assert sum(lines.values()) - len(lines) == duplicates
     (tmp_path / "qrels").write_text("".join(f"{query} 0 {name} 1\n" for query, name in twice))
     files = ("--run", str(path), "--qrels", str(tmp_path / "qrels"))
-    assert evaluate(*files, "-m", "nDCG@10", "AP", "--json") == 0
+    assert command(*files, "-m", "nDCG@10", "AP", "--json") == 0
     out, err = capsys.readouterr()
     # all stand side by side in the first ten ranks, so that only deeper measures change
     (note,) = [line for line in err.splitlines() if "pytrec_eval" in line]
@@ -85,7 +91,7 @@ def test_a_pipe_is_read_once(files: Path, capsys: pytest.CaptureFixture[str]) ->
     text = "q1 Q0 a 1 3 t\nq1 Q0 b 2 2 t\nq1 Q0 a 3 1 t\n"
     writer = Thread(target=lambda: Path("pipe").write_text(text))
     writer.start()
-    assert evaluate("--run", "pipe", "--qrels", "qrels", "-m", "RR@10") == 0
+    assert command("--run", "pipe", "--qrels", "qrels", "-m", "RR@10") == 0
     writer.join()
     assert "as pytrec_eval: RR@10 0.2500, not 0.5000" in capsys.readouterr().err
 
@@ -93,17 +99,17 @@ def test_a_pipe_is_read_once(files: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_runs_without_repeated_documents_get_no_such_note(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluate("--run", "base", "--qrels", "qrels", "-m", "RR@10") == 0
+    assert command("--run", "base", "--qrels", "qrels", "-m", "RR@10") == 0
     assert "pytrec_eval" not in capsys.readouterr().err
 
 
 def test_the_default_measures(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--run", "run", "--qrels", "qrels", "--json") == 0
+    assert command("--run", "run", "--qrels", "qrels", "--json") == 0
     assert list(json.loads(capsys.readouterr().out)["measures"]) == ["nDCG@10", "AP", "R@100", "RR@10"]
 
 
 def test_json(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--run", "run", "--qrels", "qrels", "-m", "RR@10", "--per-query", "--json") == 0
+    assert command("--run", "run", "--qrels", "qrels", "-m", "RR@10", "--per-query", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["run"] == "run"
     assert found["qrels"] == "qrels"
@@ -114,7 +120,7 @@ def test_json(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_without_queries(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--run", "run", "--qrels", "qrels", "--json") == 0
+    assert command("--run", "run", "--qrels", "qrels", "--json") == 0
     assert "per_query" not in json.loads(capsys.readouterr().out)
 
 
@@ -123,19 +129,19 @@ def test_a_collection(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("beir/corpus.jsonl").write_text('{"_id": "a", "text": "one"}\n{"_id": "b", "text": "two"}\n')
     Path("beir/queries.jsonl").write_text('{"_id": "q1", "text": "1"}\n{"_id": "q2", "text": "2"}\n')
     Path("beir/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ta\t1\nq2\tb\t1\n")
-    assert evaluate("--run", "run", "--dataset", "./beir", "-m", "RR@10", "--json") == 0
+    assert command("--run", "run", "--dataset", "./beir", "-m", "RR@10", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["qrels"], found["measures"]) == ("./beir", {"RR@10": (1 + 1 / 2) / 2})
 
 
 def test_every_query(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--run", "run", "--qrels", "qrels", "-m", "RR@10", "--per-query") == 0
+    assert command("--run", "run", "--qrels", "qrels", "-m", "RR@10", "--per-query") == 0
     assert "query   RR@10\nq1     1.0000\nq2     0.5000\n" in capsys.readouterr().out
 
 
 def test_against_a_baseline(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--run", "run", "--qrels", "qrels", "--baseline", "base", "-m", "RR@10")
-    assert evaluate(*arguments, "--json") == 0
+    assert command(*arguments, "--json") == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert found["baseline"]["run"] == "base"
@@ -144,7 +150,7 @@ def test_against_a_baseline(files: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert compared["difference"] == 1 / 2
     assert [compared[name] for name in ("wins", "ties", "losses")] == [2, 0, 0]
     assert "base: 1 query (q2) with judgements not in the run, counted as 0" in err
-    assert evaluate(*arguments) == 0
+    assert command(*arguments) == 0
     assert "+0.5000  +0.5000..+0.5000" in capsys.readouterr().out
 
 
@@ -165,22 +171,73 @@ def test_against_a_baseline(files: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_bad_input_is_one_line(
     files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
-    assert evaluate(*arguments) == 2
+    assert command(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert problem in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
+def test_the_library_takes_files(files: Path) -> None:
+    found = evaluate(EvaluateRequest(run=Path("run"), qrels="qrels", measures=["RR@10"], baseline="base"))
+    assert found.scores.means == {"RR@10": (1 + 1 / 2) / 2}
+    assert found.intervals == {"RR@10": Interval((1 + 1 / 2) / 2, 1 / 2, 1.0)}
+    assert found.baseline is not None
+    assert found.baseline.means == {"RR@10": (1 / 2 + 0) / 2}
+    assert found.comparison["RR@10"].wins == 2
+    assert [note.partition(":")[0] for note in found.notes] == ["run", "base"]
+
+
+def test_the_library_takes_mappings() -> None:
+    run = {"q1": [ScoredDocument("x", 1.0), ScoredDocument("a", 2.0)], "q2": [ScoredDocument("b", 1.0)]}
+    qrels, baseline = {"q1": {"a": 1}, "q2": {"b": 1}}, {"q1": ["x", "a"]}
+    found = evaluate(EvaluateRequest(run=run, qrels=qrels, measures=["RR@10"], baseline=baseline))
+    assert found.scores.per_query == {"q1": {"RR@10": 1.0}, "q2": {"RR@10": 1.0}}
+    assert found.comparison["RR@10"].difference == 1.0 - (1 / 2 + 0) / 2
+    assert found.notes == ("baseline: 1 query (q2) with judgements not in the run, counted as 0",)
+    alone = evaluate(EvaluateRequest(run=run, qrels=qrels))
+    assert (list(alone.scores.means), alone.baseline, alone.comparison) == (
+        ["nDCG@10", "AP", "R@100", "RR@10"],
+        None,
+        {},
+    )
+
+
+def test_the_library_takes_data_sets(files: Path) -> None:
+    run = {id: [docid] for id, docid in (("test-0000", "x"), ("test-0001", "y"))}
+    by_name = evaluate(EvaluateRequest(run=run, dataset="nano/test", measures=["RR@10"]))
+    assert by_name == evaluate(
+        EvaluateRequest(run=run, dataset=load_dataset("nano/test"), measures=["RR@10"])
+    )
+    assert by_name.scores.means == {"RR@10": 0.0}
+    assert len(by_name.scores.per_query) > 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, "either `dataset` ID or `qrels` FILE"),
+        ({"qrels": "qrels", "dataset": "nano/test"}, "either `dataset` ID or `qrels` FILE"),
+        ({"qrels": "qrels", "qrels_kind": "fixed"}, "use it with `dataset`"),
+        ({"qrels": "qrels", "seed": -1}, "`seed` must be 0 or more, not -1"),
+        ({"qrels": {}}, "no judgements"),
+    ],
+)
+def test_the_library_names_settings_not_options(files: Path, changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem) as raised:
+        evaluate(EvaluateRequest(run="run", **changes))
+    assert "--" not in str(raised.value)
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate("--help") == 0
+    assert command("--help") == 0
     assert "reasonrank evaluate --run out/run.trec" in capsys.readouterr().out
 
 
 def test_cacm(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shared / "collections" / "cacm"
     files = ("--run", str(folder / "run.bm25.txt.gz"), "--qrels", str(folder / "qrels.txt"))
-    assert evaluate(*files, "-m", "nDCG@10", "AP", "P@30", "--json") == 0
+    assert command(*files, "-m", "nDCG@10", "AP", "P@30", "--json") == 0
     found = json.loads(capsys.readouterr().out)["measures"]
     assert {name: f"{value:.4f}" for name, value in found.items()} == {
         "nDCG@10": "0.4543",

@@ -22,7 +22,7 @@ HEAVY = {
 PURE = {
     "types", "errors", "lazy", "permutation", "strategies", "prompts", "runfile", "training.rewards",
     "files.atomic", "files.beir", "files.corpora", "files.corpus_index", "files.decreasing", "files.document_records",
-    "files.excluded", "files.lines", "files.qrels", "files.rankllm_results", "files.requests", "files.run_lines",
+    "files.excluded", "files.lines", "files.qrels", "files.rankllm_results", "files.requests",
     "files.score_json", "files.toml_tables", "files.topics", "files.trec", "files.caches",
     "datasets.docids", "evaluation.statistics", "reproduce.conditions",
 }  # fmt: skip

@@ -9,6 +9,12 @@ import pytest
 from reasonrank_pyserini.errors import InputError, UnknownNameError
 from reasonrank_pyserini.reproduce.conditions import BENCHMARKS, find_condition
 from reasonrank_pyserini.reproduce.leaderboard import Leaderboard, TaskResult, leaderboard
+from reasonrank_pyserini.reproduce.leaderboard_tables import (
+    latex_rows,
+    leaderboard_record,
+    markdown_table,
+    text_table,
+)
 from reasonrank_pyserini.runfile import read_qrels, read_run
 from reasonrank_pyserini.scoring import score
 
@@ -95,7 +101,7 @@ def complete(shift: float = 0.0) -> list[TaskResult]:
     return [result(task, SEVEN.published[task] + shift, first=20.0, spread=5.0) for task in reversed(TASKS)]
 
 
-def test_the_average_over_all_tasks_has_the_printed_one_beside_it() -> None:
+def test_the_average_over_all_tasks_is_compared_with_the_printed_one() -> None:
     board = leaderboard(SEVEN, complete())
     assert tuple(row.task for row in board.rows) == TASKS
     assert (board.partial, board.average.published, board.average.queries) == (False, 35.74, 12 * 4)
@@ -107,7 +113,7 @@ def test_the_average_over_all_tasks_has_the_printed_one_beside_it() -> None:
     assert widths[0] < 0.5 * widths[1]
 
 
-def test_tasks_are_weighed_the_same_whatever_their_size() -> None:
+def test_every_task_weighs_the_same_whatever_its_size() -> None:
     sizes = [
         TaskResult("pony", None, (queries(20, count=2),)),
         TaskResult("aops", None, (queries(10, count=9),)),
@@ -121,7 +127,7 @@ def test_a_part_is_compared_with_the_same_tasks() -> None:
     assert board.average.published == pytest.approx((56.70 + 24.95) / 2)
     assert board.average.first_stage is None  # of one task only
     assert "2 of 12" in board.footnotes[0]
-    assert "average of 2 of 12" in board.as_text()
+    assert "average of 2 of 12" in text_table(board)
     # the tolerance grows with sqrt(12 / 2), but never beyond a task's
     assert board.average_tolerance == pytest.approx(min(1.5, 0.5 * (12 / 2) ** 0.5))
     assert leaderboard(SEVEN, complete()).average_tolerance == 0.5
@@ -156,7 +162,7 @@ def test_other_judgements_than_the_published_ones_get_no_verdicts() -> None:
     assert {row.verdict for row in (*board.rows, board.average)} == {"-"}
     assert board.within_tolerance is None
     assert any("hold for the plain judgements" in note for note in board.footnotes)
-    assert "fixed judgements" in board.as_text()
+    assert "fixed judgements" in text_table(board)
 
 
 def test_the_seed_decides() -> None:
@@ -168,17 +174,17 @@ def test_the_seed_decides() -> None:
 @pytest.mark.parametrize(
     ("results", "problem"),
     [
-        ([], "needs results"),
-        ([result("pony", 1.0), result("pony", 2.0)], "one is there twice"),
-        ([TaskResult("pony", None, ())], "pony: there are no scored queries"),
-        ([TaskResult("pony", None, ({},))], "pony: there are no scored queries"),
+        ([], "none were given"),
+        ([result("pony", 1.0), result("pony", 2.0)], "a task was given twice"),
+        ([TaskResult("pony", None, ())], "pony: no query was scored"),
+        ([TaskResult("pony", None, ({},))], "pony: no query was scored"),
         (
             [TaskResult("pony", None, (queries(1), queries(1, count=3)))],
-            "pony: runs scored over different queries",
+            "pony: the runs were scored over different queries",
         ),
         (
             [TaskResult("pony", queries(1, count=3), (queries(1),))],
-            "pony: runs scored over different queries",
+            "pony: the runs were scored over different queries",
         ),
     ],
 )
@@ -200,7 +206,7 @@ def small() -> Leaderboard:
 
 
 def test_text() -> None:
-    lines = small().as_text().splitlines()
+    lines = text_table(small()).splitlines()
     assert lines[0] == "BRIGHT, nDCG@10 x 100, plain judgements"
     assert lines[1] == (
         "ReasonRank-7B (condition reasonrank-7b, window 20, step 10); published: arXiv 2508.07050"
@@ -210,7 +216,7 @@ def test_text() -> None:
         "pony 4 30.00 30.00 30.00..30.00 24.95 +5.05 off 0/0/4 1.000",
         "average of 2 of 12 8 36.75 43.00 43.00..43.00 40.83 +2.17 close 4/0/4 -",
     ]
-    assert lines[8] == "within tolerance: no (1.5 a task, 1.22 on the average)"
+    assert lines[8] == "within tolerance: no (1.5 per task, 1.22 on the average)"
     assert "* Training of ReasonRank used BRIGHT's LeetCode corpus." in lines
     assert "* Candidates: ReasonIR-8B, GPT-4 queries, top 100." in lines
     cells = zip(lines[3:7], ("published", "56.70", "24.95", "40.83"), strict=True)
@@ -219,7 +225,7 @@ def test_text() -> None:
 
 def test_markdown() -> None:
     board = leaderboard(replace(SEVEN, label="a|b <c> *d*\n| x"), [result("pony", 25.0)])
-    lines = board.as_markdown().splitlines()
+    lines = markdown_table(board).splitlines()
     assert r"a\|b \<c\> \*d\* \| x (condition" in lines[2]
     rows = [line for line in lines if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
@@ -228,7 +234,7 @@ def test_markdown() -> None:
 
 
 def test_latex_in_both_orders() -> None:
-    lines = small().as_latex().splitlines()
+    lines = latex_rows(small()).splitlines()
     paper, own = lines.index("% order of the paper"), lines.index("% order of BRIGHT")
     assert lines[paper + 1] == " & ".join(["Model", *BENCHMARKS["bright"].paper_labels, "Avg."]) + r" \\"
     assert lines[own + 1] == " & ".join(["Model", *BENCHMARKS["bright"].own_labels, "Avg."]) + r" \\"
@@ -241,19 +247,19 @@ def test_latex_in_both_orders() -> None:
 def test_latex_holds_whatever_a_label_holds() -> None:
     board = leaderboard(replace(SEVEN, label="50% of_a & b #1 {x} ~ ^ \\ $\nnext"), [result("pony", 25.0)])
     escaped = r"50\% of\_a \& b \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$ next & --"
-    lines = board.as_latex().splitlines()
+    lines = latex_rows(board).splitlines()
     assert sum(line.startswith(escaped) for line in lines) == 2
     assert all(line.startswith("%") or line.endswith(r"\\") for line in lines)
 
 
 def test_one_order_is_printed_once() -> None:
     board = leaderboard(find_condition("beir", "reasonrank-7b"), [result("scifact", 75.0)])
-    assert board.as_latex().count("Model &") == 1
+    assert latex_rows(board).count("Model &") == 1
 
 
 def test_json() -> None:
     board = small()
-    found = json.loads(json.dumps(board.as_dict(), allow_nan=False))
+    found = json.loads(json.dumps(leaderboard_record(board), allow_nan=False))
     assert (found["condition"], found["qrels_kind"], found["source"]) == (
         "reasonrank-7b",
         "plain",

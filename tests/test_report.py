@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from page_kit import EVERYTHING, QRELS, RUN, TEXTS, TOPICS, Page, files, report
+from page_kit import EVERYTHING, QRELS, RUN, TEXTS, TOPICS, Documents, Page, files, report
 from report_kit import WritingJudge, corpus, large, rerank
 
+from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.evaluation.report import ReportRequest, ReportResult, build
 from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.types import Document, Query
 
 __all__ = ["files"]  # fixture
 
@@ -170,7 +174,51 @@ def test_the_data_set_of_the_reranking_is_taken_when_it_is_here(
             patch.setattr("socket.socket.connect", lambda *_: pytest.fail("a server was asked"))
             assert report("out") == 0
         assert Page(files / "page.html").index["queries"][0]["q"] == seen
-        assert ("going on without" in capsys.readouterr().err) is name.startswith(("beir/", "bright/"))
+        assert ("not on this machine" in capsys.readouterr().err) is name.startswith(("beir/", "bright/"))
+
+
+def test_the_library_writes_the_page_of_the_command(files: Path) -> None:
+    assert report("out", *EVERYTHING, "--run", "run", "--title", "moths") == 0
+    given = {"qrels": "qrels", "corpus": "corpus.jsonl", "topics": "topics.tsv", "run": "run"}
+    said: list[str] = []
+    found = build(ReportRequest(folders=["out"], output="same.html", title="moths", **given), say=said.append)
+    assert found == ReportResult("same.html", ("out",), 2)
+    assert said == []
+    assert Path("same.html").read_bytes() == Path("page.html").read_bytes()
+
+
+def test_the_library_takes_objects(files: Path) -> None:
+    documents = Documents({id: Document(id, text) for id, text in TEXTS.items()})
+    queries = [Query(id, text) for id, text in TOPICS.items()]
+    requests = {
+        "files.html": {"qrels": Path("qrels"), "corpus": "corpus.jsonl", "topics": Path("topics.tsv"), "run": "run"},
+        "objects.html": {"qrels": QRELS, "corpus": documents, "topics": queries, "run": RUN},
+        "mapping.html": {"qrels": QRELS, "corpus": list(documents), "topics": TOPICS, "run": RUN},
+    }  # fmt: skip
+    for name, given in requests.items():
+        build(ReportRequest(folders=[Path("out")], output=Path(name), **given))
+    first, *others = (Page(files / name) for name in requests)
+    for page in others:
+        assert page.blocks == first.blocks
+        assert page.index["queries"] == first.index["queries"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"qrels": "qrels", "dataset": "nano/test"}, "`dataset` and `qrels` both give judgements"),
+        ({"qrels": "qrels", "qrels_kind": "fixed"}, "`qrels_kind` chooses"),
+        ({"index": "x", "corpus": "corpus.jsonl"}, "`index` and `corpus` exclude each other"),
+        ({"qrels": {"q77": {"a": 1}}}, "`qrels`: none of the 2 reranked queries is there, e.g. 'q1'"),
+        ({"run": {"q77": ["a"]}}, "`run`: none of the 2 reranked queries"),
+        ({"topics": {"q77": "moths"}}, "`topics`: none of the 2 reranked queries"),
+    ],
+)
+def test_the_library_names_settings_not_options(files: Path, changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem) as raised:
+        build(ReportRequest(folders=["out"], output="page.html", **changes))
+    assert "--" not in str(raised.value)
+    assert not Path("page.html").exists()
 
 
 def test_two_pages_of_the_same_result_are_equal(files: Path) -> None:

@@ -7,8 +7,16 @@ import pytest
 from report_kit import WritingJudge, rerank
 
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.errors import FileFormatError, InputError
-from reasonrank_pyserini.jobs.trace import TracedWindow, by_query, orders, read_manifest, read_trace
+from reasonrank_pyserini.errors import FileFormatError, InputError, UnknownNameError
+from reasonrank_pyserini.jobs.trace import (
+    QueryResult,
+    TracedWindow,
+    by_query,
+    orders,
+    read_manifest,
+    read_query,
+    read_trace,
+)
 from reasonrank_pyserini.ranking.judge import OracleJudge
 
 RUN = {"q1": ["a", "b", "c", "d"], "q2": ["e", "f"]}
@@ -68,7 +76,17 @@ def test_orders_follow_the_windows_upwards() -> None:
     assert orders([]) == ([], [])
 
 
-def test_the_windows_of_queries_are_told_apart(out: Path) -> None:
+def test_one_query_of_a_trace(out: Path) -> None:
+    windows = tuple(window for window in read_trace(out) if window.query_id == "q1")
+    assert read_query(str(out), "q1") == QueryResult(
+        "q1", ("a", "b", "c", "d"), ("d", "a", "b", "c"), windows
+    )
+    assert len(windows) == 3
+    with pytest.raises(UnknownNameError, match="unknown query 'q3'"):
+        read_query(out, "q3")
+
+
+def test_windows_are_grouped_by_query(out: Path) -> None:
     found = by_query(read_trace(out))
     assert {id: len(windows) for id, windows in found.items()} == {"q1": 3, "q2": 1}
     assert orders(found["q1"]) == (["a", "b", "c", "d"], ["d", "a", "b", "c"])

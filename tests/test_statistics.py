@@ -136,8 +136,8 @@ def test_holm() -> None:
     assert holm({}) == {}
 
 
-def test_holm_keeps_the_names_order_and_refuses_what_is_no_p_value() -> None:
+def test_holm_keeps_the_names_order_and_refuses_what_is_not_a_p_value() -> None:
     assert list(holm({"z": 0.2, "a": 0.1})) == ["z", "a"]
     for value in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match="no p value"):
+        with pytest.raises(InputError, match="not a p value"):
             holm({"a": value})

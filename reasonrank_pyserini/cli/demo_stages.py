@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,6 +12,8 @@ import click
 from ..datasets.nano.world import Topic, World
 from ..files.atomic import atomic_open
 from ..files.hub import SHIPPED, local_folder
+from ..ranking.model_request import ModelRequest, SettingOverrides
+from .terminal import say, window_bar
 
 DATASET, MODEL, CANDIDATES = "nano/test", "nano", 40
 ENGINE = ("--engine", "transformers", "--engine-arg", "device=cpu", "batch_size=32")
@@ -67,23 +69,42 @@ def make(folder: DemoFolder, topics: Sequence[Topic], *, overwrite: bool) -> Non
 
 def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
     """`reasonrank rerank`, whose summary is not printed."""
-    from ..jobs.rerank_job import Job
-    from ..jobs.rerank_run import Target, run_job
+    from ..jobs import CollectionRequest, RerankRequest, rerank
 
-    asked = _typed(
-        "rerank", "--run", folder.first_stage, "--dataset", DATASET, *_model(), *ENGINE,
+    model, words = _model()
+    command = _shown(
+        "rerank", "--run", folder.first_stage, "--dataset", DATASET, *words, *ENGINE,
         "--limit", topics, "-o", folder.reranked,
     )  # fmt: skip
-    flags = asked.params
-    job = Job.prepare(flags, command=("rerank", *asked.obj))
-    target = Target(flags["output"], overwrite)
-    run_job(job, target, on_error=flags["on_error"], max_failed=flags["max_failed"])
+    request = RerankRequest(
+        output=folder.reranked,
+        judge=model,
+        run=folder.first_stage,
+        collection=CollectionRequest(dataset=DATASET),
+        limit=topics,
+        overwrite=overwrite,
+        command=command,
+    )
+    rerank(request, say=say, display=window_bar())
 
 
-def _model() -> tuple[str, ...]:
-    """The toy model, also where the user has a folder of its name."""
+def _model() -> tuple[ModelRequest, tuple[str, ...]]:
+    """The toy model and its options, also where the user has a folder of its name."""
     own = SHIPPED[MODEL]
-    return ("--model", MODEL) if local_folder(MODEL) == own else ("--model", str(own), "--profile", MODEL)
+    asked = ModelRequest(
+        model=MODEL, engine="transformers", engine_args={"device": "cpu", "batch_size": 32},
+        settings=SettingOverrides(seed=0),
+    )  # fmt: skip
+    if local_folder(MODEL) == own:
+        return asked, ("--model", MODEL)
+    return replace(asked, model=str(own), profile=MODEL), ("--model", str(own), "--profile", MODEL)
+
+
+def _shown(name: str, *arguments: object) -> tuple[str, ...]:
+    """The command that does the same, shown on standard error."""
+    words = [str(argument) for argument in arguments]
+    click.echo(f"$ reasonrank {name} {shlex.join(words)}", err=True)
+    return name, *words
 
 
 def _typed(name: str, *arguments: object) -> click.Context:

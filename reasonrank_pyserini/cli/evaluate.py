@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from ..evaluation.comparison import Comparison, compare
-from ..evaluation.statistics import Interval, bootstrap_mean
-from ..files.trec import RunReport, read_run_report
-from ..jobs.judgements import read_judgements
-from ..scoring import Scores, score
+from ..evaluation import EvaluateRequest, EvaluateResult, evaluate
+from ..evaluation.comparison import Comparison
+from ..evaluation.evaluation import MEASURES
+from ..evaluation.statistics import Interval
+from ..scoring import Scores
 from . import VariadicCommand
 from .show import clean
 
-MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
-
 
 @click.command(cls=VariadicCommand)
-@click.option("--run", "run_path", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
+@click.option("--run", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
 @click.option("--dataset", metavar="ID", help="Take the judgements of this test collection.")
-@click.option("--qrels", "qrels_path", metavar="FILE", help="Take the judgements of this qrels file.")
+@click.option("--qrels", metavar="FILE", help="Take the judgements of this qrels file.")
 @click.option(
     "--qrels-kind",
     type=click.Choice(["plain", "fixed"]),
@@ -37,17 +34,7 @@ MEASURES = ("nDCG@10", "AP", "R@100", "RR@10")
 @click.option("--seed", default=0, show_default=True, help="For the resampling.")
 @click.option("--per-query", is_flag=True, help="Show every query.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    run_path: str,
-    dataset: str | None,
-    qrels_path: str | None,
-    qrels_kind: str,
-    measures: tuple[str, ...],
-    baseline: str | None,
-    seed: int,
-    per_query: bool,
-    as_json: bool,
-) -> None:
+def command(measures: tuple[str, ...], per_query: bool, as_json: bool, **settings: Any) -> None:
     """Score a run with ir-measures, by its scores as trec_eval does, over all judged queries.
 
     Means come with the bootstrap 95% interval over queries. With --baseline: difference of the means and its
@@ -58,77 +45,49 @@ def command(
       reasonrank evaluate --run out/run.trec --qrels qrels.txt -m nDCG@10 R@100 \\
           --baseline bm25.trec
     """
-    if seed < 0:
-        raise click.UsageError("--seed must be 0 or more")
-    if (dataset is None) == (qrels_path is None):
-        raise click.UsageError("give either --dataset ID or --qrels FILE")
-    qrels = read_judgements(dataset, qrels_path, qrels_kind)
-    names = measures or MEASURES
-    scores = _scored(run_path, qrels, names)
-    first = _scored(baseline, qrels, names) if baseline is not None else None
-    compared = compare(scores, first, seed=seed) if first is not None else {}
-    if as_json:
-        report = _report(run_path, dataset or qrels_path, scores, per_query, seed)
-        if first is not None:
-            report["baseline"] = _report(baseline, None, first, per_query, seed)
-            report["comparison"] = {name: asdict(one) for name, one in compared.items()}
-        click.echo(json.dumps(report, indent=1))
-        return
-    click.echo(f"run    {run_path}")
-    click.echo(f"qrels  {dataset or qrels_path}{f' ({qrels_kind})' if dataset else ''}, {_count(scores)}")
-    if baseline is not None:
-        click.echo(f"base   {baseline}")
-    if per_query:
-        click.echo("\n" + _table(_query_rows(scores)))
-    click.echo("\n" + _table(_comparison_rows(compared) if compared else _mean_rows(scores, seed)))
-
-
-def _scored(path: str, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> Scores:
-    report = read_run_report(path)
-    scores = score(qrels, report.run, measures)
-    _say(
-        (
-            *report.notes,
-            *_repeated_notes(report, qrels, scores),
-            *(f"{path}: {note}" for note in scores.notes),
-        )
-    )
-    return scores
-
-
-def _repeated_notes(report: RunReport, qrels: Mapping[str, Mapping[str, int]], scores: Scores) -> list[str]:
-    """A line when the scores change where the last line of a repeated document counts, not the first."""
-    if not report.duplicates:
-        return []
-    run = {query: [*hits, *report.repeated.get(query, ())] for query, hits in report.run.items()}
-    others = score(qrels, run, tuple(scores.means), duplicates="last").means
-    changed = [
-        f"{name} {mean:.4f}, not {scores.means[name]:.4f}"
-        for name, mean in others.items()
-        if abs(mean - scores.means[name]) > 1e-9
-    ]
-    if not changed:
-        return []
-    return [
-        f"{report.path}: with the last of a repeated document's lines, as pytrec_eval: {'; '.join(changed)}"
-    ]
-
-
-def _say(notes: Sequence[str]) -> None:
-    for note in notes:
+    request = EvaluateRequest(**settings, measures=measures or MEASURES)
+    result = evaluate(request)
+    for note in result.notes:
         click.echo(f"note: {clean(note)}", err=True)
-
-
-def _report(run: str | None, qrels: str | None, scores: Scores, per_query: bool, seed: int) -> dict[str, Any]:
-    report: dict[str, Any] = {"run": run}
-    if qrels is not None:
-        report["qrels"] = qrels
-    report |= {"queries": len(scores.per_query), "measures": scores.means, "missing": len(scores.missing)}
-    intervals = _intervals(scores, seed)
-    report["intervals"] = {name: one and [one.low, one.high] for name, one in intervals.items()}
+    if as_json:
+        click.echo(json.dumps(_record(request, result, per_query), indent=1))
+        return
+    kind = f" ({request.qrels_kind})" if request.dataset is not None else ""
+    click.echo(f"run    {request.run}")
+    click.echo(f"qrels  {_qrels_name(request)}{kind}, {_count(result.scores)}")
+    if request.baseline is not None:
+        click.echo(f"base   {request.baseline}")
     if per_query:
-        report["per_query"] = scores.per_query
-    return report
+        click.echo("\n" + _table(_query_rows(result.scores)))
+    rows = _comparison_rows(result.comparison) if result.comparison else _mean_rows(result)
+    click.echo("\n" + _table(rows))
+
+
+def _qrels_name(request: EvaluateRequest) -> str:
+    return str(request.qrels if request.dataset is None else request.dataset)
+
+
+def _record(request: EvaluateRequest, result: EvaluateResult, per_query: bool) -> dict[str, Any]:
+    """What --json prints."""
+    record: dict[str, Any] = {"run": request.run, "qrels": _qrels_name(request)}
+    record |= _scores_record(result.scores, result.intervals, per_query)
+    if result.baseline is not None:
+        baseline = _scores_record(result.baseline, result.baseline_intervals, per_query)
+        record["baseline"] = {"run": request.baseline, **baseline}
+        record["comparison"] = {name: asdict(one) for name, one in result.comparison.items()}
+    return record
+
+
+def _scores_record(
+    scores: Scores, intervals: Mapping[str, Interval | None], per_query: bool
+) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "queries": len(scores.per_query),
+        "measures": scores.means,
+        "missing": len(scores.missing),
+        "intervals": {name: one and [one.low, one.high] for name, one in intervals.items()},
+    }
+    return record | ({"per_query": scores.per_query} if per_query else {})
 
 
 def _count(scores: Scores) -> str:
@@ -136,25 +95,11 @@ def _count(scores: Scores) -> str:
     return f"{count} {'query' if count == 1 else 'queries'}"
 
 
-def _intervals(scores: Scores, seed: int) -> dict[str, Interval | None]:
-    """The interval of every measure's mean; None where there is none: for a single query, for sums."""
-    columns = {name: [found[name] for found in scores.per_query.values()] for name in scores.means}
-    return {
-        name: bootstrap_mean(values, seed=seed) if _has_interval(scores.means[name], values) else None
-        for name, values in columns.items()
-    }
-
-
-def _has_interval(mean: float, values: Sequence[float]) -> bool:
-    """Whether the measure is a mean over several queries; some are sums over them."""
-    return len(values) > 1 and math.isclose(mean, sum(values) / len(values), rel_tol=1e-6, abs_tol=1e-9)
-
-
-def _mean_rows(scores: Scores, seed: int) -> list[list[str]]:
+def _mean_rows(result: EvaluateResult) -> list[list[str]]:
     rows = [["measure", "mean", "95% interval"]]
-    for name, one in _intervals(scores, seed).items():
+    for name, one in result.intervals.items():
         between = f"{one.low:.4f}..{one.high:.4f}" if one else "-"
-        rows.append([name, f"{scores.means[name]:.4f}", between])
+        rows.append([name, f"{result.scores.means[name]:.4f}", between])
     return rows
 
 

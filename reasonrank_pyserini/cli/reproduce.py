@@ -64,6 +64,7 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
       reasonrank reproduce r2med --condition reasonrank-32b --estimate --gpu h100 --gpus 4 --price 2.5
     """
     from ..files.outputs import check_folder
+    from ..reproduce.leaderboard_tables import leaderboard_record, text_table
     from ..reproduce.reproduce_job import Reproduction
 
     if list_only:
@@ -89,7 +90,7 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
         click.echo(json.dumps({"shard": flags["shard"], "queries": job.queries, "errors": errors}))
     else:
         board = job.table()
-        click.echo(json.dumps(board.as_dict(), indent=1) if flags["as_json"] else board.as_text())
+        click.echo(json.dumps(leaderboard_record(board), indent=1) if flags["as_json"] else text_table(board))
         if not errors and board.within_tolerance is False:
             sys.exit(OUTSIDE)
     if errors:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import UnknownNameError
-from ..jobs.trace import TracedWindow, orders, read_trace
+from ..jobs.trace import TracedWindow, read_query
 from . import VariadicCommand
 
 _CONTROL = re.compile(
@@ -30,38 +29,31 @@ def command(folder: Path, query_id: str, top: int, full: bool) -> None:
     Example:
       reasonrank show out/ --query 12
     """
-    steps = _steps(folder, query_id)
-    before, after = orders(steps)
-    click.echo(f"query {clean(query_id)}: {len(steps)} windows, {len(after)} candidates reranked\n")
-    places = {id: rank for rank, id in enumerate(before, 1)}
+    query = read_query(folder, query_id)
+    click.echo(
+        f"query {clean(query_id)}: {len(query.windows)} windows, {len(query.after)} candidates reranked\n"
+    )
+    was = {id: rank for rank, id in enumerate(query.before, 1)}
     click.echo("rank  was  change  docid")
-    for rank, id in enumerate(after[:top], 1):
-        moved = places[id] - rank
-        click.echo(f"{rank:4} {places[id]:4}  {f'{moved:+d}' if moved else '=':>6}  {clean(id)}")
+    for rank, id in enumerate(query.after[:top], 1):
+        moved = was[id] - rank
+        click.echo(f"{rank:4} {was[id]:4}  {f'{moved:+d}' if moved else '=':>6}  {clean(id)}")
+    for number, window in enumerate(query.windows, 1):
+        _print_window(number, window, full)
+
+
+def _print_window(number: int, window: TracedWindow, full: bool) -> None:
     width = min(shutil.get_terminal_size().columns, 110)
-    for number, step in enumerate(steps, 1):
-        tokens = f"{step.prompt_tokens} tokens in, {step.completion_tokens} out"
-        click.echo(f"\nwindow {number}: {clean(step.status)}, {tokens}{', from the journal' * step.cached}")
-        if step.error is not None:
-            click.echo(f"  error: {clean(step.error)}")
-        for text in map(clean, (step.reasoning, step.answer)):
-            short = text if full or len(text) <= 600 else text[:600] + " ... (--full shows all)"
-            for line in short.splitlines():
-                click.echo(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="  "))
+    tokens = f"{window.prompt_tokens} tokens in, {window.completion_tokens} out"
+    click.echo(f"\nwindow {number}: {clean(window.status)}, {tokens}{', from the journal' * window.cached}")
+    if window.error is not None:
+        click.echo(f"  error: {clean(window.error)}")
+    for text in map(clean, (window.reasoning, window.answer)):
+        short = text if full or len(text) <= 600 else text[:600] + " ... (--full shows all)"
+        for line in short.splitlines():
+            click.echo(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="  "))
 
 
 def clean(text: str) -> str:
-    """A model's or a corpus' text without the characters that could drive a terminal."""
+    """The text with each control character that could change the terminal replaced."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _steps(folder: Path, query_id: str) -> list[TracedWindow]:
-    steps: list[TracedWindow] = []
-    known: dict[str, None] = {}
-    for step in read_trace(folder):
-        known[step.query_id] = None
-        if step.query_id == query_id:
-            steps.append(step)
-    if not steps:
-        raise UnknownNameError("query", query_id, known)
-    return steps

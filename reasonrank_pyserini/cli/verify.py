@@ -47,6 +47,7 @@ def command(margin: float, **flags: Any) -> None:
     Example:
       reasonrank verify --model liuwenhan/reasonrank-7B -o check/
     """
+    from ..reproduce.leaderboard_tables import text_table
     from ..reproduce.reproduce_job import Reproduction
     from ..reproduce.verification import condition_of, equivalence_line, log_line
 
@@ -65,7 +66,7 @@ def command(margin: float, **flags: Any) -> None:
             click.echo(f"reasonrank: {note}", err=True)
         errors = job.run()
     board = job.table()
-    click.echo(board.as_text())
+    click.echo(text_table(board))
     click.echo(f"{equivalence_line(job, board, margin)}\n")
     click.echo(log_line(job, board, margin))
     if errors or board.within_tolerance is False:

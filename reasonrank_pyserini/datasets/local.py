@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import InputError, UnknownNameError
-from ..files.beir import find_file, find_qrels, need_file, read_beir_qrels
+from ..files.beir import find_file, find_qrels, need_file
 from ..files.corpora import Corpus
 from ..files.excluded import read_excluded
 from ..files.topics import read_topics, topic_fields
@@ -107,7 +107,7 @@ class BeirDataset:
 
     def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
         _check_kind(self.id, kind)
-        return read_beir_qrels(find_qrels(self._folder, self._split))
+        return read_qrels(find_qrels(self._folder, self._split), beir=True)
 
     def excluded(self, query_id: str) -> frozenset[str]:
         return frozenset()

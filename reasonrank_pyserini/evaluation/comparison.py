@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import InputError, UnknownNameError
-from ..lazy import require
 from ..scoring import Scores
-from .statistics import bootstrap_mean
+from .statistics import bootstrap_mean, paired_tests
 
 _TIE = 1e-12
-"""Differences of a measure up to this are rounding."""
+"""Differences up to this are rounding errors, and count as ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Changes:
 def compare(
     scores: Scores, baseline: Scores, *, seed: int = 0, samples: int = 10_000
 ) -> dict[str, Comparison]:
-    """The paired comparison for every measure that both hold; equal seeds give equal results."""
+    """The paired comparison for every measure of both; equal seeds give equal results."""
     _check(scores, baseline)
     return {
         measure: _compare(measure, scores, baseline, seed, samples)
@@ -57,7 +55,7 @@ def compare(
 
 
 def changes(scores: Scores, baseline: Scores, measure: str) -> Changes:
-    """Which queries `measure` says were helped, hurt and unchanged, against the baseline."""
+    """Which queries the run helped, hurt and left unchanged by that measure, against the baseline."""
     _check(scores, baseline)
     if measure not in scores.means or measure not in baseline.means:
         raise UnknownNameError("measure of both runs", measure, scores.means.keys() & baseline.means.keys())
@@ -85,6 +83,7 @@ def _compare(measure: str, scores: Scores, baseline: Scores, seed: int, samples:
     ties = numpy.isclose(differences, 0.0, rtol=0.0, atol=_TIE)
     differences[ties] = 0.0
     interval = bootstrap_mean(differences.tolist(), seed=seed, samples=samples)
+    tests = paired_tests(differences.tolist(), seed=seed, samples=samples)
     wins = int((differences > 0).sum())
     return Comparison(
         mean=scores.means[measure],
@@ -92,33 +91,9 @@ def _compare(measure: str, scores: Scores, baseline: Scores, seed: int, samples:
         difference=scores.means[measure] - baseline.means[measure],
         low=interval.low,
         high=interval.high,
-        p_t=_t_test(differences),
-        p_randomisation=_random_signs(differences, seed, samples) if len(pairs) > 1 else None,
+        p_t=None if tests is None else tests.p_t,
+        p_randomisation=None if tests is None else tests.p_randomisation,
         wins=wins,
         ties=int(ties.sum()),
         losses=len(pairs) - wins - int(ties.sum()),
     )
-
-
-def _random_signs(differences: Any, seed: int, samples: int) -> float:
-    """The p value of the randomisation test, in chunks to bound memory."""
-    import numpy
-
-    random = numpy.random.default_rng(seed)
-    observed, size = abs(differences.mean()), len(differences)
-    extreme = 0
-    for begin in range(0, samples, chunk := max(1, 1_000_000 // size)):
-        signs = random.integers(0, 2, (min(chunk, samples - begin), size), dtype=numpy.int8) * 2 - 1
-        extreme += int((abs((signs * differences).mean(axis=1)) >= observed - _TIE).sum())
-    return (extreme + 1) / (samples + 1)
-
-
-def _t_test(differences: Any) -> float | None:
-    if len(differences) < 2:
-        return None
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if spread <= 1e-15:
-        return 1.0 if mean == 0 else 0.0
-    stdtr = require("scipy.special", "the paired t-test").stdtr
-    freedom = len(differences) - 1
-    return float(2 * stdtr(freedom, -abs(mean) / (spread / (freedom + 1) ** 0.5)))

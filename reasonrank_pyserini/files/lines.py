@@ -1,83 +1,61 @@
-"""Lines and JSON objects of text files, plain or gzip; every complaint names the file and the line."""
+"""Lines and JSON objects of text files, plain or gzip; every error names the file and the line."""
 
 from __future__ import annotations
 
 import difflib
 import gzip
+import io
 import json
+import sys
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ..errors import FileFormatError, InputError
 
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 LINE_SPACE = " \t\r\n"
+LONGEST_RUN_LINE = 1 << 20
+"""Bytes; no line of a run or qrels file is as long, so a longer one belongs to another kind of file."""
 
 
 def check_file(path: str | Path, kind: str = "file") -> Path:
-    """The path, if it is a readable file; InputError with the nearest name in its folder otherwise."""
+    """The path, if it is a readable regular file; InputError with the nearest name in its folder otherwise."""
     path = Path(path)
-    try:
-        if path.is_dir():
-            raise InputError(f"{kind} {path} is a folder, not a file")
-        if path.exists() and not path.is_file():
-            raise InputError(
-                f"{kind} {path} is a pipe or device: save it to a file, it is read more than once"
-            )
-        with path.open("rb"):
-            return path
-    except FileNotFoundError as error:
-        raise InputError(f"there is no {kind} {path}{_nearest(path)}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{kind} {path} cannot be read: {_reason(error)}") from error
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(
+            f"{kind} {path} is a pipe or device: save it to a file first, because it is read more than once"
+        )
+    with _open(path, kind):
+        return path
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+def raw_lines(
+    path: str | Path, shown: str | Path | None = None, longest: int = -1
+) -> Iterator[tuple[int, int, bytes]]:
+    """Every line as (number from 1, byte offset, bytes with line end), streamed; lines end at LF only.
 
-
-def _nearest(path: Path) -> str:
-    try:
-        beside = [other.name for other in path.parent.iterdir()]
-    except OSError:
-        return f" (nor a readable folder {path.parent})"
-    close = difflib.get_close_matches(path.name, beside, n=1)
-    return f": did you mean {path.parent / close[0]}?" if close else ""
-
-
-@contextmanager
-def open_bytes(path: str | Path) -> Iterator[Iterable[bytes]]:
-    """The file's lines as bytes, decompressed if they are gzip (told by content, not by name)."""
-    with check_file(path).open("rb") as stream:
-        if stream.read(2) == GZIP_MAGIC:
-            stream.seek(0)
-            with gzip.GzipFile(fileobj=stream) as unpacked:
-                yield unpacked
-        else:
-            stream.seek(0)
-            yield stream
-
-
-def raw_lines(path: str | Path, shown: str | Path | None = None) -> Iterator[tuple[int, int, bytes]]:
-    """Every line as (number from 1, byte offset, bytes with line end); lines end at LF only.
-
-    Complaints name `shown`, where that is not the path itself.
+    Gzip is recognised by its first bytes, `-` is standard input. Errors name `shown` instead of the path.
+    FileFormatError for damaged gzip data and for a line of `longest` bytes or more.
     """
     number, offset, shown = 0, 0, shown or path
-    with open_bytes(path) as stream:
-        try:
-            for raw in stream:
+    try:
+        with _opened(path) as stream:
+            while raw := stream.readline(longest):
                 number += 1
+                if len(raw) == longest:
+                    problem = f"a line of {longest:,} bytes or more: not a file of this kind"
+                    raise FileFormatError(shown, number, problem)
                 yield number, offset, raw
                 offset += len(raw)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FileFormatError(shown, number + 1, f"damaged gzip file: {error}") from error
-        except OSError as error:
-            raise InputError(f"{shown} cannot be read: {_reason(error)}") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problem = f"the gzip data is damaged or cut short ({error})"
+        raise FileFormatError(shown, number + 1, problem) from error
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {_reason(error)}") from error
 
 
 def decode(path: str | Path, number: int | None, raw: bytes) -> str:
@@ -91,11 +69,32 @@ def decode(path: str | Path, number: int | None, raw: bytes) -> str:
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of every line that holds more than blanks."""
+    """(number, text) of every line that holds more than white space."""
     for number, _, raw in raw_lines(path):
         text = decode(path, number, raw)
         if text.strip():
             yield number, text
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """`read_lines` as UTF-8 bytes, checked but not decoded: for run and qrels files, which may be large."""
+    for number, _, raw in raw_lines(path, longest=LONGEST_RUN_LINE):
+        line = raw.removeprefix(BOM).rstrip(b"\r\n")
+        if not line.isascii():
+            decode(path, number, line)
+        if line and not line.isspace():
+            yield number, line
+
+
+def starts_with(path: str | Path) -> str:
+    """The first 16 characters of the file after white space and byte order mark."""
+    first = next(read_lines(path), (0, ""))
+    return first[1].lstrip()[:16]
+
+
+def printable(text: str) -> str:
+    """The text as it is, or escaped where it could control a terminal."""
+    return text if text.isprintable() else ascii(text)
 
 
 def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, Any]:
@@ -109,22 +108,10 @@ def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, A
     return _as_object(path, number, value)
 
 
-def _as_object(path: str | Path, number: int | None, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FileFormatError(path, number, f"expected a JSON object, found {json_type(value)}")
-    return value
-
-
 def json_type(value: object) -> str:
-    """What JSON calls the type of a parsed value, with its article."""
+    """The JSON name of a parsed value's type, with its article."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def starts_with(path: str | Path) -> str:
-    """The first 16 characters of the file that are neither blank nor a byte order mark."""
-    first = next(read_lines(path), (0, ""))
-    return first[1].lstrip()[:16]
 
 
 def read_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -136,13 +123,58 @@ def read_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, parse_object(path, number, text)
 
 
+def _open(path: str | Path, kind: str) -> io.BufferedReader[io.RawIOBase]:
+    try:
+        return cast("io.BufferedReader[io.RawIOBase]", open(path, "rb"))
+    except FileNotFoundError:
+        raise InputError(f"there is no {kind} {path}{_nearest(Path(path))}") from None
+    except IsADirectoryError:
+        raise InputError(f"{kind} {path} is a folder: give a file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{kind} {path} cannot be read: {_reason(error)}") from error
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        if str(path) == "-":
+            raw = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+            stack.callback(raw.detach)
+        else:
+            raw = _open(path, "file")
+            stack.callback(raw.close)
+        if raw.peek(2)[:2] == GZIP_MAGIC:
+            yield cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=raw)))
+        else:
+            yield raw
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _nearest(path: Path) -> str:
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return f": the folder {path.parent} does not exist or cannot be read"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f": did you mean {path.parent / close[0]}?" if close else ""
+
+
+def _as_object(path: str | Path, number: int | None, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FileFormatError(path, number, f"expected a JSON object, found {json_type(value)}")
+    return value
+
+
 def _read_array(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     text = "\n".join(decode(path, number, raw) for number, _, raw in raw_lines(path))
     decoder = json.JSONDecoder()
     number, counted, position = 1, 0, text.index("[") + 1
     more = False
     while True:
-        position = _skip_blanks(text, position)
+        position = _skip_spaces(text, position)
         number += text.count("\n", counted, position)
         counted = position
         if text[position : position + 1] == "]" and not more:
@@ -156,7 +188,7 @@ def _read_array(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except (ValueError, RecursionError) as error:
             raise FileFormatError(path, number, f"not usable JSON: {str(error).splitlines()[0]}") from error
         yield number, _as_object(path, number, value)
-        position = _skip_blanks(text, position)
+        position = _skip_spaces(text, position)
         more = text[position : position + 1] == ","
         position += more
         if not more and text[position : position + 1] != "]":
@@ -166,7 +198,7 @@ def _read_array(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise FileFormatError(path, None, "not JSON: text after the array's end")
 
 
-def _skip_blanks(text: str, position: int) -> int:
+def _skip_spaces(text: str, position: int) -> int:
     while position < len(text) and text[position] in LINE_SPACE:
         position += 1
     return position

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileFormatError
-from .run_lines import numbered_lines, printable
+from .lines import numbered_lines, printable
 
 _COLUMNS = "query iteration document grade"
 _BEIR_HEADER = (b"query-id", b"corpus-id", b"score")
@@ -25,29 +25,30 @@ class QrelsReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, one line each; empty for qrels without peculiarities."""
+        """One line for each thing the user should know; empty for ordinary qrels."""
         if not self.duplicates:
             return ()
         return (f"{self.path}: {self.duplicates} repeated judgement{'s' if self.duplicates > 1 else ''}",)
 
 
-def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+def read_qrels(path: str | Path, *, beir: bool = False) -> dict[str, dict[str, int]]:
     """The grade of every judged document, by query and document id, in order of appearance.
 
-    Columns are separated by blanks or tabs, document ids may hold blanks; BEIR's `query-id corpus-id score`
-    files are known by that header. A judgement may be repeated; two different grades for one document are
-    a FileFormatError (trec_eval refuses such files too). Plain or gzip, LF or CRLF.
+    Columns are separated by spaces or tabs, document ids may contain spaces; BEIR's `query-id corpus-id score`
+    files are recognised by that header, with `beir` also without one. A judgement may be repeated; two
+    different grades for one document are a FileFormatError (trec_eval refuses such files too). Plain or gzip,
+    LF or CRLF.
     """
-    return read_qrels_report(path).qrels
+    return read_qrels_report(path, beir=beir).qrels
 
 
-def read_qrels_report(path: str | Path) -> QrelsReport:
+def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
     """`read_qrels` with the count of lines and of repeated judgements."""
     qrels: dict[str, dict[str, int]] = {}
     lines = duplicates = 0
-    beir = False
     for place, (number, line) in enumerate(numbered_lines(path)):
-        if place == 0 and (beir := tuple(line.lower().split()) == _BEIR_HEADER):
+        if place == 0 and (tuple(line.lower().split()) == _BEIR_HEADER or (beir and _is_header(line))):
+            beir = True
             continue
         query, document, grade = (_beir if beir else _trec)(line, path, number)
         grades = qrels.setdefault(query, {})
@@ -61,7 +62,7 @@ def read_qrels_report(path: str | Path) -> QrelsReport:
             )
         lines += 1
     if not lines:
-        raise FileFormatError(path, None, f"the file holds no judgement; qrels have lines of {_COLUMNS!r}")
+        raise FileFormatError(path, None, f"the file holds no judgements; qrels have lines of {_COLUMNS!r}")
     duplicates = lines - sum(map(len, qrels.values()))
     return QrelsReport(str(path), qrels, lines, duplicates)
 
@@ -82,6 +83,12 @@ def _beir(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
         raise FileFormatError(path, number, "not the three tab-separated columns query-id, corpus-id, score")
     query, document, grade = fields
     return query.decode(), document.decode(), _grade(grade, path, number, "")
+
+
+def _is_header(line: bytes) -> bool:
+    """Whether a BEIR line names its three columns, in whatever words, instead of grading a document."""
+    fields = line.split(b"\t")
+    return len(fields) == 3 and fields[2].strip().isalpha()
 
 
 def _grade(field: bytes, path: str | Path, number: int, hint: str) -> int:

@@ -12,7 +12,7 @@ from ..errors import FileFormatError, InputError
 from ..types import ScoredDocument
 from .atomic import atomic_open
 from .decreasing import strictly_decreasing
-from .run_lines import numbered_lines, printable
+from .lines import numbered_lines, printable
 
 _COLUMNS = "query Q0 document rank score tag"
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")

@@ -1,4 +1,4 @@
-"""Reading what a reranking left in its folder: trace.jsonl window by window, manifest.json."""
+"""The readers of a rerank folder's trace.jsonl and manifest.json."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import FileFormatError, InputError
+from ..errors import FileFormatError, InputError, UnknownNameError
 
 TRACES = ("trace.jsonl", "trace.jsonl.part")
-"""The finished trace, then the one that is still being written."""
+"""The finished trace, and the one that is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracedWindow:
-    """One line of a trace: the docids shown, the same as the model put them, and what it wrote.
+    """One line of a trace: the docids shown, the same docids in the model's order, and the model's text.
 
-    `status` is a ParseStatus value; `error` the failure of a call that was kept.
+    `status` is a ParseStatus value; `error` the message of a failed call whose window kept its order.
     """
 
     query_id: str
@@ -37,18 +37,18 @@ class TracedWindow:
 
     @classmethod
     def from_record(cls, record: Any) -> Self:
-        """The window of a parsed line; ValueError with what is wrong when it is none."""
+        """The window of a parsed line; ValueError with what is wrong with it."""
         if not isinstance(record, dict):
             raise ValueError("not a JSON object")
         names = ("query_id", "window", "order", "status")
         if missing := [name for name in names if name not in record]:
-            raise ValueError(f"no {missing[0]!r}: not a line of a reranking's trace")
+            raise ValueError(f"no {missing[0]!r}: this is not a line of a rerank trace")
         window, order = (tuple(_ids(record[name], name)) for name in ("window", "order"))
         if sorted(window) != sorted(order) or len(set(window)) < len(window):
-            raise ValueError("'order' is no permutation of 'window'")
+            raise ValueError("'order' is not a permutation of 'window'")
         error, seconds = record.get("error"), float(record.get("seconds") or 0)
         if not math.isfinite(seconds):
-            raise ValueError("'seconds' is no finite number")
+            raise ValueError("'seconds' is not a finite number")
         return cls(
             str(record["query_id"]), window, order, str(record["status"]),
             str(record.get("reasoning") or ""), str(record.get("answer") or ""),
@@ -58,22 +58,50 @@ class TracedWindow:
         )  # fmt: skip
 
 
-def read_trace(folder: Path) -> Iterator[TracedWindow]:
-    """The windows of a folder's trace in the order they finished, also of one that is still being written.
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """One query: docids before and after reranking, and its windows in the order they finished."""
 
-    Raises InputError for what is no folder of a reranking, FileFormatError for a bad line.
+    id: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    windows: tuple[TracedWindow, ...]
+
+
+def read_trace(folder: str | Path) -> Iterator[TracedWindow]:
+    """The windows of a folder's trace in the order they finished; the trace may still be being written.
+
+    Raises InputError for a folder without a trace, FileFormatError for a bad line.
     """
+    folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}: give the -o folder of a `reasonrank rerank`")
+        raise InputError(f"there is no folder {folder}: give an output folder of `reasonrank rerank`")
     path = next((p for name in TRACES if (p := folder / name).is_file()), None)
     if path is None:
-        raise InputError(f"{folder} holds no trace.jsonl: give the -o folder of a `reasonrank rerank`")
+        raise InputError(f"{folder} holds no trace.jsonl: give an output folder of `reasonrank rerank`")
     return _windows(path)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_query(folder: str | Path, query_id: str) -> QueryResult:
+    """One query of a folder's trace: the candidates that its windows showed, and the windows.
+
+    Raises UnknownNameError for a query without windows, and the errors of `read_trace`.
+    """
+    windows: list[TracedWindow] = []
+    known: dict[str, None] = {}
+    for window in read_trace(folder):
+        known[window.query_id] = None
+        if window.query_id == query_id:
+            windows.append(window)
+    if not windows:
+        raise UnknownNameError("query", query_id, known)
+    before, after = orders(windows)
+    return QueryResult(query_id, tuple(before), tuple(after), tuple(windows))
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
     """The folder's manifest.json; {} while the reranking is not finished."""
-    path = folder / "manifest.json"
+    path = Path(folder) / "manifest.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -81,13 +109,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FileFormatError(path, None, f"cannot be read ({error})") from error
     if not isinstance(found, dict):
-        raise FileFormatError(path, None, "not the manifest of a reranking")
+        raise FileFormatError(path, None, "this is not the manifest of a rerank folder")
     return found
 
 
 def orders(windows: Sequence[TracedWindow]) -> tuple[list[str], list[str]]:
-    """One query's candidates before its first and after its last window; those that no window showed are left
-    out."""
+    """One query's candidates before its first and after its last window, without those that no window showed."""
     before: list[str] = []
     after: list[str] = []
     for step in windows:
@@ -137,5 +164,5 @@ def _window(path: Path, number: int, record: Any) -> TracedWindow:
 
 def _ids(value: Any, name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(id, str) for id in value):
-        raise ValueError(f"{name!r} is no list of docids")
+        raise ValueError(f"{name!r} is not a list of docids")
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .. import permutation
@@ -22,7 +22,6 @@ from ..types import (
     Prompt,
     Query,
     Sampling,
-    TaskQuery,
     Verdict,
 )
 
@@ -45,7 +44,7 @@ JudgeFactory = Callable[[int | None], Judge]
 
 @runtime_checkable
 class Closable(Protocol):
-    """A judge that holds something, such as a thread; whoever runs it calls `close` after the last window."""
+    """A judge that holds something, such as a thread; a Reranker calls `close` when it is closed."""
 
     def close(self) -> None: ...
 
@@ -56,27 +55,27 @@ def window_seed(seed: int, query_id: str, window: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A task among several that are reranked together, and which of its repeats, from 0."""
+
+    task: str = ""
+    repeat: int = 0
+
+
 class RoutedJudge:
-    """Hands each query to the judge that `route` names: several tasks, or repeats, in one queue.
+    """One judge for every task and repeat: `judge_of` gives it; used as a judge it is that of `TaskKey()`.
 
     `close` is what `closing` does, nothing by default.
     """
 
-    def __init__(self, route: Callable[[Query], Judge], closing: Callable[[], None] = lambda: None) -> None:
-        self.route, self.close = route, closing
+    def __init__(
+        self, judge_of: Callable[[TaskKey], Judge], closing: Callable[[], None] = lambda: None
+    ) -> None:
+        self.judge_of, self.close = judge_of, closing
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
-        return await self.route(query).judge(query, documents, window)
-
-
-def task_of(query: Query) -> str:
-    """The task that a query belongs to; "" for a query that belongs to none."""
-    return query.task if isinstance(query, TaskQuery) else ""
-
-
-def repeat_of(query: Query) -> int:
-    """Which repeat of its task a query stands for, from 0."""
-    return query.repeat if isinstance(query, TaskQuery) else 0
+        return await self.judge_of(TaskKey()).judge(query, documents, window)
 
 
 class LLMJudge:

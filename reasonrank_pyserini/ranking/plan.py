@@ -18,7 +18,7 @@ from ..models.profiles import Profile, find_profile
 from ..prompts import PromptBuilder, get_style
 from ..prompts.prompt_thread import PromptThread
 from ..strategies import RankingStrategy
-from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge, repeat_of
+from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge
 from .model_request import ModelRequest
 from .settings import QUERY_ROOM, Settings
 
@@ -172,8 +172,8 @@ class Plan:
     ) -> RerankerParts:
         """What a Reranker is made of; nothing is started. `tokenizer`: where it is loaded already.
 
-        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i. With `replay` no engine is started:
-        every completion comes from the journal, or is a ReplayMissError.
+        With `repeats`, repeat i of a task (see `judge.TaskKey`) is judged with seed + i. With `replay` no engine is
+        started: every completion comes from the journal, or is a ReplayMissError.
         """
         tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
         engine = self._opened(journal, replay)
@@ -184,7 +184,7 @@ class Plan:
             self._note(engine, builder)
             thread = PromptThread()
             judges = [self._judge(builder, engine, thread, i) for i in range(repeats)]
-            return RoutedJudge(lambda query: judges[repeat_of(query)], thread.close)
+            return RoutedJudge(lambda key: judges[key.repeat], thread.close)
 
         return RerankerParts(judge, engine, self.settings.strategy, self.settings.depth)
 
@@ -232,7 +232,7 @@ class Plan:
         if budget >= context:
             raise InputError(
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
-                "lower --reasoning-tokens"
+                "lower `reasoning_tokens`"
             )
 
 

@@ -1,27 +1,25 @@
-"""A condition's results beside the published numbers: rows, average, verdicts."""
+"""A condition's results compared with the published numbers: rows, average, verdicts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..errors import InputError
 from ..evaluation.comparison import compare
 from ..evaluation.statistics import Interval, bootstrap_mean, holm, stratified_mean
 from ..scoring import Scores
-from . import leaderboard_tables as tables
 from .conditions import BENCHMARKS, Benchmark, Condition, conditions, first_stage
 
 REPEATS = 3
-"""How many runs of a sampled condition a verdict needs."""
+"""Runs that a verdict on a sampled condition needs."""
 _EXACT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """One task's nDCG@10 per query (0 to 1): of the first stage, and of ours, one mapping a repeat (seed)."""
+    """One task's nDCG@10 per query (0 to 1): of the first stage, and of ours, one mapping per repeat (seed)."""
 
     task: str
     first_stage: Mapping[str, float] | None
@@ -30,12 +28,13 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line, x 100: `ours` is the mean over repeats (`runs`, one by one), `low` and `high` its bootstrap 95%.
+    """One line of the table, all scores x 100.
 
-    `verdict`: "ok" within the tolerance, "close" within twice that or with the published number inside the
-    interval, else "off"; "-" where nothing comparable is published; "one run" or "n runs" for a sampled
-    condition with too few. `helped`, `hurt`, `unchanged`: queries against the first stage; `p`: paired t-test
-    against it, corrected over the tasks (Holm).
+    `ours` is the mean over the repeats, `runs` holds them one by one; `low` and `high` are the bootstrap 95%
+    interval of `ours`. `verdict`: "ok" within the tolerance; "close" within twice the tolerance, or where the
+    interval covers the published number; else "off". It is "-" where nothing comparable is published, and "one
+    run" or "n runs" for a sampled condition with too few. `helped`, `hurt`, `unchanged` count queries against the
+    first stage; `p` is the paired t-test against it, corrected over the tasks (Holm).
     """
 
     task: str
@@ -57,10 +56,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The rows in the paper's order, the macro average over the tasks that are there, and what to know.
+    """The rows in the paper's order, their macro average, and the footnotes; `leaderboard_tables` prints it.
 
-    `partial`: not every task is there; the published average is then that of the same tasks.
-    `within_tolerance`: the average is "ok" and no task is "off"; None when that cannot be judged.
+    `partial`: some tasks are missing, and the published average is over the same tasks. `within_tolerance`: the
+    average is "ok" and no task is "off"; None where that cannot be judged.
     """
 
     condition: Condition
@@ -72,40 +71,22 @@ class Leaderboard:
     within_tolerance: bool | None
     footnotes: tuple[str, ...]
 
-    def as_text(self) -> str:
-        """Aligned columns for a terminal."""
-        return tables.text(self)
-
-    def as_markdown(self) -> str:
-        """A table in Markdown, with the notes below."""
-        return tables.markdown(self)
-
-    def as_latex(self) -> str:
-        """Rows for a LaTeX table, in the paper's order and, where it differs, in the benchmark's own."""
-        return tables.latex(self)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        return tables.record(self)
-
 
 def leaderboard(
     condition: Condition, results: Sequence[TaskResult], *, seed: int = 0, candidates: str | None = None
 ) -> Leaderboard:
-    """The table of those tasks; equal seeds give equal intervals.
+    """The leaderboard of those tasks; equal seeds give equal intervals.
 
-    `candidates` says where they came from, when not from the condition's own first stage.
-
-    A condition with another `qrels_kind` than the shipped one of its name gets no verdicts: the published
-    numbers hold for other judgements. Raises InputError for no results, a task twice, a result without
-    queries, and repeats or first stages over other queries; UnknownNameError for a task that does not exist.
+    `candidates` says where the candidates came from, when not from the condition's own first stage. A condition
+    whose `qrels_kind` differs from the shipped one of its name gets no verdicts: its published numbers hold for
+    other judgements. Raises InputError for no results, a task given twice, a result without queries, and repeats
+    or first stages over different queries; UnknownNameError for an unknown task.
     """
     benchmark = BENCHMARKS[condition.benchmark]
     by_task = {benchmark.known(one.task): one for one in results}
     if not results or len(by_task) < len(results):
-        raise InputError(
-            "a leaderboard needs results, one a task; " + ("one is there twice" if results else "none")
-        )
+        problem = "a task was given twice" if results else "none were given"
+        raise InputError(f"a leaderboard needs one result per task: {problem}")
     values = {task: _over_repeats(by_task[task]) for task in benchmark.tasks if task in by_task}
     rows = [_row(condition, benchmark, by_task[task], found, seed) for task, found in values.items()]
     corrected = holm({row.task: row.p for row in rows if row.p is not None})
@@ -125,8 +106,8 @@ def leaderboard(
 
 
 def average_tolerance(condition: Condition, tasks: int, of: int) -> float:
-    """How far the average over that many tasks may be off: sqrt(of / tasks) times the whole average's
-    tolerance, at most a task's."""
+    """The tolerance of an average over `tasks` of `of` tasks: sqrt(of / tasks) times that of the whole average, at
+    most that of a single task."""
     wider = min(condition.tolerance, condition.average_tolerance * math.sqrt(of / tasks))
     return max(condition.average_tolerance, wider)
 
@@ -134,11 +115,13 @@ def average_tolerance(condition: Condition, tasks: int, of: int) -> float:
 def _over_repeats(result: TaskResult) -> list[float]:
     """Every query's value x 100, averaged over the repeats."""
     if not result.ours or not result.ours[0]:
-        raise InputError(f"{result.task}: there are no scored queries")
+        raise InputError(f"{result.task}: no query was scored")
     first = result.ours[0]
     for other in (*result.ours[1:], *([] if result.first_stage is None else [result.first_stage])):
         if other.keys() != first.keys():
-            raise InputError(f"{result.task}: runs scored over different queries; use the same qrels for all")
+            raise InputError(
+                f"{result.task}: the runs were scored over different queries: use the same qrels for all"
+            )
     return [100 * sum(run[query] for run in result.ours) / len(result.ours) for query in first]
 
 
@@ -167,7 +150,7 @@ def _row(
 
 
 def _against(row: Row, values: Mapping[str, float], baseline: Mapping[str, float], seed: int) -> Row:
-    """The row with what the first stage (0 to 1) says."""
+    """The row compared with the first stage's values (0 to 1)."""
     ours, theirs = (
         Scores({"": sum(one.values()) / len(one)}, {query: {"": value} for query, value in one.items()})
         for one in (values, {query: 100 * value for query, value in baseline.items()})
@@ -241,10 +224,8 @@ def _footnotes(
     condition: Condition, benchmark: Benchmark, average: Row, tasks: int, candidates: str | None
 ) -> tuple[str, ...]:
     notes = []
-    if tasks < len(benchmark.tasks):
-        notes.append(
-            f"Averages over {tasks} of {len(benchmark.tasks)} tasks, that of the published numbers too."
-        )
+    if tasks < (every := len(benchmark.tasks)):
+        notes.append(f"Averages are over {tasks} of {every} tasks, also for the published numbers.")
     if not _comparable(condition):
         kinds = _published_kind(condition), condition.qrels_kind
         notes.append(

@@ -14,6 +14,7 @@ from ..scoring import Qrels, Run, score
 from ..types import ScoredDocument
 from .conditions import Condition
 from .leaderboard import Leaderboard, TaskResult, leaderboard
+from .leaderboard_tables import latex_rows, leaderboard_record, markdown_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ def write_tables(
 ) -> None:
     """leaderboard.json, .md and .tex, and BRIGHT's score JSON of every task's first repeat, each written whole."""
     with atomic_open(folder / "leaderboard.json") as stream:
-        json.dump({**board.as_dict(), **extra}, stream, indent=1)
+        json.dump({**leaderboard_record(board), **extra}, stream, indent=1)
         stream.write("\n")
-    for name, text in {"leaderboard.md": board.as_markdown(), "leaderboard.tex": board.as_latex()}.items():
+    for name, text in {"leaderboard.md": markdown_table(board), "leaderboard.tex": latex_rows(board)}.items():
         with atomic_open(folder / name) as stream:
             stream.write(text.rstrip("\n") + "\n")
     (folder / "scores").mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from ..engines.journal import damage_line, recorder
 from ..jobs.manifest import environment, run_manifest
 from ..jobs.rerank_input import RerankInput
 from ..jobs.run_folder import RunFolder
-from ..jobs.task_runs import TAG, TaskRun, observer, run_tasks, windows
+from ..jobs.task_runs import TAG, TaskRun, run_tasks, windows
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..ranking.scheduler import OnError
@@ -80,7 +80,6 @@ class LeaderboardRun:
             tokenizer=tokenizer,
             journal=journal,
             on_error=on_error,
-            observe=observer(self.tasks, watch),
             repeats=1 + max(task.repeat for task in self.tasks),
         ) as reranker:
             if (damage := damage_line(reranker.engine)) is not None:
@@ -99,4 +98,4 @@ class LeaderboardRun:
                 extra = {"task": task.name, "repeat": task.repeat}
                 task.folder.finish(task.run, TAG, {**manifest, **extra})
 
-            run_tasks(self.tasks, reranker, done)
+            run_tasks(self.tasks, reranker, done, watch)

@@ -1,14 +1,13 @@
-"""A leaderboard as aligned text, Markdown, LaTeX and JSON values."""
+"""A leaderboard as aligned text, Markdown, LaTeX rows and JSON values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .leaderboard import Leaderboard, Row
+from .leaderboard import Leaderboard, Row
 
 _HEAD = (
     "task", "queries", "first stage", "ours", "95% interval", "published", "diff", "verdict", "helped/hurt/same", "p",
@@ -21,8 +20,8 @@ _LATEX = {
 }
 
 
-def text(board: Leaderboard) -> str:
-    """The table in aligned columns, under what it is and above the notes."""
+def text_table(board: Leaderboard) -> str:
+    """Aligned columns for a terminal, with a title above and notes below."""
     rows = [_HEAD, *map(_cells, board.rows), _average_cells(board)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -33,23 +32,23 @@ def text(board: Leaderboard) -> str:
         ]
         lines.append("  ".join([first, *others]).rstrip())
     notes = [f"* {note}" for note in board.footnotes]
-    return "\n".join([*_title(board), "", *lines, "", _judged(board), *notes]) + "\n"
+    return "\n".join([*_title(board), "", *lines, "", _tolerance_line(board), *notes]) + "\n"
 
 
-def markdown(board: Leaderboard) -> str:
-    """The table in Markdown."""
-    head, *rows = ([_markdown(cell) for cell in row] for row in (_HEAD, *map(_cells, board.rows)))
-    last = [f"**{_markdown(cell)}**" for cell in _average_cells(board)]
+def markdown_table(board: Leaderboard) -> str:
+    """The table in Markdown, with a title above and notes below."""
+    head, *rows = ([_escape_markdown(cell) for cell in row] for row in (_HEAD, *map(_cells, board.rows)))
+    last = [f"**{_escape_markdown(cell)}**" for cell in _average_cells(board)]
     marks = ["---", *["---:"] * (len(_HEAD) - 1)]
     lines = ["| " + " | ".join(row) + " |" for row in (head, marks, *rows, last)]
-    title, *about = map(_markdown, _title(board))
-    notes = [f"* {_markdown(note)}" for note in board.footnotes]
-    return "\n".join([f"**{title}**", "", *about, "", *lines, "", _judged(board), "", *notes]) + "\n"
+    title, *about = map(_escape_markdown, _title(board))
+    notes = [f"* {_escape_markdown(note)}" for note in board.footnotes]
+    return "\n".join([f"**{title}**", "", *about, "", *lines, "", _tolerance_line(board), "", *notes]) + "\n"
 
 
-def latex(board: Leaderboard) -> str:
-    """The rows of the first stage, the publication and ours, once for each order of the tasks."""
-    lines = [f"% {_one_line(line)}" for line in (*_title(board), _judged(board), *board.footnotes)]
+def latex_rows(board: Leaderboard) -> str:
+    """Rows for a LaTeX table: first stage, published and ours, once for each order of the tasks."""
+    lines = [f"% {_one_line(line)}" for line in (*_title(board), _tolerance_line(board), *board.footnotes)]
     orders = {"order of the paper": board.benchmark.tasks}
     if board.benchmark.own_order != board.benchmark.tasks:
         orders[f"order of {board.benchmark.title}"] = board.benchmark.own_order
@@ -64,7 +63,7 @@ def latex(board: Leaderboard) -> str:
     return "\n".join(lines) + "\n"
 
 
-def record(board: Leaderboard) -> dict[str, Any]:
+def leaderboard_record(board: Leaderboard) -> dict[str, Any]:
     """The leaderboard as JSON values."""
     condition = board.condition
     return {
@@ -79,15 +78,15 @@ def record(board: Leaderboard) -> dict[str, Any]:
         "source": condition.source,
         "tolerance": condition.tolerance,
         "average_tolerance": board.average_tolerance,
-        "rows": [_record(row) for row in board.rows],
-        "average": _record(board.average),
+        "rows": [_row_record(row) for row in board.rows],
+        "average": _row_record(board.average),
         "partial": board.partial,
         "within_tolerance": board.within_tolerance,
         "footnotes": list(board.footnotes),
     }
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _row_record(row: Row) -> dict[str, Any]:
     return asdict(row) | {"runs": list(row.runs)}
 
 
@@ -101,10 +100,10 @@ def _title(board: Leaderboard) -> list[str]:
     ]
 
 
-def _judged(board: Leaderboard) -> str:
+def _tolerance_line(board: Leaderboard) -> str:
     answer = {True: "yes", False: "no", None: "not judged"}[board.within_tolerance]
     task, average = board.condition.tolerance, board.average_tolerance
-    return f"within tolerance: {answer} ({task:.3g} a task, {average:.3g} on the average)"
+    return f"within tolerance: {answer} ({task:.3g} per task, {average:.3g} on the average)"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -136,14 +135,14 @@ def _one_line(value: str) -> str:
     return " ".join(value.split())
 
 
-def _markdown(value: str) -> str:
+def _escape_markdown(value: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", _one_line(value))
 
 
 def _latex_row(label: str, cells: Sequence[str]) -> str:
-    escaped = ["--" if cell == "-" else _escaped(cell) for cell in (label, *cells)]
+    escaped = ["--" if cell == "-" else _escape_latex(cell) for cell in (label, *cells)]
     return " & ".join(escaped) + r" \\"
 
 
-def _escaped(value: str) -> str:
+def _escape_latex(value: str) -> str:
     return "".join(_LATEX.get(char, char) for char in _one_line(value))

@@ -9,8 +9,8 @@ from typing import Any
 from ..datasets import Dataset, load_dataset
 from ..errors import InputError
 from ..files.caches import cache_root
+from ..jobs.flag_adapters import oracle_noise
 from ..jobs.rerank_input import RerankInput, clean_run, from_run
-from ..jobs.rerank_job import oracle_noise
 from ..types import ScoredDocument
 from . import FirstRun, first_run, parse_shard
 from .conditions import BENCHMARKS, Condition, find_condition, first_stage

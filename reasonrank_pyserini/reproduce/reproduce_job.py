@@ -8,18 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ..errors import InputError
 from ..files.outputs import make_folder
-from ..jobs.estimate import modelled_lines
+from ..jobs.flag_adapters import make_plan, oracle_noise, setting_flags
+from ..jobs.modelled_cost import modelled_lines
 from ..jobs.progress import Progress
-from ..jobs.rerank_job import (
-    fit_context,
-    make_plan,
-    oracle_noise,
-    plan_notes,
-    setting_flags,
-    work_configuration,
-)
+from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
 from ..jobs.run_folder import RunFolder
 from ..jobs.task_runs import windows
 from ..jobs.trace import read_manifest
@@ -125,14 +121,14 @@ class Reproduction:
             return 0
         journal = self.flags["output"] / "journal"
         with LeaderboardRun(self.plan, list(self._parts()), overwrite=self.flags["overwrite"]) as queue:
-            progress = Progress(queue.windows, self.flags["max_failed"])
+            progress = Progress(queue.tasks, queue.windows, self.flags["max_failed"], say=_say)
             if not queue.tasks:
                 progress.say(f"{self.output} already holds every task: nothing to rerank")
             else:
                 with progress.watching(journal):
                     queue.run(
                         journal, tokenizer=self.tokenizer, on_error=self.flags["on_error"],
-                        watch=progress.add, say=progress.say, command=self.command,
+                        watch=progress.window, say=progress.say, command=self.command,
                     )  # fmt: skip
         return sum(read_manifest(part.folder)["errors"] for part in self._parts())
 
@@ -208,6 +204,10 @@ class Reproduction:
             return TaskRuns(task.name, qrels, None, [first])
         parts = [part for part in self._parts() if part.task == task.name]
         return TaskRuns(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+
+
+def _say(line: str) -> None:
+    click.echo(f"reasonrank: {line}", err=True)
 
 
 def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:

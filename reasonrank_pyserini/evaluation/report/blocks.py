@@ -1,4 +1,4 @@
-"""What the page reads on demand: compressed blocks of passages, windows and what a search looks through."""
+"""What the page reads on demand: compressed blocks of passages, windows and searchable text."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...jobs.trace import QueryResult
 from ...types import Document
-from .report_inputs import QueryResult, Result, Sources
+from .report_inputs import Result
+from .report_sources import Sources
 
 GROUP = 8
 """Queries in one block."""
 
 TEXTS = 100
-"""Ranks whose passages are kept even when no window showed them."""
+"""Ranks whose passages are kept even if no window showed them."""
 
 Place = tuple[int, int]
-"""Where a passage is kept: the number of the group whose block holds it, and its position there."""
+"""Where a passage is kept: the number of the group, and the position in its block."""
 
 
 def pack(value: Any) -> str:
@@ -34,17 +36,17 @@ def blocks(results: Sequence[tuple[Result, Sources]], passage_chars: int) -> Ite
     """(element id, packed block) of the whole page, one at a time; queries are numbered through all results.
 
     `t<g>`: texts of the passages first seen with a query of group g; `w<g>`: orders, grades and windows of its
-    queries; `s<m>`: what a search in result m looks through, ids and whole query texts.
+    queries; `s<m>`: the searchable text of result m, docids and whole query texts.
     """
     texts, pending = Passages(passage_chars), Group(0)
     number = 0
     for position, (result, sources) in enumerate(results):
-        for outcome in result.outcomes:
+        for query in result.queries:
             if number // GROUP != pending.number:
                 yield from pending.packed()
                 pending = Group(number // GROUP)
-            places = texts.place(pending, position, with_text(outcome), sources)
-            pending.queries.append(_query_block(outcome, sources, pending.number, places))
+            places = texts.place(pending, position, with_text(query), sources)
+            pending.queries.append(_query_block(query, sources, pending.number, places))
             number += 1
         yield f"s{position}", pack(_search_block(result, sources))
     yield from pending.packed()
@@ -52,7 +54,7 @@ def blocks(results: Sequence[tuple[Result, Sources]], passage_chars: int) -> Ite
 
 @dataclass(slots=True)
 class Group:
-    """Queries packed together: what one block holds compresses better than many small ones."""
+    """Queries packed together: one large block compresses better than many small ones."""
 
     number: int
     texts: list[str] = field(default_factory=list)
@@ -65,7 +67,7 @@ class Group:
 
 
 class Passages:
-    """Puts every distinct passage into one block, that of the group it is first seen with."""
+    """Keeps every distinct passage once, in the block of the group that shows it first."""
 
     def __init__(self, characters: int) -> None:
         self._characters = characters
@@ -75,7 +77,7 @@ class Passages:
     def place(
         self, group: Group, result: int, ids: Sequence[str], sources: Sources
     ) -> dict[str, Place | None]:
-        """The place of each id's text (None: no text); what is new joins the group's texts."""
+        """The place of each id's text (None: no text); new texts join the group's."""
         unknown = [id for id in ids if (result, id) not in self._known]
         documents = sources.texts(unknown) if self._characters else {}
         for id in unknown:
@@ -87,14 +89,14 @@ class Passages:
         return {id: self._known[result, id] for id in ids}
 
 
-def with_text(outcome: QueryResult) -> list[str]:
-    """The docids whose text the page holds: the first of both orders and all that a window showed."""
-    shown = (id for window in outcome.windows for id in window.window)
-    return list(dict.fromkeys([*outcome.before[:TEXTS], *outcome.after[:TEXTS], *shown]))
+def with_text(query: QueryResult) -> list[str]:
+    """The docids whose text the page holds: the first `TEXTS` before and after, and all that a window showed."""
+    shown = (id for window in query.windows for id in window.window)
+    return list(dict.fromkeys([*query.before[:TEXTS], *query.after[:TEXTS], *shown]))
 
 
 def excerpt(document: Document, characters: int) -> str:
-    """The beginning of title and text, blanks run together, with an ellipsis where it was cut."""
+    """The beginning of title and text, white space collapsed, with an ellipsis where it was cut."""
     parts = [
         " ".join(part[: 20 * characters + 20].split()) for part in (document.title, document.text) if part
     ]
@@ -104,17 +106,17 @@ def excerpt(document: Document, characters: int) -> str:
 
 
 def _query_block(
-    outcome: QueryResult, sources: Sources, group: int, places: Mapping[str, Place | None]
+    query: QueryResult, sources: Sources, group: int, places: Mapping[str, Place | None]
 ) -> dict[str, Any]:
-    at = {id: position for position, id in enumerate(outcome.before)}
-    grades: Mapping[str, int] = (sources.qrels or {}).get(outcome.id, {})
+    at = {id: position for position, id in enumerate(query.before)}
+    grades: Mapping[str, int] = (sources.qrels or {}).get(query.id, {})
     strings: dict[str, int] = {}
 
     def kept(text: str) -> int:
         return strings.setdefault(text, len(strings))
 
     windows = []
-    for window in outcome.windows:
+    for window in query.windows:
         slot = {id: position for position, id in enumerate(window.window)}
         windows.append(
             {
@@ -129,10 +131,10 @@ def _query_block(
             }
         )
     return {
-        "after": [at[id] for id in outcome.after],
-        "grades": [grades.get(id) for id in outcome.before],
+        "after": [at[id] for id in query.after],
+        "grades": [grades.get(id) for id in query.before],
         "relevant": sum(grade > 0 for grade in grades.values()),
-        "texts": [_relative(places.get(id), group) for id in outcome.before],
+        "texts": [_relative(places.get(id), group) for id in query.before],
         "windows": windows,
         "strings": list(strings),
     }
@@ -144,6 +146,6 @@ def _relative(place: Place | None, group: int) -> int | Place | None:
 
 def _search_block(result: Result, sources: Sources) -> dict[str, Any]:
     ids: dict[str, int] = {}
-    lists = [[ids.setdefault(id, len(ids)) for id in outcome.before] for outcome in result.outcomes]
-    queries = [sources.queries.get(outcome.id, "") for outcome in result.outcomes]
+    lists = [[ids.setdefault(id, len(ids)) for id in query.before] for query in result.queries]
+    queries = [sources.queries.get(query.id, "") for query in result.queries]
     return {"ids": list(ids), "lists": lists, "queries": queries}

@@ -1,4 +1,4 @@
-"""What the page holds at once: the summary of every result and one small record a query."""
+"""What the page reads at once: the summary of every result, and one small record per query."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import __version__
+from ...jobs.trace import QueryResult
 from ...types import ParseStatus
 from .blocks import GROUP
-from .report_inputs import QueryResult, Result, Sources, number
+from .report_inputs import Result, number
 from .report_scores import MEASURES, Scored, mean_of_means, of_query, pooled, score_result, summary
+from .report_sources import Sources
 
 STATUSES = tuple(status.value for status in ParseStatus)
 _TEASER = 220
@@ -20,7 +22,7 @@ _DEEPEST = 6
 def make_index(
     title: str, results: Sequence[tuple[Result, Sources]], leaderboards: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The page's data apart from passages, windows and what only a search reads."""
+    """The page's data without passages, windows and searchable text."""
     scored = [score_result(result, sources) for result, sources in results]
     known = {str(place): one for place, one in enumerate(scored) if one is not None}
     return {
@@ -34,16 +36,16 @@ def make_index(
         "mean": mean_of_means(known) if len(known) > 1 else None,
         "results": [_result(*both, one) for both, one in zip(results, scored, strict=True)],
         "queries": [
-            _query(position, outcome, sources, one)
+            _query(position, query, sources, one)
             for position, ((result, sources), one) in enumerate(zip(results, scored, strict=True))
-            for outcome in result.outcomes
+            for query in result.queries
         ],
     }
 
 
 def _result(result: Result, sources: Sources, scored: Scored | None) -> dict[str, Any]:
     manifest = result.manifest
-    windows = [window for outcome in result.outcomes for window in outcome.windows]
+    windows = [window for query in result.queries for window in query.windows]
     statuses = Counter(window.status for window in windows)
     engine = manifest.get("engine")
     return {
@@ -53,7 +55,7 @@ def _result(result: Result, sources: Sources, scored: Scored | None) -> dict[str
         "revision": str(manifest.get("revision") or ""),
         "engine": str(engine.get("name") or "") if isinstance(engine, dict) else str(engine or ""),
         "made_by": str(manifest.get("version") or ""),
-        "queries": len(result.outcomes),
+        "queries": len(result.queries),
         "windows": len(windows),
         "statuses": dict(statuses),
         "deadline": int(manifest.get("deadline") or 0),
@@ -97,7 +99,7 @@ def _prefixed(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _flat(value: Any, prefix: str = "", depth: int = 0) -> list[tuple[str, str]]:
-    """Nested values as dotted names and texts; what is None or empty is left out."""
+    """Nested values as (dotted name, text); None and empty values are left out."""
     if isinstance(value, dict) and depth < _DEEPEST:
         return [
             row
@@ -112,17 +114,17 @@ def _flat(value: Any, prefix: str = "", depth: int = 0) -> list[tuple[str, str]]
     return [] if value in (None, "", {}) else [(prefix, str(value))]
 
 
-def _query(position: int, outcome: QueryResult, sources: Sources, scored: Scored | None) -> dict[str, Any]:
-    windows = outcome.windows
+def _query(position: int, query: QueryResult, sources: Sources, scored: Scored | None) -> dict[str, Any]:
+    windows = query.windows
     statuses = Counter(window.status for window in windows)
-    first, last = set(outcome.before[:10]), set(outcome.after[:10])
-    text = sources.queries.get(outcome.id, "")
+    first, last = set(query.before[:10]), set(query.after[:10])
+    text = sources.queries.get(query.id, "")
     return {
         "r": position,
-        "id": outcome.id,
+        "id": query.id,
         "q": text if len(text) <= _TEASER else text[:_TEASER] + "…",
-        "b": of_query(scored.before.per_query, outcome.id) if scored else None,
-        "a": of_query(scored.after.per_query, outcome.id) if scored else None,
+        "b": of_query(scored.before.per_query, query.id) if scored else None,
+        "a": of_query(scored.after.per_query, query.id) if scored else None,
         "s": [statuses[name] for name in STATUSES],
         "e": sum(window.error is not None for window in windows),
         "n": len(windows),

@@ -1,4 +1,4 @@
-"""The folders a report is made of: rerankings, alone or side by side, and a leaderboard beside them."""
+"""The folders that a report is made of: rerankings, and the leaderboard of a folder that holds several."""
 
 from __future__ import annotations
 
@@ -6,78 +6,44 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, InputError
-from ...jobs.trace import TRACES, TracedWindow, by_query, orders, read_manifest, read_trace
+from ...jobs.trace import TRACES, QueryResult, TracedWindow, by_query, orders, read_manifest, read_trace
 from ...runfile import read_run
-from ...types import Document, ScoredDocument
-
-Run = Mapping[str, Sequence[ScoredDocument]]
-Qrels = Mapping[str, Mapping[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """One query: docids in first-stage order and after reranking, and the windows that led there."""
-
-    id: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    windows: tuple[TracedWindow, ...]
+from ...scoring import Run
+from ...types import ScoredDocument
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One reranking: `manifest` is empty while it is not finished."""
+    """One reranking: its manifest ({} while it runs) and its queries, `before` in first-stage order."""
 
     name: str
     path: Path
     manifest: Mapping[str, Any]
-    outcomes: tuple[QueryResult, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a report may say beyond docids; None or empty for what was not given.
-
-    `documents` is a docstore, `queries` the texts by id, `first_stage` the run that was reranked: its scores
-    decide the score before. `qrels_name` says which judgements these are.
-    """
-
-    qrels: Qrels | None = None
-    qrels_name: str = ""
-    documents: Any = None
-    queries: Mapping[str, str] = field(default_factory=dict)
-    first_stage: Run | None = None
-
-    def texts(self, ids: Sequence[str]) -> Mapping[str, Document]:
-        """The documents that exist, by id."""
-        if self.documents is None or not ids:
-            return {}
-        found: Mapping[str, Document] = self.documents.get_many(ids)
-        return found
+    queries: tuple[QueryResult, ...]
 
 
 def find_folders(given: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[Mapping[str, Any]]]:
-    """(name, folder) of every reranking that the folders are or hold one level down, and the leaderboards there.
+    """(name, folder) of every reranking among the folders and one level below them, and the leaderboards there.
 
-    Raises InputError for a folder that is neither.
+    Raises InputError for a folder that neither is nor holds a reranking.
     """
     folders: dict[Path, str] = {}
     leaderboards: list[Mapping[str, Any]] = []
     for path in given:
         if not path.is_dir():
-            raise InputError(f"there is no folder {path}: give the -o folder of a `reasonrank rerank`")
+            raise InputError(f"there is no folder {path}: give an output folder of `reasonrank rerank`")
         if _is_result(path):
             folders.setdefault(path, path.resolve().name)
             continue
         inside = sorted(child for child in path.iterdir() if child.is_dir() and _is_result(child))
         if not inside:
             raise InputError(
-                f"{path} holds no trace.jsonl, nor does a folder in it: give the -o folder of a `reasonrank rerank`"
+                f"{path} holds no trace.jsonl, nor does a folder in it: give an output folder of `reasonrank rerank`"
             )
         folders.update({child: child.name for child in inside})
         if (path / "leaderboard.json").is_file():
@@ -86,36 +52,36 @@ def find_folders(given: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[Ma
 
 
 def read_result(name: str, path: Path, first_stage: Run | None = None) -> Result:
-    """The reranking in a folder; without `first_stage` the order before is what the windows show.
+    """The reranking in a folder; without `first_stage` the order before is read off the windows.
 
     Raises InputError for an empty trace.
     """
     windows = by_query(read_trace(path))
     if not windows:
-        raise InputError(
-            f"{path} holds an empty trace: nothing was reranked yet, so there is nothing to report"
-        )
+        raise InputError(f"{path} holds an empty trace: nothing has been reranked yet")
     manifest = read_manifest(path)
     final = read_run(path / "run.trec") if (path / "run.trec").is_file() else {}
     configuration = manifest.get("configuration")
-    asked = configuration.get("queries") if isinstance(configuration, dict) else None
-    ids = dict.fromkeys([*map(str, asked or ()), *final, *windows])
-    outcomes = []
+    requested = configuration.get("queries") if isinstance(configuration, dict) else None
+    ids = dict.fromkeys([*map(str, requested or ()), *final, *windows])
+    queries = []
     for id in ids:
         after = [document.id for document in final.get(id, ())]
-        steps = windows.get(id, [])
-        outcomes.append(_outcome(id, steps, after, first_stage))
-    return Result(name, path, manifest, tuple(outcomes))
+        queries.append(_query_result(id, windows.get(id, []), after, (first_stage or {}).get(id)))
+    return Result(name, path, manifest, tuple(queries))
 
 
-def _outcome(
-    id: str, steps: Sequence[TracedWindow], after: list[str], first_stage: Run | None
+def _query_result(
+    id: str,
+    steps: Sequence[TracedWindow],
+    after: Sequence[str],
+    first_stage: Sequence[ScoredDocument] | Sequence[str] | None,
 ) -> QueryResult:
     before, judged = orders(steps)
     if not after:
         after = judged
-    if first_stage is not None and id in first_stage:
-        before = [document.id for document in first_stage[id]]
+    if first_stage is not None:
+        before = [one if isinstance(one, str) else one.id for one in first_stage]
     everything = dict.fromkeys([*before, *judged, *after])
     return QueryResult(id, tuple(everything), tuple(after), tuple(steps))
 
@@ -125,7 +91,7 @@ def _is_result(path: Path) -> bool:
 
 
 def _distinct(folders: Mapping[Path, str]) -> dict[Path, str]:
-    """Names that tell the folders apart: where several have one, the parent's before it, else the whole path."""
+    """A distinct name for each folder: its own, else with its parent's, else the whole path."""
     found = dict(folders)
     for longer in (lambda path: f"{path.resolve().parent.name}/{path.resolve().name}", str):
         counts = Counter(found.values())
@@ -141,7 +107,7 @@ def _leaderboard(path: Path) -> Mapping[str, Any]:
         raise FileFormatError(path, None, f"cannot be read ({error})") from error
     rows = found.get("rows") if isinstance(found, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FileFormatError(path, None, "not a leaderboard: it has no list of rows")
+        raise FileFormatError(path, None, "this is not a leaderboard: it has no list of rows")
     average = found.get("average")
     table = [_row(row) for row in (*rows, *([average] if isinstance(average, dict) else []))]
     if isinstance(average, dict):
