@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; tests send SIGINT to processes
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's background job; tests send SIGINT to processes
     signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")  # time decides nothing: machines may be slow
@@ -23,8 +25,23 @@ TRAINING = ("test_train", "test_train_from_nothing")
 GROUPS = {**dict.fromkeys(VLLM, "vllm"), **dict.fromkeys(TRAINING, "training")}
 """Files that one process runs, because they share what is slow to start; every other file is a group of its own."""
 ORDER = (
-    *(*VLLM, *TRAINING, "test_reproduce", "test_retrieve", "test_java", "test_java_signals", "test_report_browser"),
-    *("test_lucene", "test_lucene_index", "test_dense_encoders", "test_demo", "test_synthesize", "test_rerank_faults"),
+    *(
+        *VLLM,
+        *TRAINING,
+        "test_reproduce",
+        "test_retrieve",
+        "test_java",
+        "test_java_signals",
+        "test_report_browser",
+    ),
+    *(
+        "test_lucene",
+        "test_lucene_index",
+        "test_dense_encoders",
+        "test_demo",
+        "test_synthesize",
+        "test_rerank_faults",
+    ),
 )
 """The slowest files, which start first: no process has a long one left when the others are done."""
 
