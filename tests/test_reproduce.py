@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,19 +108,17 @@ def test_all_tasks_in_one_queue_then_the_same_command_again(
 def test_stopped_half_way_it_says_run_again(
     machine: Machine, server: Server, tmp_path: Path, number: int
 ) -> None:
-    server.delay = 0.1
+    server.stall_after = WINDOWS // 2
     limit = ("--engine-arg", "concurrency=2")
     process = machine.start(*machine.arguments(tmp_path / "out", *limit, server=server))
-    while len(server.requests) < WINDOWS // 2:
-        time.sleep(0.01)
-        assert process.poll() is None
+    server.until_stalled(2, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == {signal.SIGKILL: -9}.get(signal.Signals(number), 75)
     if number != signal.SIGKILL:
         assert "the same command continues" in err
     assert not (tmp_path / "out" / "leaderboard.json").exists()
-    server.delay = 0.0
+    server.stall_after = None
     assert machine.reproduce(tmp_path / "out", *limit, server=server).returncode == 4
     assert len(server.requests) <= WINDOWS + 2, "at most the calls in flight are made twice"
     whole = machine.reproduce(tmp_path / "whole", server=server)

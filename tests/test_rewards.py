@@ -146,10 +146,10 @@ def test_weights_and_the_persistence_of_the_overlap() -> None:
 
 
 def test_hostile_text_takes_linear_time() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for text in ("<think>" * 200_000, "<think>" + "</think> " * 200_000, answered("[1]" * 300_000)):
         reward(text)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5  # of CPU; quadratic time would be hours
 
 
 def orders(n: int) -> st.SearchStrategy[list[int]]:

@@ -148,7 +148,7 @@ def test_a_synthesis_killed_twice_continues_and_pays_no_answered_call_again(tmp_
             assert process.returncode == -signal.SIGKILL
             assert not list(out.glob("*.jsonl"))
         server.choose = teach
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         asked = Counter(map(user_message, server.requests))
     counts = json.loads(done.stdout)
@@ -209,18 +209,19 @@ def test_a_rate_limit_is_waited_out(tmp_path: Path) -> None:
 
 def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
     arguments, out = world(tmp_path, 12), tmp_path / "out"
-    with teaching(delay=0.1) as server:
+    with teaching() as server:
+        server.stall_after = 6
         command = [
             *REASONRANK, *arguments, "--base-url", server.url, "--engine-arg", "concurrency=2", "-o", str(out),
         ]  # fmt: skip
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while len(server.requests) < 6 and process.poll() is None:
-                time.sleep(0.005)
+            server.until_stalled(2, process)
             process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=30)
+            _, error = process.communicate(timeout=60)
         assert process.returncode == 130, error
         assert "Traceback" not in error
         assert "the same command continues" in error
+        server.stall_after = None
         counts = told([*arguments, "--engine-arg", "concurrency=2"], server, out)["counts"]
     assert (counts["kept"], counts["all"]["calls"]) == (12, 24)
     assert counts["this_time"]["calls"] <= 24 - 4

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import VariadicCommand
+from .option_names import with_options
 
 
 @click.command(cls=VariadicCommand)
@@ -20,7 +21,11 @@ from . import VariadicCommand
     type=click.Choice(["plain", "fixed"]),
     help="Which judgements of the collection  [default: the leaderboard's, else plain]",
 )
-@click.option("--run", metavar="FILE", help="The first-stage run; else its order is read off the windows.")
+@click.option(
+    "--run",
+    metavar="FILE",
+    help="The first-stage run; without it the windows give the order before.",
+)
 @click.option("--index", metavar="NAME|DIR", help="Passages of a prebuilt Pyserini index or an index folder.")
 @click.option("--corpus", metavar="FILE", help="Passages: JSONL with id and contents, or title and text.")
 @click.option("--topics", metavar="KEY|FILE", help="Query texts: TSV or JSONL, or a Pyserini key (dl20).")
@@ -36,8 +41,8 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """Make one self-contained HTML page of one or several rerankings: scores, gains and losses by query,
     every window with its reasoning.
 
-    A DIR is the -o folder of `reasonrank rerank`, or holds such folders. Without judgements there are no scores,
-    without a collection docids stand alone; a data set that the reranking used is taken when it is here already.
+    A DIR is an output folder of `reasonrank rerank`, or holds such folders. Without judgements there are no
+    scores, without a collection only docids. The data set that was reranked is used if it was downloaded before.
 
     \b
     Example:
@@ -46,13 +51,6 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """
     from ..evaluation.report import ReportRequest, build
 
-    if settings["qrels"] is not None:
-        if settings["dataset"] is not None:
-            raise click.UsageError("--dataset and --qrels both give judgements: give one of them")
-        if settings["qrels_kind"] is not None:
-            raise click.UsageError(
-                "--qrels-kind chooses among a collection's judgements: use it with --dataset"
-            )
     result = build(ReportRequest(folders=folders, **settings), say=_print_note)
     if result.output != "-":
         size = Path(result.output).stat().st_size
@@ -60,4 +58,4 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
 
 
 def _print_note(note: str) -> None:
-    click.echo(f"note: {' '.join(note.splitlines())}", err=True)
+    click.echo(f"note: {with_options(' '.join(note.splitlines()))}", err=True)

@@ -12,8 +12,8 @@ import click
 
 from ..errors import InputError
 from ..files.outputs import make_folder
-from ..jobs.estimate import modelled_lines
 from ..jobs.flag_adapters import make_plan, oracle_noise, setting_flags
+from ..jobs.modelled_cost import modelled_lines
 from ..jobs.progress import Progress
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
 from ..jobs.run_folder import RunFolder

@@ -61,7 +61,7 @@ def lora_parameters(size: Size, rank: int) -> int:
     return size.layers * rank * (2 * (h + h) + 2 * (h + kv) + 3 * (h + i))
 
 
-def estimate(settings: Sft | Grpo, size: Size, *, gpus: int, sharding: str = "fsdp") -> Memory:
+def estimate_memory(settings: Sft | Grpo, size: Size, *, gpus: int, sharding: str = "fsdp") -> Memory:
     """Bytes a GPU, for sequences of the recipe's full length.
 
     `sharding` is "fsdp", "zero3" or "none". Full training in bfloat16 keeps 16 bytes a weight either way:

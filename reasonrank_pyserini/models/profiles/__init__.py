@@ -82,13 +82,6 @@ class Profile:
             answer=answer,
         )
 
-    def gpu_bytes(self, tokens: int | None = None) -> int | None:
-        """Memory that weights and one sequence of `tokens` (default: the context) need; None when unknown."""
-        weights, per_token = self.size.weights_bytes, self.size.kv_bytes_per_token
-        if weights is None or per_token is None:
-            return None
-        return weights + per_token * (self.context if tokens is None else tokens)
-
 
 def profile_names() -> list[str]:
     """The names of the shipped profiles, sorted."""
