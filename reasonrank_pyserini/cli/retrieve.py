@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..files.outputs import check_output, clean_stdout
 from ..first_stages.opening import FusionOptions, SearchOptions
 from ..jobs.collection import CollectionRequest
+from ..jobs.retrieval import RetrieveRequest, RetrieveResult, retrieve
 from . import VariadicCommand
 from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION, collection_request
 from .option_groups import option_group
@@ -55,8 +56,6 @@ def command(
           --encoder sentence-transformers/all-MiniLM-L6-v2 --fuse rrf -o hybrid.trec
       reasonrank retrieve --run bm25.trec dense.trec --fuse weighted --weights 0.3 0.7 -o fused.trec
     """
-    from ..jobs import RetrieveRequest, retrieve
-
     begin = time.monotonic()
     if not methods and not runs:
         raise InputError("no first stage: give --method bm25, bm25q or dense, or --run FILE")
@@ -69,9 +68,14 @@ def command(
     with clean_stdout(), StepBars() as bars:
         result = retrieve(request, say=say, steps=bars.step)
     result.write(output)
-    found = result.run.values()
+    say(f"{counts(result)}; {time.monotonic() - begin:.1f} s")
+
+
+def counts(result: RetrieveResult) -> str:
+    """How many candidates were found."""
+    found, k = result.run.values(), result.request.k
     empty, short = sum(not hits for hits in found), sum(0 < len(hits) < k for hits in found)
-    say(
+    return (
         f"{len(result.queries)} queries, {sum(map(len, found))} candidates; {empty} queries empty, {short} with "
-        f"fewer than {k}; {time.monotonic() - begin:.1f} s"
+        f"fewer than {k}"
     )
