@@ -75,11 +75,11 @@ def test_every_stage_has_help_with_an_example(capsys: pytest.CaptureFixture[str]
         (["sft", "--recipe", "tiny", "--data", "x", "-o", "y"], "there is no data file x"),
         (
             ["sft", "--recipe", "tiny", "--data", "DATA", "-o", "y"],
-            "recipe 'tiny' names no model: give `model`",
+            "recipe 'tiny' names no model: give --model",
         ),
         (
             ["sft", "--recipe", "tiny", "--data", "DATA", "--model", "MODEL"],
-            "give `output`, the folder for the model",
+            "give -o, the folder for the model",
         ),
         (["grpo", "--recipe", "tiny", "--data", "DATA", "-o", "y"], "Missing option '--model'"),
         (["sft", "--recipe", "7b", "--data", "DATA", "--model", "no/such/x", "--dry-run"], "it is no hub id"),
@@ -120,7 +120,7 @@ def test_every_stage_has_help_with_an_example(capsys: pytest.CaptureFixture[str]
         ),
         (
             ["sft", "--recipe", "tiny", "--data", "DATA", "--model", "MODEL", "-o", "EMPTY", "--resume"],
-            "holds no checkpoint: leave `resume` out to start",
+            "holds no checkpoint: leave --resume out to start",
         ),
     ],
 )

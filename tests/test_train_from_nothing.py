@@ -68,7 +68,7 @@ def test_a_recipe_without_a_network_needs_a_model(
     with pytest.raises(SystemExit) as caught:
         main(["train", "sft", "--recipe", "tiny", "--data", str(data), "-o", str(tmp_path / "x")])
     assert caught.value.code == 2
-    assert "names no model: give `model`" in capsys.readouterr().err
+    assert "names no model: give --model" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
