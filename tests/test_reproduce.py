@@ -243,7 +243,7 @@ def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tm
         ),
         (["--condition", "rankt5-3b"], "cannot be run: choose one of reasonrank-7b"),
         (["--tasks", "biologie"], "did you mean 'biology'?"),
-        (["--runs", "nowhere"], "there is no such folder"),
+        (["--runs", "nowhere"], "no such folder"),
         (["--judge", "oracel"], "unknown judge 'oracel': did you mean 'oracle'?"),
         (["--judge", "oracle:x"], "the noise is a standard deviation"),
         (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),

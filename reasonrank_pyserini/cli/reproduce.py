@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
 from ..models.cost import duration
 from ..reproduce import (
     ReproduceEstimate,
@@ -31,7 +30,7 @@ from .run_again import run_again
 from .terminal import say, window_bar
 
 OUTSIDE, KEPT = 4, 3
-"""Exit statuses: all was done, but a score is outside the tolerance; windows failed and were kept."""
+"""Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
 
 
 @click.command(cls=VariadicCommand)
@@ -100,8 +99,6 @@ def command(
 
         click.echo(condition_table(benchmark))
         return
-    if output is None and not estimate_only:
-        raise InputError("give -o DIR, the folder for the tasks' runs and the table")
     request = ReproduceRequest(
         benchmark,
         output=output,

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
 from ..reproduce import ModelOverrides, VerifyRequest, VerifyResult, text_table, verify
 from . import VariadicCommand
 from .reproduce import exit_with
@@ -45,8 +44,6 @@ def command(model: ModelOverrides, condition: str | None, margin: float, **given
     Example:
       reasonrank verify --model liuwenhan/reasonrank-7B -o check/
     """
-    if model.model is None and condition is None:
-        raise InputError("give --model M, such as liuwenhan/reasonrank-7B, or --condition NAME")
     request = VerifyRequest(
         model=model, condition=condition, margin=margin, command=tuple(sys.argv[1:]), **given
     )

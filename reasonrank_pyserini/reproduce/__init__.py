@@ -1,4 +1,4 @@
-"""Published results made again: the conditions, their leaderboards, and everything that they need."""
+"""Published results made again and compared: leaderboards, verification, and downloading what they need."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def task_file(folder: Path, task: str) -> Path:
     (`earth_science`, `r2med_MedQA-Diag`). InputError unless exactly one file fits.
     """
     if not folder.is_dir():
-        raise InputError(f"`runs` {folder}: there is no such folder")
+        raise InputError(f"`runs` {folder}: no such folder")
     paths = sorted(folder.iterdir())
     wanted = {f"{front}{_plain(task)}" for front in ("", *BENCHMARKS)}
     fitting = [path for path in paths if _plain(path.name.split(".")[0]) in wanted]

@@ -1,4 +1,4 @@
-"""What a reproduction works on: its condition, the values that the condition fills in, its tasks."""
+"""What a reproduction works on: its condition, completed by the request, and its tasks."""
 
 from __future__ import annotations
 
@@ -67,31 +67,31 @@ def fill(request: ReproduceRequest) -> FilledCondition:
             f"condition {condition.name} only quotes other papers' numbers and cannot be run: "
             f"choose one of {', '.join(others)}"
         )
-    asked = request.model
-    if request.oracle is None and condition.kind == "first-stage" and asked.model:
+    own = request.model
+    if request.oracle is None and condition.kind == "first-stage" and own.model:
         raise InputError(f"condition {condition.name} is a first stage: leave `model` out")
     settings = _settings(condition, request.settings)
     changed = _changed(condition, request)
-    model = asked.model or condition.model
-    revision = asked.revision
+    model = own.model or condition.model
+    revision = own.revision
     if revision is None and "model" not in changed:
         revision = condition.revision
     return FilledCondition(
         replace(condition, qrels_kind=request.qrels_kind or condition.qrels_kind),
         None if model is None else ModelRequest(
-            model=model, revision=revision, tokenizer=asked.tokenizer, profile=asked.profile, engine=asked.engine,
-            base_urls=tuple(asked.base_urls), api=asked.api, engine_args=asked.engine_args, settings=settings,
+            model=model, revision=revision, tokenizer=own.tokenizer, profile=own.profile, engine=own.engine,
+            base_urls=tuple(own.base_urls), api=own.api, engine_args=own.engine_args, settings=settings,
         ),
         settings,
         changed,
     )  # fmt: skip
 
 
-def _settings(condition: Condition, asked: SettingOverrides) -> SettingOverrides:
-    """The settings asked for, and those of the condition where it has them and they were left out."""
-    given = asked.given()
-    own = {name: getattr(condition, name) or None for name in PUBLISHED_SETTINGS}
-    return replace(asked, **{name: value for name, value in own.items() if name not in given})
+def _settings(condition: Condition, overrides: SettingOverrides) -> SettingOverrides:
+    """The overrides, with the condition's values for the settings that they leave out."""
+    given = overrides.given()
+    published = {name: getattr(condition, name) or None for name in PUBLISHED_SETTINGS}
+    return replace(overrides, **{name: value for name, value in published.items() if name not in given})
 
 
 def _changed(condition: Condition, request: ReproduceRequest) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def _changed(condition: Condition, request: ReproduceRequest) -> dict[str, Any]:
     changed = {name: given[name] for name in UNPUBLISHED_SETTINGS if name in given}
     others = {"profile": request.model.profile, "first_stage": request.first_stage}
     changed |= {name: value for name, value in others.items() if value is not None}
-    asked = {"model": request.model.model, **{name: given.get(name) for name in PUBLISHED_SETTINGS}}
-    for name, value in asked.items():
+    own = {"model": request.model.model, **{name: given.get(name) for name in PUBLISHED_SETTINGS}}
+    for name, value in own.items():
         published = getattr(condition, name) or None
         if published is not None and value not in (None, published):
             changed[name] = value
@@ -110,12 +110,12 @@ def _changed(condition: Condition, request: ReproduceRequest) -> dict[str, Any]:
 def task_names(condition: Condition, names: Sequence[str]) -> list[str]:
     """The tasks of those names (none: all), in the benchmark's order; underscores and hyphens are the same."""
     benchmark = BENCHMARKS[condition.benchmark]
-    asked = {benchmark.known(name.lower().replace("_", "-")) for name in names}
-    return [task for task in benchmark.tasks if not asked or task in asked]
+    wanted = {benchmark.known(name.lower().replace("_", "-")) for name in names}
+    return [task for task in benchmark.tasks if not wanted or task in wanted]
 
 
 def task_dataset(condition: Condition, task: str) -> Dataset:
-    """The test collection of a task; InputError where its owner has to be asked for it."""
+    """The test collection of a task; InputError where it cannot be downloaded."""
     id = BENCHMARKS[condition.benchmark].dataset(task)
     if id is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""ReproduceRequest: what a reproduction is asked for; the condition gives the rest."""
+"""ReproduceRequest: a condition to run again and what should differ from it."""
 
 from __future__ import annotations
 
