@@ -31,7 +31,7 @@ class GivenRun:
 
 
 def read_source(source: RunSource) -> GivenRun:
-    """The run with the first of each docid kept; FileFormatError, or InputError for what is no run."""
+    """The run with the first of each docid kept; FileFormatError for a bad line, InputError for other objects."""
     if isinstance(source, str | Path):
         report = read_run_report(source)
         repeated = {query: len(hits) for query, hits in report.repeated.items()}
