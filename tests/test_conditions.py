@@ -101,7 +101,7 @@ def test_a_first_stage_s_condition_is_its_own_candidates() -> None:
 def test_notes_say_what_differs() -> None:
     assert "31.68" in find_condition("bright", "reasonir").note
     assert "24.92" in find_condition("r2med", "e5-mistral").note
-    assert "--runs DIR" in find_condition("bright", "reasonrank-32b-rader-w10").note
+    assert "are not public" in find_condition("bright", "reasonrank-32b-rader-w10").note
     assert any("LeetCode" in note for note in BENCHMARKS["bright"].footnotes)
 
 
@@ -110,7 +110,7 @@ def test_bright_in_two_orders() -> None:
     assert bright.tasks[:3] == ("economics", "earth-science", "robotics")
     assert bright.own_order[:3] == ("biology", "earth-science", "economics")
     assert sorted(bright.own_order) == sorted(bright.tasks)
-    assert (bright.paper_labels[0], bright.own_labels[0]) == ("Econ.", "Bio.")
+    assert (bright.labels[bright.tasks[0]], bright.labels[bright.own_order[0]]) == ("Econ.", "Bio.")
     assert bright.dataset("earth-science") == "bright/earth-science"
 
 

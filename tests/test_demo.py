@@ -243,4 +243,4 @@ def test_the_next_commands_are_commands(gpus: list[Gpu] | None) -> None:
         with click.Context(group) as parent:
             command = group.get_command(parent, name)
             assert command is not None
-            assert command.make_context(name, words, parent).params["output" if "-o" in words else "run_path"]
+            assert command.make_context(name, words, parent).params["output" if "-o" in words else "run"]

@@ -183,6 +183,9 @@ def test_python_compiles_and_its_imports_exist(block: Block) -> None:
     for node in ast.walk(ast.parse(block.code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reasonrank_pyserini"):
             module = importlib.import_module(node.module or "")
+            assert not (node.module or "").startswith("reasonrank_pyserini.cli"), (
+                f"{block.place}: imports cli"
+            )
             missing = [a.name for a in node.names if not hasattr(module, a.name) and not _module(node, a)]
             assert not missing, f"{block.place}: {node.module} has no {missing}"
         elif isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""`reasonrank rerank` as a user runs it: a process of its own against a real server, and what goes wrong."""
+"""`reasonrank rerank` as a user runs it against a real server, and what goes wrong; what is killed is a process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import reasonrank
 from http_server import Server, answer, hang, reply, status
 
 from reasonrank_pyserini import read_run
@@ -52,10 +53,8 @@ def command(requests: Path, url: str, output: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=120, check=False, **options
-    )
+def run(requests: Path, url: str, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return reasonrank(*command(requests, url, output, *more)[len(REASONRANK) :])
 
 
 def one_line(done: subprocess.CompletedProcess[str], status: int) -> str:
@@ -194,7 +193,7 @@ def test_the_server_dies_half_way(requests: Path, tmp_path: Path) -> None:
 
 
 def test_a_hanging_server_is_given_up(requests: Path, server: Server, tmp_path: Path) -> None:
-    server.always = hang()  # for longer than `run` waits
+    server.always = hang()  # for longer than a test may take
     more = ("--engine-arg", "inactivity_timeout=0.3", "--engine-arg", "attempts=2")
     line = one_line(run(requests, server.url, tmp_path / "out", *more), 1)
     assert "0.3" in line

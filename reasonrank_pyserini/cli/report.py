@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import VariadicCommand
 from .option_names import with_options
+
+if TYPE_CHECKING:
+    from ..evaluation.report import ReportResult
 
 
 @click.command(cls=VariadicCommand)
@@ -51,11 +54,15 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """
     from ..evaluation.report import ReportRequest, build
 
-    result = build(ReportRequest(folders=folders, **settings), say=_print_note)
+    print_written(build(ReportRequest(folders=folders, **settings), say=print_note))
+
+
+def print_written(result: ReportResult) -> None:
+    """The page and its size, on standard error."""
     if result.output != "-":
         size = Path(result.output).stat().st_size
-        _print_note(f"{result.output}: {result.queries:,} queries, {size / 1e6:,.1f} MB")
+        print_note(f"{result.output}: {result.queries:,} queries, {size / 1e6:,.1f} MB")
 
 
-def _print_note(note: str) -> None:
+def print_note(note: str) -> None:
     click.echo(f"note: {with_options(' '.join(note.splitlines()))}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -35,6 +35,33 @@ class WindowBar:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class StepBars:
+    """A bar for each thing that `jobs.retrieve` counts, where standard error is a terminal."""
+
+    def __init__(self) -> None:
+        self._unit = ""
+        self._bar: Any = None
+
+    def step(self, unit: str, count: int, total: int | None) -> None:
+        """`count` more are done."""
+        from tqdm import tqdm
+
+        if unit != self._unit:
+            self.close()
+            self._unit, self._bar = unit, tqdm(total=total, unit=f" {unit}", disable=None)
+        self._bar.update(count)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
 
 def window_bar() -> WindowBar | None:

@@ -6,36 +6,51 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..first_stages.encoder_options import EncoderOptions
+    from ..first_stages.opening import FusionOptions, SearchOptions
     from ..ranking.model_request import ModelRequest, SettingOverrides
     from .collection import CollectionRequest
     from .rerank_estimate import RerankEstimate, estimate
     from .rerank_request import OracleRequest, RerankCounts, RerankRequest, RerankResult
     from .rerank_run import rerank
+    from .retrieval import RetrieveRequest, RetrieveResult, retrieve
 
 _HOMES = {
     "CollectionRequest": "jobs.collection",
+    "EncoderOptions": "first_stages.encoder_options",
+    "FusionOptions": "first_stages.opening",
     "ModelRequest": "ranking.model_request",
     "OracleRequest": "jobs.rerank_request",
     "RerankCounts": "jobs.rerank_request",
     "RerankEstimate": "jobs.rerank_estimate",
     "RerankRequest": "jobs.rerank_request",
     "RerankResult": "jobs.rerank_request",
+    "RetrieveRequest": "jobs.retrieval",
+    "RetrieveResult": "jobs.retrieval",
+    "SearchOptions": "first_stages.opening",
     "SettingOverrides": "ranking.model_request",
     "estimate": "jobs.rerank_estimate",
     "rerank": "jobs.rerank_run",
+    "retrieve": "jobs.retrieval",
 }
 
 __all__ = [
     "CollectionRequest",
+    "EncoderOptions",
+    "FusionOptions",
     "ModelRequest",
     "OracleRequest",
     "RerankCounts",
     "RerankEstimate",
     "RerankRequest",
     "RerankResult",
+    "RetrieveRequest",
+    "RetrieveResult",
+    "SearchOptions",
     "SettingOverrides",
     "estimate",
     "rerank",
+    "retrieve",
 ]
 
 

@@ -40,9 +40,7 @@ class RerankEstimate:
 
 def estimate(request: RerankRequest, *, say: Say = silent) -> RerankEstimate:
     """The figures of a reranking; reads its input and the tokenizer, loads no model. `say` as for `rerank`."""
-    job = Job.prepare(request)
-    for note in job.notes():
-        say(note)
+    job = Job.prepare(request, say)
     plan, queries, windows = job.plan, len(job.work.queries), job.windows
     if not isinstance(plan, Plan):
         return RerankEstimate(queries, windows)

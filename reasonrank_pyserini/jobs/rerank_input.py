@@ -12,16 +12,15 @@ from ..errors import InputError, UnknownNameError
 from ..files.caches import file_sha256, fingerprint
 from ..files.lines import check_file
 from ..files.requests import Request, read_requests
-from ..files.trec import check_ids, read_run_report
-from ..first_stages.base import Run, RunFirstStage, unique
-from ..ranking.candidates import as_candidates, as_hits
+from ..files.trec import check_ids
+from ..first_stages.base import Run, RunFirstStage
+from ..ranking.candidates import as_candidates
 from ..types import Candidate, Document, Query, ScoredDocument
+from .run_source import GivenRun, RunSource, read_source
 
 Excluded = Callable[[str], Collection[str]]
 Rename = Callable[[Collection[str]], Mapping[str, str]]
 """Docids of another style to those of the corpus; what needs no change is left out."""
-RunSource = str | Path | Mapping[str, Iterable[Any]]
-"""A TREC run file, or hits by query id, best first (see `candidates.as_hits`)."""
 RequestSource = str | Path | Sequence[tuple[Query, Iterable[Any]]]
 """A request file, or queries with candidates, best first (see `candidates.as_candidates`)."""
 
@@ -116,31 +115,13 @@ def _fingerprint(requests: Iterable[Request]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstStage:
-    """A run as read: `repeated` counts dropped repeats of a docid by query, `sha256` is of file or content."""
-
-    name: str
-    run: Run
-    sha256: str
-    notes: tuple[str, ...]
-    repeated: Mapping[str, int]
-
-
-def _read(source: RunSource) -> _FirstStage:
+def _read(source: RunSource) -> tuple[GivenRun, str]:
+    """The run and the sha256 of its file or its content."""
     if isinstance(source, str | Path):
-        report = read_run_report(check_file(source, "run file"))
-        repeated = {query: len(hits) for query, hits in report.repeated.items()}
-        return _FirstStage(str(source), report.run, file_sha256(source), report.notes, repeated)
-    listed = {str(query): as_hits(items) for query, items in source.items()}
-    run = {query: unique(hits) for query, hits in listed.items()}
-    for query, hits in run.items():
-        check_ids(query, [hit.id for hit in hits])
-    repeated = {query: len(listed[query]) - len(hits) for query, hits in run.items()}
-    count = sum(repeated.values())
-    notes = (f"{count} repeated docids dropped (first kept)",) if count else ()
-    content = {query: [[hit.id, hit.score] for hit in hits] for query, hits in run.items()}
-    return _FirstStage("the run", run, fingerprint({"run": content, "order": list(run)}), notes, repeated)
+        path = check_file(source, "run file")
+        return read_source(path), file_sha256(path)
+    given = read_source(source)
+    return given, fingerprint(given.content)
 
 
 def from_run(
@@ -164,7 +145,7 @@ def from_run(
     and candidates without text, before any model is loaded. Texts are read when a query starts and are not kept: a
     hundred thousand queries have gigabytes of them.
     """
-    first = _read(candidates)
+    first, sha256 = _read(candidates)
     run = _renamed(first.run, rename) if rename is not None else first.run
     known = {query.id: query for query in topics} if topics is not None else {id: Query(id, "") for id in run}
     lacking = [id for id in run if id not in known]
@@ -185,14 +166,14 @@ def from_run(
     dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
     notes = (*first.notes, f"{dropped} excluded candidates dropped") if dropped else first.notes
     return RerankInput(
-        queries, {id: len(hits) for id, hits in found.items()}, load, {"run": first.sha256, **hashes}, notes,
+        queries, {id: len(hits) for id, hits in found.items()}, load, {"run": sha256, **hashes}, notes,
         dropped={"deduplicated": sum(first.repeated.get(q.id, 0) for q in queries), "excluded": dropped},
     )  # fmt: skip
 
 
 def clean_run(source: RunSource, excluded: Excluded | None, rename: Rename | None = None) -> Run:
     """A run as a reranking sees it: docids of the corpus, each once, without the excluded ones."""
-    first = _read(source)
+    first, _ = _read(source)
     run = _renamed(first.run, rename) if rename is not None else first.run
     return _without_excluded(run, excluded, list(run))
 

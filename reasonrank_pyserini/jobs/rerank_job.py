@@ -10,10 +10,12 @@ from typing import Any
 from ..datasets.docids import DOCID_STYLES
 from ..errors import UnknownNameError
 from ..prompts.texts import replace_lone_surrogates
+from ..ranking.model_request import ModelRequest
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from .collection import Collection, open_collection
 from .judgements import read_judgements
+from .progress import Say, silent
 from .rerank_input import RerankInput, from_requests, from_run
 from .rerank_request import OracleRequest, RerankRequest
 from .run_folder import RunFolder
@@ -30,23 +32,20 @@ class Job:
     tokenizer: Any
 
     @classmethod
-    def prepare(cls, request: RerankRequest) -> Job:
-        """Raises InputError for everything that cannot work."""
+    def prepare(cls, request: RerankRequest, say: Say = silent) -> Job:
+        """Raises InputError for everything that cannot work; `say` takes what the user should know before it starts."""
         request.check()
         if request.docid_style not in DOCID_STYLES:
             raise UnknownNameError("docid style", request.docid_style, DOCID_STYLES)
         if isinstance(request.judge, OracleRequest):
-            plan, work = _oracle(request, request.judge)
-            return cls(request, plan, work, None)
-        collection = _collection(request)
-        tokens = collection.passage_tokens if collection is not None else None
-        model_plan = Plan.make(request.judge, dataset_passage_tokens=tokens)
-        work = _work(request, collection, model_plan.settings.depth)
-        model_plan, tokenizer = fit_context(model_plan, [work])
-        return cls(request, model_plan, work, tokenizer)
+            job = cls(request, *_oracle(request, request.judge, say), tokenizer=None)
+        else:
+            job = cls(request, *_with_model(request, request.judge))
+        for note in job._notes():
+            say(note)
+        return job
 
-    def notes(self) -> list[str]:
-        """What the user should know before it starts, a line each."""
+    def _notes(self) -> list[str]:
         found = [*self.work.notes, *plan_notes(self.plan)]
         empty = sum(not self.work.counts[query.id] for query in self.work.queries)
         if empty:
@@ -114,12 +113,24 @@ def _collection(request: RerankRequest) -> Collection | None:
     return open_collection(asked) if asked.named and not isinstance(request.requests, str | Path) else None
 
 
-def _oracle(request: RerankRequest, oracle: OracleRequest) -> tuple[OraclePlan, RerankInput]:
+def _with_model(request: RerankRequest, model: ModelRequest) -> tuple[Plan, RerankInput, Any]:
+    """The plan, the input and the tokenizer."""
+    collection = _collection(request)
+    tokens = collection.passage_tokens if collection is not None else None
+    plan = Plan.make(model, dataset_passage_tokens=tokens)
+    work = _work(request, collection, plan.settings.depth)
+    plan, tokenizer = fit_context(plan, [work])
+    return plan, work, tokenizer
+
+
+def _oracle(request: RerankRequest, oracle: OracleRequest, say: Say) -> tuple[OraclePlan, RerankInput]:
     """An oracle reads neither queries nor texts; the collection is for exclusions and judgements."""
     assert request.run is not None
     dataset = request.collection.dataset
     collection = open_collection(request.collection) if dataset is not None else None
-    plan = OraclePlan.make({"": _judgements(oracle, collection)}, oracle.noise, oracle.settings)
+    data = collection.dataset if collection is not None else None
+    qrels = read_judgements(data, oracle.qrels, oracle.qrels_kind, say=say)
+    plan = OraclePlan.make({"": qrels}, oracle.noise, oracle.settings)
     work = from_run(
         request.run,
         None,
@@ -132,14 +143,6 @@ def _oracle(request: RerankRequest, oracle: OracleRequest) -> tuple[OraclePlan, 
         hashes=collection.hashes() if collection is not None else {},
     )
     return plan, work
-
-
-def _judgements(oracle: OracleRequest, collection: Collection | None) -> Mapping[str, Mapping[str, int]]:
-    if isinstance(oracle.qrels, Mapping):
-        return oracle.qrels
-    if oracle.qrels is None and collection is not None and collection.dataset is not None:
-        return collection.dataset.qrels(oracle.qrels_kind)
-    return read_judgements(None, None if oracle.qrels is None else str(oracle.qrels), oracle.qrels_kind)
 
 
 def _work(request: RerankRequest, collection: Collection | None, depth: int) -> RerankInput:

@@ -14,7 +14,8 @@ from ..runfile import read_run
 from ..types import ScoredDocument
 from .collection import CollectionRequest
 from .manifest import WindowCounts
-from .rerank_input import RequestSource, RunSource
+from .rerank_input import RequestSource
+from .run_source import RunSource
 from .task_runs import TAG
 
 
@@ -62,10 +63,12 @@ class RerankRequest:
     docid_style: str = "hub"
     command: tuple[str, ...] = ()
 
-    def check(self) -> None:
-        """InputError for fields that do not go together."""
+    def check(self, *, into_folder: bool = False) -> None:
+        """InputError for fields that do not go together; `into_folder`: also when no folder is given."""
         if (self.run is None) == (self.requests is None):
             raise InputError("give one of `run` (a TREC run) and `requests` (queries with candidates)")
+        if into_folder:
+            _ = self.folder
         if self.replay and self.deadline is not None:
             raise InputError("a replay waits for no engine: leave `deadline` out")
         if isinstance(self.judge, OracleRequest) and self.run is None:

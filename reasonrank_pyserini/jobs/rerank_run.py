@@ -23,10 +23,8 @@ def rerank(
     stands, every 30 seconds. Raises InputError before anything is loaded for what cannot work, TooManyFailuresError,
     and with `on_error="raise"` the EngineError of the first window that failed.
     """
-    job = Job.prepare(request)
-    _ = request.folder
-    for note in job.notes():
-        say(note)
+    request.check(into_folder=True)
+    job = Job.prepare(request, say)
     if request.replay:
         return replay(job, say, display)
     return _run(job, say, display)
