@@ -37,6 +37,7 @@ OPTIONS = {
     "output": "-o",
     "overwrite": "--overwrite",
     "passage_tokens": "--passage-tokens",
+    "port": "--port",
     "price_in": "--price-in",
     "price_out": "--price-out",
     "profile": "--profile",
