@@ -171,7 +171,7 @@ class Reranker:
     ) -> Ranking:
         """The candidates in their final order; what may be given is listed at `candidates.as_candidates`.
 
-        `deadline` in the place of the Reranker's own. Ctrl-C while waiting cancels this call alone.
+        `deadline` replaces the Reranker's own. Ctrl-C while waiting cancels this call alone.
         """
         return wait(self.submit(query, candidates, documents=documents, deadline=deadline))
 
@@ -186,7 +186,7 @@ class Reranker:
     ) -> concurrent.futures.Future[Ranking]:
         """`rerank` without waiting: a future; cancelling it cancels this query's model calls alone.
 
-        Callers take turns at the engine: whoever has the same `caller` (None: this thread) counts as one.
+        Callers share the engine evenly; calls with the same `caller` (None: this thread) count as one caller.
         """
         caller = threading.get_ident() if caller is None else caller
         request = TaskRequest(TaskKey(), _as_query(query), as_candidates(candidates, documents))
@@ -201,8 +201,8 @@ class Reranker:
     ) -> Iterator[Ranking]:
         """Rankings as they finish, in no fixed order; `requests` is read as there is room, so it may be endless.
 
-        Nothing new starts while no ranking is asked for. Closing the iterator, or Ctrl-C, cancels what is under way.
-        The first failure is raised.
+        No new query starts while the iterator is not advanced. Closing the iterator, or Ctrl-C, cancels what is under
+        way. The first failure is raised.
         """
         seconds, key = checked_deadline(deadline), TaskKey()
         prepared = (
@@ -343,7 +343,7 @@ class Reranker:
 
 
 def _overrides(settings: Mapping[str, Any]) -> SettingOverrides:
-    """Keyword settings as SettingOverrides; UnknownNameError for a name that is no setting."""
+    """Keyword settings as SettingOverrides; UnknownNameError for another name."""
     known = [item.name for item in fields(SettingOverrides)]
     if unknown := sorted(settings.keys() - set(known)):
         raise UnknownNameError("setting", unknown[0], known)

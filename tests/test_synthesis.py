@@ -187,7 +187,7 @@ def test_a_pool_holds_linked_passages_then_negatives_then_hits(tmp_path: Path) -
     assert ids(40, **both) == ["L#1", "L#2", "L#3", "L#4", "W#1", *(f"d{i}" for i in range(9))]
     assert ids(4) == ["L#1", "L#2", "L#3", "W#1"], "nothing else to fill the pool with"
     del corpus["d0"]
-    with pytest.raises(InputError, match="found 'd0', of which the collection has no text"):
+    with pytest.raises(InputError, match="found 'd0', but the collection has no text for it"):
         ids(6, **both)
 
 

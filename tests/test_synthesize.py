@@ -81,6 +81,19 @@ def test_lists_are_made_kept_and_rendered(tmp_path: Path, capsys: pytest.Capture
     ]
 
 
+class Display:
+    """Notes how many outcomes it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[int | str] = []
+
+    def update(self, tally: synthesis.SynthesisTally) -> None:
+        self.seen.append(len(tally.outcomes))
+
+    def close(self) -> None:
+        self.seen.append("closed")
+
+
 def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Path) -> None:
     arguments = world(tmp_path, 3)
     with teaching() as server:
@@ -97,14 +110,14 @@ def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Pat
             output=tmp_path / "objects",
         )
         estimate = synthesis.estimate(request)
-        said, seen = list[str](), list[int]()
-        done = synthesis.run(request, say=said.append, watch=lambda tally: seen.append(len(tally.outcomes)))
+        said, display = list[str](), Display()
+        done = synthesis.run(request, say=said.append, display=display)
         asked = len(server.requests)
         again = synthesis.run(request, say=said.append)
         assert len(server.requests) == asked == 2 * (3 + 3)
     assert (estimate.queries, estimate.calls) == (3, 6)
     assert estimate.cost == pytest.approx((estimate.tokens_in * 1 + 6 / 2 * 2500 * 2) / 1e6)
-    assert (done.kept, done.failed_calls, seen) == (3, 0, [0, 1, 2, 3])
+    assert (done.kept, done.failed_calls, display.seen) == (3, 0, [0, 1, 2, 3, "closed"])
     assert again == done
     assert "nothing to do" in said[-1]
     for name in FILES:

@@ -37,6 +37,7 @@ OPTIONS = {
     "output": "-o",
     "overwrite": "--overwrite",
     "passage_tokens": "--passage-tokens",
+    "port": "--port",
     "price_in": "--price-in",
     "price_out": "--price-out",
     "profile": "--profile",
@@ -72,5 +73,5 @@ _SETTING = re.compile(r"`([a-z_0-9]+)`")
 
 def with_options(message: str) -> str:
     """A message of the library with its settings as options: "lower `reasoning_tokens`" becomes "lower
-    --reasoning-tokens"; what is no setting stays."""
+    --reasoning-tokens"; other words stay."""
     return _SETTING.sub(lambda found: OPTIONS.get(found[1], found[0]), message)

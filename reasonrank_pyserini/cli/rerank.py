@@ -43,9 +43,9 @@ def judge_request(
 @setting_group
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
 @click.option("--query-ids", help="Only these queries: A,B,C.")
-@click.option("--dry-run", is_flag=True, help="State windows, tokens and time, then stop.")
+@click.option("--dry-run", is_flag=True, help="Print windows, tokens and time, then stop.")
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
-              help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+              help="A failing window ends the run, or keeps its order and is counted (exit 3).")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Seconds for a query, waiting included, then its order so far is taken (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
@@ -76,8 +76,8 @@ def command(
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
           --base-url http://a:8000/v1 http://b:8000/v1 -o out/     # two servers share the windows
 
-    The first one again with --replay makes the same run from DIR/journal, without GPU and weights; where the
-    result is there already, it is compared with what the journal gives.
+    With --replay the first one makes the same run again from DIR/journal, without GPU and weights; an existing
+    result is compared with it and not changed.
     """
     from ..jobs import estimate, rerank
 

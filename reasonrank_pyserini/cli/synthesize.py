@@ -19,6 +19,7 @@ from .synthesize_options import (
     student_options,
     teacher_options,
 )
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..training.synthesis import (
@@ -77,7 +78,7 @@ def command(
     """
     from ..files.outputs import clean_stdout
     from ..training import synthesis
-    from .synthesize_progress import SynthesisDisplay
+    from .synthesize_progress import query_bar
 
     if paper:
         if not dry_run:
@@ -102,11 +103,11 @@ def command(
     )
     if dry_run:
         with clean_stdout():
-            found = synthesis.estimate(request, say=_say)
+            found = synthesis.estimate(request, say=say)
         _print_lines(found)
         return
-    with clean_stdout(), SynthesisDisplay() as display:
-        done = synthesis.run(request, say=_say, watch=display)
+    with clean_stdout():
+        done = synthesis.run(request, say=say, display=query_bar())
     click.echo(json.dumps(done.counts))
     if done.failed_calls:
         sys.exit(3)
@@ -114,7 +115,3 @@ def command(
 
 def _print_lines(found: SynthesisEstimate) -> None:
     click.echo(with_options("\n".join(found.lines())))
-
-
-def _say(line: str) -> None:
-    click.echo(f"reasonrank: {with_options(line)}", err=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 
 from . import NamedGroup, VariadicCommand
-from .option_names import with_options
+from .terminal import say
 
 
 @click.group(cls=NamedGroup, what="stage")
@@ -118,13 +118,9 @@ def _run(
         click.echo("\n".join(lines))
         return
     with clean_stdout():
-        done = training.run(request, say=_say)
+        done = training.run(request, say=say)
     if done.leader:
         click.echo(json.dumps(done.as_dict()))
-
-
-def _say(line: str) -> None:
-    click.echo(f"reasonrank: {with_options(line)}", err=True)
 
 
 @command.command("score")

@@ -79,7 +79,7 @@ def run_manifest(
 ) -> dict[str, Any]:
     """What a result was made with, ready for manifest.json.
 
-    `details` is what the engine tells of itself, `machine` the `environment()`, where that is known already.
+    `details` is what the engine states about itself, `machine` the `environment()` where it is known already.
     """
     engine = described.get("engine")
     return {

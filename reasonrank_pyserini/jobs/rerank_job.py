@@ -67,7 +67,7 @@ class Job:
         return RunFolder(request.folder, configuration, overwrite=request.overwrite)
 
     def written(self, run: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
-        """A run with its docids in the style asked for."""
+        """A run with its docids in the requested style."""
         return renamed(run, DOCID_STYLES[self.request.docid_style])
 
 

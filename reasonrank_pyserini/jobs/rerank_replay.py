@@ -21,10 +21,10 @@ from .task_runs import TaskRun, run_tasks
 
 
 def replay(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
-    """Rerank from the folder's journal and write; a result that is there is compared and left alone.
+    """Rerank from the folder's journal and write; an existing result is compared and not changed.
 
     ReplayMissError when a completion was never recorded; nothing is written then, but with `on_error="keep"` its
-    window keeps its order. OutputError when the journal gives another run than the one that is there.
+    window keeps its order. OutputError when the journal's run differs from the existing one.
     """
     assert isinstance(job.plan, Plan)
     request = job.request
@@ -94,7 +94,7 @@ class ReplayMisses:
 
 
 def _compare(job: Job, task: TaskRun, say: Say) -> None:
-    """Says that the run is the one that is there; OutputError when it is another."""
+    """Says that the run equals the existing one; OutputError when it does not."""
     there = task.folder.path / "run.trec"
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "run.trec"
@@ -107,6 +107,6 @@ def _compare(job: Job, task: TaskRun, say: Say) -> None:
     changed = [query for query in after if before.get(query) != after[query]]
     first = f", e.g. {changed[0]!r}" if changed else ""
     raise OutputError(
-        f"the journal gives another run than {there} for {len(changed)} of {len(after)} queries{first}: "
+        f"the journal gives a run that differs from {there} for {len(changed)} of {len(after)} queries{first}: "
         "`overwrite` writes it there"
     )

@@ -16,7 +16,7 @@ from .trace import read_manifest
 def rerank(
     request: RerankRequest, *, say: Say = silent, display: ProgressDisplay | None = None
 ) -> RerankResult:
-    """Rerank into the request's folder, or leave alone the result that is there.
+    """Rerank into the request's folder; a result that is already there is kept.
 
     The same request again continues where the last call stopped, however that ended: what was answered is in the
     folder's journal. `say` takes what the user should know, a line each; without a `display` also where the run

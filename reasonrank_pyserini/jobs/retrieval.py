@@ -35,7 +35,7 @@ Steps = Callable[[str, int, int | None], object]
 
 
 def uncounted(unit: str, count: int, total: int | None) -> None:
-    """Steps that nobody sees."""
+    """Steps that are not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

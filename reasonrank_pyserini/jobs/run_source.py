@@ -31,7 +31,8 @@ class GivenRun:
 
 
 def read_source(source: RunSource, *, by_score: bool = True) -> GivenRun:
-    """The run, best score first, with the first of each docid kept; FileFormatError, or InputError for what is no run.
+    """The run, best score first, with the first of each docid kept; FileFormatError for a bad
+    line, InputError for other objects.
 
     Ties keep the order in which they were given. Without `by_score` every hit does, as in the authors' code; a note
     says where the two orders differ.

@@ -56,7 +56,7 @@ class TaskRun:
         return 0.0 if self._begin is None else time.monotonic() - self._begin
 
     def requests(self) -> Iterator[TaskRequest]:
-        """The queries with their candidates, read when asked for."""
+        """The queries with their candidates, read one by one."""
         key = self.key
         for query, candidates in self.work.load():
             yield TaskRequest(key, query, candidates)

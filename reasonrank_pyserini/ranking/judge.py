@@ -81,12 +81,12 @@ class RoutedJudge:
 class LLMJudge:
     """Asks a language model: prompt, completion, parsed permutation.
 
-    Where the model's budget ended before its answer, or it gave none, a second request goes on from its own
-    words and asks for the answer alone (`force_answer`; never with `compat`, nor where the engine is sent
-    messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can
-    enforce a permutation does so in the first request, too. A cut answer that can be read stands where the second
-    request fails (`unforced` in the notes). `answer_k`: an answer of the first k passages is complete (0: of all),
-    and the others follow in window order; an enforced or forced answer ends there. Prompts are built in
+    Where the token budget ended before the answer, or the model gave none, a second request continues the model's
+    own text and asks only for the answer (`force_answer`; never with `compat`, and not where the engine takes chat
+    messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can enforce a
+    permutation does so in the first request as well. Where the second request fails, a cut first answer that can be
+    read stands (`unforced` in the notes). `answer_k`: an answer with the first k passages is complete (0: all), and
+    the others follow in window order; an enforced or forced answer ends there. Prompts are built in
     `prompt_thread`, which several judges may share; without one the judge has a thread of its own.
     """
 
@@ -143,16 +143,16 @@ class LLMJudge:
         return min(n, self.answer_k or n)
 
     def _answer_tokens(self, n: int) -> int:
-        """The budget of a request for the answer alone."""
-        meant = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
-        return answer_budget(meant, max(1, n), max(1, self._count(n)))
+        """The token budget of a request that asks only for the answer."""
+        answer_tokens = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
+        return answer_budget(answer_tokens, max(1, n), max(1, self._count(n)))
 
     def _sampling(self, query: Query, n: int, window: int) -> Sampling:
-        drawn, asked = self.sampling, None
+        sampling, enforced = self.sampling, None
         if self.constrained:  # a bare answer without reasoning starts at once
-            written = "" if drawn.answer == "bare" and not drawn.reasoning_tokens else None
-            asked = Permutation(n, self._count(n), drawn.answer, written)
-        return replace(drawn, seed=window_seed(self.seed, query.id, window), permutation=asked)
+            written = "" if sampling.answer == "bare" and not sampling.reasoning_tokens else None
+            enforced = Permutation(n, self._count(n), sampling.answer, written)
+        return replace(sampling, seed=window_seed(self.seed, query.id, window), permutation=enforced)
 
     def _parsed(self, prompt: Prompt, completion: Completion, n: int) -> Parsed:
         text = _with_opening(prompt, completion.text)
@@ -162,9 +162,9 @@ class LLMJudge:
     async def _forced(
         self, prompt: Prompt, first: Completion, parsed: Parsed, sampling: Sampling
     ) -> tuple[Completion, bool]:
-        """The first completion with an answer that a second request added; itself where none can be asked for.
+        """The first completion with the answer of a second request, and whether that request failed.
 
-        Whether the second request failed, too: raised where the first cannot be read either.
+        The first alone where it cannot be continued. The failure is raised where the first cannot be read.
         """
         n, text = len(parsed.order), _with_opening(prompt, first.text)
         then = continuation(text, n, answer=sampling.answer, count=self._count(n))

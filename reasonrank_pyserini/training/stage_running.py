@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..jobs.progress import Say
 from ..lazy import require
 from . import curves
 from .checkpoints import StageFolder, mark_complete, publish
@@ -26,10 +27,6 @@ PACKAGES = (
     "trl",
     "vllm",
 )
-Say = Callable[[str], None]
-"""Takes one line of progress."""
-
-
 Build = Callable[[Prepared, StageFolder, Path, list[Any]], Any]
 """Makes a stage's trainer from the prepared stage, its folder, the model's files and the callbacks."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
+from ..jobs.progress import Say, silent
 from . import grpo, sft
 from .checkpoints import StageFolder
 from .stage import rank
@@ -13,7 +13,7 @@ from .stage_running import train
 from .train_request import TrainRequest, TrainResult
 
 
-def run(request: TrainRequest, *, say: Callable[[str], None] = lambda line: None) -> TrainResult:
+def run(request: TrainRequest, *, say: Say = silent) -> TrainResult:
     """Train into the request's folder; a stopped training continues from its last complete checkpoint.
 
     The folder then holds the model, log.jsonl, curves.png and manifest.json; a finished training is not repeated.
@@ -29,10 +29,6 @@ def run(request: TrainRequest, *, say: Callable[[str], None] = lambda line: None
     if stage.kind == "grpo":
         grpo.check_processes(stage)
     if rank() != 0:
-        say = _nothing
+        say = silent
     build = sft.trainer if stage.kind == "sft" else grpo.trainer
     return train(stage, output, build, overwrite=request.overwrite, command=request.command, say=say)
-
-
-def _nothing(line: str) -> None:
-    """The other processes' `say`."""

@@ -15,7 +15,7 @@ from .synthesis_request import (
     TeacherOptions,
 )
 from .synthesis_run import run
-from .synthesis_tally import SynthesisTally
+from .synthesis_tally import SynthesisDisplay, SynthesisTally
 from .teacher import Teacher, TeacherPrompts
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "QueryOutcome",
     "Source",
     "StudentOptions",
+    "SynthesisDisplay",
     "SynthesisEstimate",
     "SynthesisRequest",
     "SynthesisResult",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...jobs.progress import Say, silent
 from ...models.cost import WINDOW_PROMPT_TOKENS
 from .pools import POOL
 from .synthesis_folder import Money
@@ -69,9 +70,7 @@ class SynthesisEstimate:
         ]
 
 
-def estimate(
-    request: SynthesisRequest, *, say: Callable[[str], None] = lambda line: None
-) -> SynthesisEstimate:
+def estimate(request: SynthesisRequest, *, say: Say = silent) -> SynthesisEstimate:
     """Calls, tokens and money, from the real prompts of the first queries; makes no call, writes nothing."""
     job = SynthesisJob.prepare(request)
     pools = [pool for pool in job.pools(SAMPLE, say=say) if len(pool.documents) >= 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ...first_stages.base import FirstStage, RunFirstStage, without
 from ...first_stages.encoder_options import EncoderOptions
 from ...first_stages.opening import SearchOptions, check_method, open_stage
 from ...jobs.collection import Collection, open_collection
+from ...jobs.progress import Say
 from ...jobs.run_source import read_source
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
@@ -56,7 +57,7 @@ class SynthesisJob:
     def money(self) -> Money:
         return Money(self.request.teacher.price_in, self.request.teacher.price_out)
 
-    def pools(self, limit: int | None = None, *, say: Callable[[str], None]) -> list[Pool]:
+    def pools(self, limit: int | None = None, *, say: Say) -> list[Pool]:
         """The candidates of all sources, or of the first `limit`; searches, reads pages."""
         asked, empty = self.request.candidates, list[Page]()
         pools = list(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ...engines.journal import damage_line, recorder
 from ...errors import InputError, OutputError
 from ...files.atomic import atomic_open
 from ...jobs.manifest import environment
+from ...jobs.progress import Say, silent
 from ...jobs.run_folder import RunFolder
 from ..decontamination import Report, evaluation_texts, overlaps
 from .list_making import synthesize
@@ -25,22 +26,19 @@ from .pools import Pool
 from .synthesis_folder import counts, write_outcomes
 from .synthesis_job import SynthesisJob
 from .synthesis_request import SynthesisRequest, SynthesisResult
-from .synthesis_tally import SynthesisTally
+from .synthesis_tally import SynthesisDisplay, SynthesisTally
 from .teacher import Teacher
-
-Say = Callable[[str], None]
-Watch = Callable[[SynthesisTally], None]
 
 
 def run(
-    request: SynthesisRequest, *, say: Say = lambda line: None, watch: Watch = lambda tally: None
+    request: SynthesisRequest, *, say: Say = silent, display: SynthesisDisplay | None = None
 ) -> SynthesisResult:
     """Make the lists of a request in its folder; answers are recorded, so a stopped run continues without loss.
 
     The folder then holds records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
-    documents.jsonl and manifest.json; a finished result is not made again. `say` gets lines of news, `watch` the tally
-    at the start and after every query. InputError for a request that cannot work, EngineError for a call that failed,
-    TooManyFailuresError when too many answers cannot be read.
+    documents.jsonl and manifest.json; a finished result is not made again. `say` takes what the user should know, one
+    line at a time; without a `display` also the progress, every 30 seconds. InputError for a request that cannot work,
+    EngineError for a call that failed, TooManyFailuresError when too many answers cannot be read.
     """
     if request.output is None:
         raise InputError("give `output`, the folder for records.jsonl, sft.jsonl, rl.jsonl and the rest")
@@ -50,10 +48,12 @@ def run(
             say(f"{output} already holds this result: nothing to do (`overwrite` makes it again)")
             manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
             return SynthesisResult(output, dict(manifest["counts"]))
-        return SynthesisResult(output, _synthesized(job, folder, say, watch))
+        return SynthesisResult(output, _synthesized(job, folder, say, display))
 
 
-def _synthesized(job: SynthesisJob, folder: RunFolder, say: Say, watch: Watch) -> dict[str, Any]:
+def _synthesized(
+    job: SynthesisJob, folder: RunFolder, say: Say, display: SynthesisDisplay | None
+) -> dict[str, Any]:
     """Ask, filter, write; the counts."""
     begin, output = time.monotonic(), folder.path
     tokenizer = job.student_tokenizer()
@@ -63,8 +63,9 @@ def _synthesized(job: SynthesisJob, folder: RunFolder, say: Say, watch: Watch) -
     teacher = job.teacher(folder.journal)
     if (damage := damage_line(teacher.engine)) is not None:
         say(damage)
+    tally = SynthesisTally(len(pools), job.money, job.request.max_failed, say=say, display=display)
     try:
-        made = asyncio.run(_ask(job, teacher, pools, watch))
+        made = asyncio.run(_ask(job, teacher, pools, tally))
     except BaseException:
         if any(folder.journal.glob("*.journal")):
             say(f"stopped; the answers so far are in {folder.journal}: the same command continues")
@@ -112,18 +113,18 @@ def _decontaminated(pools: Iterable[Pool], report: Report) -> tuple[list[Pool], 
 
 
 async def _ask(
-    job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool], watch: Watch
+    job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool], tally: SynthesisTally
 ) -> list[QueryOutcome]:
-    tally = SynthesisTally(len(pools), job.money, job.request.max_failed)
-    watch(tally)
-    async with (
-        teacher.engine,
-        contextlib.aclosing(synthesize(pools, teacher, job.request.lists)) as stream,
-    ):
-        async for outcome in stream:
-            tally.add(outcome)
-            watch(tally)
-            tally.check()
+    tally.show()
+    try:
+        async with (
+            teacher.engine,
+            contextlib.aclosing(synthesize(pools, teacher, job.request.lists)) as stream,
+        ):
+            async for outcome in stream:
+                tally.add(outcome)
+    finally:
+        tally.close()
     return tally.outcomes
 
 
