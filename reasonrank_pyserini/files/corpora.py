@@ -84,8 +84,9 @@ def _sources(path: Path) -> list[Path]:
 def _plain(source: Path) -> CorpusFile:
     with check_file(source, "corpus").open("rb") as stream:
         head = stream.read(4096)
-    _check_format(source, head)
     packed = head[:2] == GZIP_MAGIC
+    if not packed:
+        _check_format(source, head)
     plain = source
     if packed:
         content = {"layout": 1, "gzip_sha256": file_sha256(source)}
@@ -125,7 +126,9 @@ def _kept_index(files: list[CorpusFile]) -> CorpusIndex:
 
 def _unpack(source: Path, folder: Path) -> None:
     with (folder / "corpus.jsonl").open("wb") as plain:
-        for _, _, raw in raw_lines(source):
+        for number, _, raw in raw_lines(source):
+            if number == 1:
+                _check_format(source, raw)
             plain.write(raw)
 
 

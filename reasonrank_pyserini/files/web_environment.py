@@ -16,6 +16,8 @@ from ..errors import InputError
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 """What httpx takes; the last two need the package socksio."""
+SOCKS_PACKAGE = "socksio"
+"""What httpx needs for SOCKS; the user's choice, not a dependency."""
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -88,8 +90,8 @@ def _proxy_problems(value: str) -> Iterator[str]:
         yield f"the scheme {parts.scheme!r} is none of {', '.join(PROXY_SCHEMES)}"
     elif not host:
         yield "it has no host"
-    elif parts.scheme.startswith("socks") and find_spec("socksio") is None:
-        yield "SOCKS needs the package socksio: pip install 'httpx[socks]'"
+    elif parts.scheme.startswith("socks") and find_spec(SOCKS_PACKAGE) is None:
+        yield f"SOCKS needs the package {SOCKS_PACKAGE}: pip install 'httpx[socks]'"
 
 
 def _certificate_problem(name: str, path: str) -> str | None:
