@@ -23,6 +23,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def one_line(error: BaseException | str, limit: int = 300) -> str:
+    """An exception or a text as one printable line of at most `limit` characters; an exception without a message gives
+    its type."""
+    text = str(error)[:10_000]
+    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+    line = line or (type(error).__name__ if isinstance(error, BaseException) else "")
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
 class ReasonRankError(Exception):
     """Base class: the message is one line for the user."""
 

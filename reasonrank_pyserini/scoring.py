@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Sequence[ScoredDocument] | Sequence[str]]
 Duplicates = Literal["first", "last"]
-"""Which place of a document that a query names twice counts."""
+"""Which rank counts of a document that a query lists twice."""
 
 _LONGEST_NAME = 100
 _LARGEST_CUTOFF = 1_000_000
@@ -27,8 +27,8 @@ _LARGEST_CUTOFF = 1_000_000
 class Scores:
     """Means over the judged queries and the values behind them, by measure name as ir_measures writes it.
 
-    `missing`: judged queries for which the run holds nothing (they count 0); `unjudged`: queries of the run
-    without judgements (they do not count).
+    `missing`: judged queries without documents in the run (they count as 0); `unjudged`: queries of the
+    run without judgements (they do not count).
     """
 
     means: dict[str, float]
@@ -57,7 +57,7 @@ def score(
     """The measures' means over all queries of `qrels`, and their values per query.
 
     `run` holds scored documents, ordered by score as trec_eval does (float32, equal scores by docid
-    descending), or docids in their order. Of a document named twice the first place counts or, as in
+    descending), or docids in rank order. Of a document listed twice the first rank counts or, as in
     evaluations that read a run into a dictionary (pytrec_eval), the last. Raises UnknownNameError for a
     measure that does not exist, InputError for one that cannot be computed.
     """
@@ -65,7 +65,7 @@ def score(
         raise InputError("no judgements to score with")
     parsed = list(dict.fromkeys(map(parse_measure, measures)))
     if not parsed:
-        raise InputError("no measure was asked for; for example nDCG@10")
+        raise InputError("no measures: give one or more, for example nDCG@10")
     queries = {query: str(number) for number, query in enumerate(qrels, 1)}
     means, values = _calculate(parsed, *_anonymous(qrels, run, queries, duplicates))
     per_query = {query: values.get(name, {}) for query, name in queries.items()}
@@ -114,7 +114,7 @@ def _trec_measures(name: str) -> Sequence[Measure]:
 
 
 def _checked(measure: Measure) -> Measure:
-    """The measure, if it has all it needs and something installed can compute it."""
+    """The measure, if its parameters are complete and an installed package can compute it."""
     import ir_measures
 
     try:

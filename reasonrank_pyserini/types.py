@@ -26,14 +26,6 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskQuery(Query):
-    """A query of one task among several that are reranked together; `repeat` counts its runs from 0."""
-
-    task: str = ""
-    repeat: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Document:
     """A passage with its text as given; nothing is normalised here."""
 

@@ -216,10 +216,10 @@ def test_the_library_takes_data_sets(files: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({}, "either as qrels or as a dataset"),
-        ({"qrels": "qrels", "dataset": "nano/test"}, "either as qrels or as a dataset"),
-        ({"qrels": "qrels", "qrels_kind": "fixed"}, "qrels_kind 'fixed'"),
-        ({"qrels": "qrels", "seed": -1}, "the seed must be 0 or more, not -1"),
+        ({}, "either `dataset` ID or `qrels` FILE"),
+        ({"qrels": "qrels", "dataset": "nano/test"}, "either `dataset` ID or `qrels` FILE"),
+        ({"qrels": "qrels", "qrels_kind": "fixed"}, "use it with `dataset`"),
+        ({"qrels": "qrels", "seed": -1}, "`seed` must be 0 or more, not -1"),
         ({"qrels": {}}, "no judgements"),
     ],
 )

@@ -14,7 +14,6 @@ from reasonrank_pyserini.first_stages.base import RunFirstStage, lookup, without
 from reasonrank_pyserini.first_stages.fusion import (
     ReciprocalRankFusion,
     WeightedFusion,
-    fuse_runs,
     reciprocal_ranks,
     weighted_scores,
 )
@@ -158,12 +157,6 @@ def test_bad_weights_are_refused_before_any_search(weights: list[float]) -> None
 def test_nothing_to_fuse_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to fuse"):
         ReciprocalRankFusion([])
-
-
-def test_runs_are_fused_over_all_their_queries() -> None:
-    fused = fuse_runs([{"q2": hits("a b")}, {"q1": hits("c"), "q2": hits("b")}])
-    assert {query: ids(found) for query, found in fused.items()} == {"q2": "b a", "q1": "c"}
-    assert list(fused) == ["q2", "q1"]
 
 
 def test_fused_stages_fetch_deeper_than_k_and_cut_after_fusing() -> None:

@@ -1,25 +1,20 @@
-"""What happens beside the model: where prompts are built, and what the garbage collector may go through meanwhile."""
+"""What happens next to the model: where prompts are built, how final orders are kept."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reasonrank_pyserini import Document, Query, Reranker
+from reasonrank_pyserini import Document, Query
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.jobs.orders import Orders, Renamed
-from reasonrank_pyserini.jobs.rerank_input import RerankInput
-from reasonrank_pyserini.jobs.run_folder import RunFolder
-from reasonrank_pyserini.jobs.task_runs import TaskRun, run_tasks
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.prompts.prompt_thread import PromptThread
 from reasonrank_pyserini.ranking.judge import LLMJudge
-from reasonrank_pyserini.types import Candidate, Prompt, Sampling, Verdict
+from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 DOCUMENTS = [Document("a", "one"), Document("b", "two")]
 
@@ -108,23 +103,3 @@ def test_a_prompt_thread_runs_calls_in_their_order_and_drops_those_that_nobody_a
     assert done == [0, 1, 3, 4, 5]
     with pytest.raises(RuntimeError):
         asyncio.run(thread.run(call, 7))
-
-
-def test_the_libraries_objects_are_left_out_of_collections_while_queries_run(tmp_path: Path) -> None:
-    frozen: list[int] = []
-
-    def script(prompt: Prompt, sampling: Sampling) -> str:
-        frozen.append(gc.get_freeze_count())
-        return reversing(prompt, sampling)
-
-    query, candidates = Query("1", "q"), tuple(Candidate(document) for document in DOCUMENTS)
-    work = RerankInput((query,), {"1": 2}, lambda: iter([(query, candidates)]), {})
-    engine = ScriptedEngine(script)
-    judge = LLMJudge(PromptBuilder("reasonrank", None), engine, Sampling())
-    before = gc.get_freeze_count()
-    with RunFolder(tmp_path / "out", {}) as folder, Reranker(judge, engine=engine) as reranker:
-        task = TaskRun(work, folder)
-        run_tasks([task], reranker, lambda _: None)
-    assert task.run == {"1": ("b", "a")}
-    assert frozen[0] > before
-    assert gc.get_freeze_count() == 0

@@ -58,7 +58,7 @@ def test_what_a_folder_keeps(out: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert found["result"] == {"windows": 5, "cached": 3, "asked": 1, "errors": 1}
     status, text, err = told(capsys, out)
     assert (status, err) == (0, "")
-    assert "answers  4 (1 records are of a key that was recorded again)" in text
+    assert "answers  4 (1 records are duplicates)" in text
     assert "5 windows: 3 from the journal" in text
 
 
@@ -67,7 +67,7 @@ def test_every_damaged_place_has_a_line(out: Path, capsys: pytest.CaptureFixture
     assert (status, err) == (1, "")
     where = out / "journal" / "1.journal"
     assert text.splitlines() == [
-        f"{where}: byte {3 * SIZE}, 50 bytes: a record without its end: torn, or being written right now",
+        f"{where}: byte {3 * SIZE}, 50 bytes: an incomplete record: cut short, or still being written",
         "1 damaged: 5 records in 2 files",
     ]
     os.truncate(where, 3 * SIZE)
@@ -138,10 +138,10 @@ def test_what_is_recorded_while_a_folder_is_pruned_stays(out: Path) -> None:
     [
         (["no-such"], "unknown journal command or folder 'no-such'"),
         (["verfy", "x"], "did you mean 'verify'?"),
-        (["verify", "no-such"], "there is no folder no-such: give the -o folder of a `rerank`"),
+        (["verify", "no-such"], "there is no folder no-such: give the output folder of a rerank, "),
         (["a" * 300], "unknown journal command or folder 'aaa"),
         (["show", "a" * 300], "there is no folder aaa"),
-        (["show", "."], "holds no journal: give a folder with journal/ in it"),
+        (["show", "."], "holds no journal: give a folder that contains journal/"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -89,7 +89,7 @@ def test_two_records_in_one_torn_line_and_a_tail_of_zeros(tmp_path: Path) -> Non
         (0, 90),
         (90 + len(RECORDS[KEYS[1]]) + len(RECORDS[KEYS[2]]), 4096),
     ]
-    assert "checksum" in first.damage[0].reason or "end" in first.damage[0].reason
+    assert "checksum" in first.damage[0].reason or "incomplete" in first.damage[0].reason
     assert "zeros" in first.damage[1].reason
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_keeps_what_fitted_and_leaves_nothing_torn(tmp_path: Path) -
     first, second = done.stdout.splitlines()
     fitted = 4096 // len(encode(KEYS[0], Completion("x" * 500)))
     assert first.startswith(f"{fitted} journal {tmp_path}")
-    assert "cannot be written: File too large; what was recorded before is kept" in first
+    assert "cannot be written: File too large; the answers recorded so far are kept" in first
     assert "could not be written before" in second
     journal = Journal(tmp_path)
     assert (len(journal), journal.damaged) == (fitted, 0)

@@ -17,7 +17,6 @@ from lucene_kit import ask, cache, corpus
 from reasonrank_pyserini.errors import FileFormatError, InputError, ReasonRankError, UnknownNameError
 from reasonrank_pyserini.first_stages.lucene import LuceneFirstStage
 from reasonrank_pyserini.first_stages.lucene_index import build_index, contents
-from reasonrank_pyserini.first_stages.prebuilt import prebuilt_names
 from reasonrank_pyserini.types import Document
 
 __all__ = ["cache", "corpus"]  # fixtures
@@ -44,7 +43,6 @@ def test_what_is_no_index_is_one_line(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_prebuilt_names_are_pyserinis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert {"bright-biology", "msmarco-v1-passage"} <= set(prebuilt_names())
     with pytest.raises(UnknownNameError, match="did you mean 'bright-biology'"):
         LuceneFirstStage("bright-biolgy")
     with pytest.raises(InputError, match="is a dense index, for --method dense"):

@@ -24,7 +24,7 @@ from reasonrank_pyserini.types import Document
 WORLD = World.load()
 CONCEPTS = [concept for domain in WORLD.domains for concept in domain.concepts]
 SETTINGS = [setting for domain in WORLD.domains for setting in domain.settings]
-SHA256 = "09bb261b274d422a2ddffea64c9c864ca575eca66dc882309d412c9632638426"
+SHA256 = "4c5a395433e8376dab53df736848cde21b314a9fd6465aee3cb6ae6ff18987e2"
 
 
 def run(*arguments: str) -> None:

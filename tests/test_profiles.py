@@ -69,12 +69,6 @@ def test_the_sizes_are_those_of_the_base_models(
     assert size.kv_bytes_per_token == kilobytes * 1000 == 2 * layers * kv_heads * 128 * 2
 
 
-def test_memory_is_weights_plus_cache_and_unknown_without_sizes() -> None:
-    assert shipped_profile("reasonrank-7b").gpu_bytes(1000) == 15_231_233_024 + 57_344 * 1000
-    assert shipped_profile("reasonrank-7b").gpu_bytes() == 15_231_233_024 + 57_344 * 32768
-    assert shipped_profile("generic").gpu_bytes() is None
-
-
 def test_sampling_carries_every_field() -> None:
     assert shipped_profile("reasonrank-8b").sampling(seed=5) == Sampling(
         temperature=0.6, top_p=0.95, top_k=20, min_p=0.0, seed=5, max_tokens=3072 + 100, reasoning_tokens=3072

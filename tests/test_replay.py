@@ -162,7 +162,7 @@ def test_what_is_missing_is_one_line_and_nothing_is_replaced(
     done = Told(capsys, requests, model, out, "--replay")
     assert (done.status, done.out) == (1, "")
     assert (
-        f"1 damaged records were skipped, they are asked again: `reasonrank journal verify {out}/journal`"
+        f"1 damaged record was skipped and must be generated again: `reasonrank journal verify {out}/journal`"
         in (done.lines[0])
     )
     assert "lacks answers for 1 of 3 queries (the first: query q" in done.lines[-1]
@@ -170,7 +170,7 @@ def test_what_is_missing_is_one_line_and_nothing_is_replaced(
     assert contents(out) == before
     again = Told(capsys, requests, model, out, "--overwrite")
     assert again.status == 0
-    assert "1 damaged records were skipped, they are asked again" in again.lines[0]
+    assert "1 damaged record was skipped and must be generated again" in again.lines[0]
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["cached"], manifest["journal"]) == (WINDOWS - 1, {"records": WINDOWS, "damaged": 1})
     assert contents(out)["run.trec"] == before["run.trec"]
@@ -211,7 +211,7 @@ def test_in_python(model: Path, tmp_path: Path) -> None:
     (model / "model.safetensors").unlink()
     with Reranker.from_pretrained(str(model), journal=tmp_path / "j", replay=True, **settings) as reranker:
         assert reranker.rerank("question", documents).ids == first.ids == ("d4", "d3", "d2", "d1", "d0")
-        with pytest.raises(ReplayMissError, match="run without replay"):
+        with pytest.raises(ReplayMissError, match="run it without replay"):
             reranker.rerank("another question", documents)
     assert Backwards.started == 1
     with pytest.raises(InputError, match="a replay needs the folder of a recorded run"):

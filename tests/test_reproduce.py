@@ -106,7 +106,7 @@ def test_all_tasks_in_one_queue_then_the_same_command_again(
     again = machine.reproduce(tmp_path / "out", server=server)
     assert (again.returncode, again.stdout) == (4, done.stdout)
     assert len(server.requests) == WINDOWS
-    assert "already holds every task" in again.stderr
+    assert "already holds the result of every task" in again.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
@@ -241,9 +241,9 @@ def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tm
             ["--condition", "reasonrank-7"],
             "unknown bright condition 'reasonrank-7': did you mean 'reasonrank-7b'",
         ),
-        (["--condition", "rankt5-3b"], "holds the numbers of others and cannot be run"),
+        (["--condition", "rankt5-3b"], "cannot be run: choose one of reasonrank-7b"),
         (["--tasks", "biologie"], "did you mean 'biology'?"),
-        (["--runs", "nowhere"], "there is no such folder"),
+        (["--runs", "nowhere"], "no such folder"),
         (["--judge", "oracel"], "unknown judge 'oracel': did you mean 'oracle'?"),
         (["--judge", "oracle:x"], "the noise is a standard deviation"),
         (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),

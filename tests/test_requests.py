@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError
 from reasonrank_pyserini.files.corpora import Corpus
-from reasonrank_pyserini.files.rankllm_results import make_requests, write_requests, write_results
+from reasonrank_pyserini.files.rankllm_results import write_requests, write_results
 from reasonrank_pyserini.files.requests import Request, read_requests
 from reasonrank_pyserini.files.topics import read_topics
 from reasonrank_pyserini.runfile import read_run
-from reasonrank_pyserini.types import Candidate, Document, Query, Ranking, ScoredDocument
+from reasonrank_pyserini.types import Candidate, Document, Query, Ranking
 
 
 def lines(folder: Path, *records: object) -> Path:
@@ -204,24 +204,6 @@ def test_results_of_results_are_the_same_bytes(
     assert (folder / "1").read_bytes() == (folder / "2").read_bytes()
 
 
-def test_requests_from_a_run(tmp_path: Path) -> None:
-    (tmp_path / "c.jsonl").write_text('{"id": "a b", "text": "one"}\n{"id": "c", "text": "two"}\n')
-    corpus, topics = Corpus(tmp_path / "c.jsonl"), [Query("1", "x"), Query("2", "y"), Query("3", "z")]
-    run = {"2": [ScoredDocument(id, 5.0 - n) for n, id in enumerate(("c", "a b", "c"))], "1": []}
-    assert list(make_requests(run, topics, corpus)) == [
-        Request(Query("1", "x"), ()),
-        Request(
-            Query("2", "y"),
-            (Candidate(Document("c", "two"), 5.0, 1), Candidate(Document("a b", "one"), 4.0, 2)),
-            duplicates=1,
-        ),
-    ]
-    with pytest.raises(InputError, match=r"1 of 1 documents of query '1' are not in the corpus, e.g. 'd'"):
-        list(make_requests({"1": [ScoredDocument("d", 1.0)]}, topics, corpus))
-    with pytest.raises(InputError, match=r"1 of 2 queries of the run have no topic, e.g. '9'"):
-        make_requests({"9": [], "1": []}, topics, corpus)
-
-
 def test_dl_hard(shared: Path) -> None:
     path = shared / "collections" / "rankllm-requests" / "dl-hard.jsonl"
     raw = [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
@@ -236,7 +218,12 @@ def test_dl_hard(shared: Path) -> None:
 def test_cacm_as_requests(shared: Path, tmp_path: Path) -> None:
     cacm = shared / "collections" / "cacm"
     run = {id: found[:20] for id, found in read_run(cacm / "run.bm25.txt.gz").items()}
-    made = list(make_requests(run, read_topics(cacm / "topics.tsv"), Corpus(cacm / "corpus.jsonl")))
+    corpus = Corpus(cacm / "corpus.jsonl")
+    made = []
+    for query in read_topics(cacm / "topics.tsv"):
+        texts = corpus.get_many(line.id for line in run[query.id])
+        found = (Candidate(texts[line.id], line.score, rank) for rank, line in enumerate(run[query.id], 1))
+        made.append(Request(query, tuple(found)))
     write_requests(tmp_path / "r.jsonl", made)
     assert list(read_requests(tmp_path / "r.jsonl")) == made
     assert {r.query.id: [c.id for c in r.candidates] for r in made} == {

@@ -226,7 +226,7 @@ def test_overlap_by_hand() -> None:
     with pytest.raises(AssertionError):
         rank_biased_overlap("aa", "ab")
     for p in (0, 1.5):
-        with pytest.raises(ValueError, match="p lies above 0"):
+        with pytest.raises(ValueError, match="p must be above 0"):
             rank_biased_overlap("ab", "ba", p=p)
     with pytest.raises(ValueError, match="equally long"):
         rank_biased_overlap("ab", "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import signal
@@ -17,6 +18,11 @@ from http_server import answer, hang, status
 from teacher_server import Teaching, teaching, user_message, world
 
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.files.corpora import Corpus
+from reasonrank_pyserini.jobs.collection import CollectionRequest
+from reasonrank_pyserini.runfile import read_run
+from reasonrank_pyserini.training import synthesis
 from reasonrank_pyserini.training.list_records import read_records
 from reasonrank_pyserini.training.rendering import read_examples
 from reasonrank_pyserini.training.rewards import multi_view_reward
@@ -73,6 +79,53 @@ def test_lists_are_made_kept_and_rendered(tmp_path: Path, capsys: pytest.Capture
         ("q4", "nothing relevant"),
         ("q5", "nothing relevant"),
     ]
+
+
+class Display:
+    """Notes how many outcomes it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[int | str] = []
+
+    def update(self, tally: synthesis.SynthesisTally) -> None:
+        self.seen.append(len(tally.outcomes))
+
+    def close(self) -> None:
+        self.seen.append("closed")
+
+
+def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Path) -> None:
+    arguments = world(tmp_path, 3)
+    with teaching() as server:
+        told(arguments, server, tmp_path / "files")
+        request = synthesis.SynthesisRequest(
+            sources=tuple(synthesis.read_sources(tmp_path / "sources.jsonl", "qa")),
+            teacher=synthesis.TeacherOptions(
+                model="teacher", base_urls=(server.url,), price_in=1, price_out=2
+            ),
+            candidates=synthesis.CandidateOptions(
+                collection=CollectionRequest(corpus=list(Corpus(tmp_path / "corpus.jsonl"))),
+                run=read_run(tmp_path / "run.trec"),
+            ),
+            output=tmp_path / "objects",
+        )
+        estimate = synthesis.estimate(request)
+        said, display = list[str](), Display()
+        done = synthesis.run(request, say=said.append, display=display)
+        asked = len(server.requests)
+        again = synthesis.run(request, say=said.append)
+        assert len(server.requests) == asked == 2 * (3 + 3)
+    assert (estimate.queries, estimate.calls) == (3, 6)
+    assert estimate.cost == pytest.approx((estimate.tokens_in * 1 + 6 / 2 * 2500 * 2) / 1e6)
+    assert (done.kept, done.failed_calls, display.seen) == (3, 0, [0, 1, 2, 3, "closed"])
+    assert again == done
+    assert "nothing to do" in said[-1]
+    for name in FILES:
+        assert (tmp_path / "files" / name).read_bytes() == (tmp_path / "objects" / name).read_bytes(), name
+    with pytest.raises(InputError, match=r"settings\.limit: null there, 2 now"):
+        synthesis.run(dataclasses.replace(request, limit=2))
+    with pytest.raises(InputError, match="give `output`"):
+        synthesis.run(dataclasses.replace(request, output=None))
 
 
 def test_rendered_examples_earn_the_full_reward(tmp_path: Path) -> None:
@@ -292,7 +345,7 @@ def test_a_dry_run_asks_nothing_and_names_the_money(
 def test_the_papers_lists_are_priced_without_any_input(capsys: pytest.CaptureFixture[str]) -> None:
     synthesize(["synthesize", "--dry-run", "--paper", "--price-in", "1", "--price-out", "2", "--pool", "20"])
     out = capsys.readouterr().out
-    assert "lists              13,517" in out
+    assert "queries            13,517" in out
     assert f"calls              {2 * 13_517:,}" in out
     money = 13_517 * (2 * 5687 * 1 + 2500 * 2) / 1e6
     assert f"money              {money:,.2f}" in out

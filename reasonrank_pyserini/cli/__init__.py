@@ -14,26 +14,26 @@ from ..errors import InputError, ReasonRankError, UnknownNameError
 from .option_names import with_options
 
 COMMANDS = {
-    "demo": "see all of it work in a minute, with a toy model, without a GPU or a network",
+    "demo": "see everything work in a minute, with a toy model, without a GPU or a network",
     "datasets": "list test collections",
     "env": "show versions, Java, GPU and caches, paste-ready",
     "retrieve": "run a first stage and write a TREC run",
     "rerank": "rerank a run with a reasoning listwise model",
     "evaluate": "score a run with ir-measures",
-    "reproduce": "make a published leaderboard row again, with the table",
-    "verify": "the smallest honest check of an installation against a published row",
-    "fetch": "download all that a published row needs, for machines without a network",
+    "reproduce": "reproduce a published leaderboard row, with the table",
+    "verify": "check an installation against one published score",
+    "fetch": "download everything that a published row needs, for machines without a network",
     "synthesize": "make training lists with a teacher's reasoning",
     "train": "fine-tune and reinforce a reranker from a recipe",
-    "nano": "a small world of text with its teacher, to try training in minutes",
+    "nano": "a small synthetic world of text with a teacher, to try training in minutes",
     "show": "show one query before and after reranking",
-    "journal": "look after the answers that a folder keeps: show, verify, prune",
+    "journal": "show, verify and prune the answers recorded in a folder",
     "report": "make one HTML page of what reranking did, query by query",
 }
 
 
 class Commands(click.Group):
-    """Finds `reasonrank_pyserini.cli.NAME:command` only when NAME is asked for."""
+    """Finds `reasonrank_pyserini.cli.NAME:command` only when NAME is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

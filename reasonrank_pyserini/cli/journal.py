@@ -1,4 +1,4 @@
-"""`reasonrank journal`: what was paid for and kept, whether it is whole, and one file out of many."""
+"""`reasonrank journal`: show, verify and merge the recorded answers of a folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _means_folder(word: str) -> bool:
 
 @click.group(cls=JournalGroup, what="journal command or folder")
 def command() -> None:
-    """Look after the answers of a folder: `journal DIR` shows what it keeps.
+    """Show, verify or merge the recorded answers of a folder: `journal DIR` shows them.
 
     DIR is the -o folder of a `rerank`, a `reproduce` or a `synthesize`, or its journal/.
 
@@ -54,7 +54,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(folder: Path, as_json: bool) -> None:
     """Show files, records, tokens, damage.
 
-    Beside a finished result also how many of its windows were answered from the journal.
+    For a finished result it also shows how many windows were answered from the journal.
 
     \b
     Example:
@@ -78,17 +78,17 @@ def show(folder: Path, as_json: bool) -> None:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
-        f"answers  {found['keys']:,} ({found['duplicates']:,} records are of a key that was recorded again)",
+        f"answers  {found['keys']:,} ({found['duplicates']:,} records are duplicates)",
         f"tokens   {found['prompt_tokens']:,} in, {found['completion_tokens']:,} out",
     ]
     result = found["result"]
     if result is not None:
         lines.append(
-            f"result   {result['windows']:,} windows: {result['cached']:,} from the journal, {result['asked']:,} asked "
-            f"of the engine and recorded, {result['errors']:,} failed"
+            f"result   {result['windows']:,} windows: {result['cached']:,} from the journal, {result['asked']:,} by "
+            f"the engine and recorded, {result['errors']:,} failed"
         )
     if found["damaged"]:
-        lines.append("damaged  skipped and asked again when needed: `journal verify` says where they are")
+        lines.append("damaged  skipped, and generated again when needed: `journal verify` shows where")
     return lines
 
 
@@ -96,9 +96,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 @_FOLDER
 @_JSON
 def verify(folder: Path, as_json: bool) -> None:
-    """Read every record, say what is damaged.
+    """Read every record and report damage.
 
-    Exit 0 when all are whole, else 1, after a line for each damaged place.
+    Exit 0 when all are whole, else 1, with a line for each damaged place.
 
     \b
     Example:
@@ -124,13 +124,13 @@ def verify(folder: Path, as_json: bool) -> None:
 
 @command.command("prune")
 @_FOLDER
-@click.option("--dry-run", is_flag=True, help="Say what would go, change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, change nothing.")
 @_JSON
 def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
     """Merge all files into one, without duplicates and damage.
 
     No answer is lost, even when it is killed. Refused while another process writes the folder. Answers that no
-    result needs any more are kept: a record does not say what asked for it.
+    result needs any more are kept: a record does not say which run needed it.
 
     \b
     Examples:
@@ -148,7 +148,7 @@ def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
             report = inspect(place, files)
             if _needs_pruning(report):
                 merge(report)
-    kept = sum(piece.length for _, piece in report.last().values())
+    kept = sum(span.length for _, span in report.last().values())
     found = {
         "pruned": not dry_run and _needs_pruning(report), "files": len(report.files), "records": report.keys,
         "duplicates": report.records - report.keys, "damaged": report.damaged, "bytes": report.size,
@@ -189,7 +189,7 @@ def _summary(report: JournalReport) -> dict[str, Any]:
 
 
 def _result(journal: Path) -> dict[str, int] | None:
-    """What the finished reranking beside a journal says of its windows; None where there is none."""
+    """How the windows of the finished reranking next to a journal were answered; None without one."""
     from ..jobs.trace import read_manifest
 
     manifest = read_manifest(journal.parent) if journal.name == "journal" else {}

@@ -56,7 +56,7 @@ def teacher(noise: float, seed: int, port: int) -> None:
 def model() -> None:
     """Print the folder of the toy model nano.
 
-    Tools of others take that path; here --model nano is enough.
+    Other tools take this path; reasonrank itself takes --model nano.
 
     \b
     Examples:

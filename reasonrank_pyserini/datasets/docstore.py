@@ -11,10 +11,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..files.caches import cache_root, cached_folder
 from ..files.downloads import RemoteFile
-from ..files.hub import one_line
 from ..types import Document
 from .docids import from_castorini, to_castorini
 from .irds_errors import FAILURES, ir_datasets

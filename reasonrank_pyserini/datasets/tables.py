@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileFormatError, InputError
-from ..files.hub import one_line
+from ..errors import FileFormatError, InputError, one_line
 from ..files.lines import decode, parse_object, raw_lines
 from ..files.toml_tables import read_toml
 from ..lazy import require

@@ -35,7 +35,7 @@ class EvaluateRequest:
 
     run: RunSource
     qrels: QrelsSource | None = None
-    dataset: str | Dataset | None = None
+    dataset: str | Path | Dataset | None = None
     qrels_kind: str = "plain"
     measures: Sequence[str | Measure] = MEASURES
     baseline: RunSource | None = None
@@ -65,9 +65,9 @@ def evaluate(request: EvaluateRequest) -> EvaluateResult:
     exist.
     """
     if request.seed < 0:
-        raise InputError(f"the seed must be 0 or more, not {request.seed}")
+        raise InputError(f"`seed` must be 0 or more, not {request.seed}")
     if (request.qrels is None) == (request.dataset is None):
-        raise InputError("give the judgements either as qrels or as a dataset")
+        raise InputError("give either `dataset` ID or `qrels` FILE")
     notes: list[str] = []
     qrels = read_judgements(request.dataset, request.qrels, request.qrels_kind, say=notes.append)
     scores = _score(request.run, "run", qrels, request.measures, notes)

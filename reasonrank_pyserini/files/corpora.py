@@ -47,6 +47,10 @@ class Corpus:
                 if (document := parse_document(source, number, raw)) is not None:
                     yield document
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that have a document, by the index alone: 64-bit hashes of ids."""
+        return {id for _, id in self._open().find(list(ids))}
+
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id, in the order asked for; ids without a document are left out."""
         index = self._open()

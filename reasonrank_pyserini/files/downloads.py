@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from .caches import cache_root, fingerprint
-from .hub import cache_folder, causes, from_http_library, is_offline, no_space, one_line
+from .hub import cache_folder, causes, from_http_library, is_offline, no_space
 
 GITHUB_RAW = "https://raw.githubusercontent.com"
 TIMEOUT = 30.0

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
                    "chat_template*", "additional_chat_templates/*", "config.json")  # fmt: skip
@@ -112,12 +112,6 @@ def cache_folder() -> Path:
         return Path(os.path.expanduser(chosen))
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(os.path.expanduser(home)) / "hub"
-
-
-def one_line(error: BaseException, limit: int = 300) -> str:
-    """An exception as one line: its type when it says nothing, cut to `limit` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _explain(model: str, revision: str | None, error: Exception) -> str:

@@ -20,7 +20,7 @@ Run = Mapping[str, Sequence[ScoredDocument]]
 """Candidates by query id, best first."""
 
 Excluded = Callable[[str], Collection[str]]
-"""The docids that a query id must not be given, such as `Dataset.excluded`."""
+"""The docids to leave out for a query id, such as `Dataset.excluded`."""
 
 
 class FirstStage(Protocol):
@@ -56,8 +56,8 @@ class RunFirstStage:
 class ExcludingStage:
     """A first stage whose excluded documents leave before ranks are cut, so that `k` remain where `k` exist.
 
-    At least `k + |excluded(query)|` candidates are fetched; queries are asked in a few batches, by how many
-    they exclude.
+    At least `k + |excluded(query)|` candidates are fetched; queries are searched in a few batches,
+    grouped by how many documents they exclude.
     """
 
     stage: FirstStage
@@ -79,7 +79,7 @@ class ExcludingStage:
 
 
 def without(stage: FirstStage, excluded: Excluded | Mapping[str, Collection[str]] | None) -> FirstStage:
-    """`stage` minus each query's excluded documents; `stage` itself when nothing is ever excluded."""
+    """`stage` minus each query's excluded documents; `stage` itself when nothing is excluded."""
     if excluded is None or (isinstance(excluded, Mapping) and not any(excluded.values())):
         return stage
     return ExcludingStage(stage, lookup(excluded) if isinstance(excluded, Mapping) else excluded)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..files.caches import file_sha256
-from ..files.hub import MODEL_FILES, PICKLED_FILES, check_model, folder_of, local_folder, one_line
+from ..files.hub import MODEL_FILES, PICKLED_FILES, check_model, folder_of, local_folder
 
 _BY_NAME = ("tct_colbert", "aggretriever", "ance", "cosdpr", "dpr", "contriever")
 """Pyserini's classes that a model's name gives away, as whole words of its last part."""

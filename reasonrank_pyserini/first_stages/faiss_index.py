@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, one_line
 from ..types import Document
 from .encoders import Encoder
 from .java import import_pyserini
@@ -89,8 +89,7 @@ def find_faiss_index(index: str | Path) -> Path:
     try:
         return _checked(Path(import_pyserini("pyserini.util").download_prebuilt_index(index)))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"Faiss index {index!r} cannot be downloaded: {reason}") from error
+        raise InputError(f"Faiss index {index!r} cannot be downloaded: {one_line(error)}") from error
 
 
 def _checked(folder: Path) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import InputError
 from ..types import Query, ScoredDocument
-from .base import Excluded, FirstStage, Run, check_k, unique, without
+from .base import Excluded, FirstStage, check_k, unique, without
 
 Rankings = Sequence[Sequence[ScoredDocument]]
 """One query's candidates from each stage, best first."""
@@ -48,14 +48,6 @@ def weighted_scores(
         for share, hits in zip(shares, rankings, strict=True)
     ]
     return _summed(parts)
-
-
-def fuse_runs(
-    runs: Sequence[Run], fuse: Callable[[Rankings], list[ScoredDocument]] = reciprocal_ranks
-) -> dict[str, list[ScoredDocument]]:
-    """The fused run: every query of any run, in the order in which the runs first name them."""
-    ids = dict.fromkeys(query_id for run in runs for query_id in run)
-    return {query_id: fuse([run.get(query_id, ()) for run in runs]) for query_id in ids}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import Any, Self
 from ..errors import InputError, ReasonRankError, UnknownNameError
 from ..types import Document, Query, ScoredDocument
 from .base import Excluded, check_k, unique, without
-from .java import ensure_java
 from .java.anserini import java_list, java_reason, open_index
 from .java.output import java_output
 from .lucene_docstore import LuceneDocstore
@@ -150,13 +149,10 @@ def open_lucene(
     k1: float = 0.9,
     b: float = 0.4,
     threads: int | None = None,
-    heap: str | None = None,
     excluded: Excluded | Mapping[str, Collection[str]] | None = None,
 ) -> LuceneFirstStage:
     """The stage over `index` (prebuilt name or folder) or over the cached index of `corpus` (file, folder,
     documents; `identity` as in `build_index`); exactly one of them is given."""
-    if heap is not None:
-        ensure_java(heap)
     if index is not None and corpus is None:
         return LuceneFirstStage(index, method=method, k1=k1, b=b, threads=threads, excluded=excluded)
     if corpus is None or index is not None:

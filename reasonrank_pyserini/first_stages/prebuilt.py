@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, one_line
 from ..files.caches import cache_root
 from .java import import_pyserini
 
@@ -42,11 +42,6 @@ def find_index(index: str | Path) -> Path:
             f"there is no index folder {index}: give a folder with a Lucene index, or build one by --corpus"
         )
     return _download(index, _metadata(index))
-
-
-def prebuilt_names() -> tuple[str, ...]:
-    """The names of Pyserini's prebuilt inverted indexes, sorted."""
-    return tuple(sorted(_catalogue("TF_INDEX_INFO")))
 
 
 def texts_index(name: str) -> str | None:
@@ -87,7 +82,7 @@ def _metadata(name: str) -> Mapping[str, Any]:
             "index", name, inverted, "or give a folder with a Lucene index, or --corpus FILE"
         )
     except OSError as error:  # newer Pyserini reads its list of indexes from the network
-        raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {_reason(error)}") from error
+        raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {one_line(error)}") from error
 
 
 def _download(name: str, metadata: Mapping[str, Any]) -> Path:
@@ -103,7 +98,7 @@ def _download(name: str, metadata: Mapping[str, Any]) -> Path:
                 return Path(util.download_prebuilt_index(name, verbose=False))
         except (OSError, ValueError, AssertionError, EOFError, tarfile.TarError) as error:
             raise InputError(
-                f"prebuilt index {name!r} cannot be downloaded: {_reason(error)}; check the network, "
+                f"prebuilt index {name!r} cannot be downloaded: {one_line(error)}; check the network, "
                 "or give a folder with a Lucene index"
             ) from error
 
@@ -121,7 +116,3 @@ def _check_reachable(urls: list[str]) -> None:
                 raise
         else:
             return
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

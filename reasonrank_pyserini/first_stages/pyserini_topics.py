@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, one_line
 from ..types import Query
 from .java import import_pyserini
 from .java.anserini import java_reason
@@ -31,9 +31,7 @@ def pyserini_topics(key: str) -> list[Query]:
         records: Mapping[Any, Mapping[str, str]] = search.get_topics(key)
     except (JavaException, OSError) as error:
         said = java_output().take()
-        reason = (
-            java_reason(error, said) if isinstance(error, JavaException) else " ".join(str(error).split())
-        )
+        reason = java_reason(error, said) if isinstance(error, JavaException) else one_line(error)
         raise InputError(f"topics {key!r} cannot be read: {reason}; check the network, {_FILE}") from error
     except ValueError as error:
         raise UnknownNameError("topics", key, known, _FILE) from error

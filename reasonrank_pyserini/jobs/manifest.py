@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,8 +14,9 @@ from typing import Any
 from .. import __version__
 from ..engines.journal import Journal
 from ..models.identity import chat_template_hash
+from ..models.machine import installed_gpus
 from ..ranking.settings import Settings
-from ..types import Query, Step
+from ..types import Step
 from .rerank_input import RerankInput
 
 PACKAGES = (
@@ -38,7 +37,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "gpus": gpus(),
+        "gpus": installed_gpus(),
         "java": java_version(),
         "variables": {
             name: URL_SECRET.sub("***", value)
@@ -53,20 +52,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def gpus() -> list[dict[str, str]]:
-    """The machine's NVIDIA GPUs as nvidia-smi tells them (name, memory, driver); [] where there is none."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    fields = ("name", "memory.total", "driver_version")
-    command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [dict(zip(fields, line.split(", "), strict=False)) for line in done.stdout.splitlines() if line]
 
 
 def java_version() -> str | None:
@@ -94,7 +79,7 @@ def run_manifest(
 ) -> dict[str, Any]:
     """What a result was made with, ready for manifest.json.
 
-    `details` is what the engine tells of itself, `machine` the `environment()`, where that is known already.
+    `details` is what the engine states about itself, `machine` the `environment()` where it is known already.
     """
     engine = described.get("engine")
     return {
@@ -118,7 +103,7 @@ def run_manifest(
 class WindowCounts:
     """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
 
-    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    `deadline` counts the queries that were cut short; `TaskRun.take` adds them.
     """
 
     def __init__(self) -> None:
@@ -127,7 +112,8 @@ class WindowCounts:
         self.notes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def add(self, query: Query, step: Step) -> None:
+    def add(self, step: Step) -> None:
+        """Count a window."""
         verdict = step.verdict
         self.windows += 1
         self.statuses[verdict.status.value] += 1

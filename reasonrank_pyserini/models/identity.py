@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..files.hub import (
     TOKENIZER_FILES,
     cached_commit,
@@ -18,7 +18,6 @@ from ..files.hub import (
     check_model,
     folder_of,
     local_folder,
-    one_line,
 )
 
 FULL_HASH_LIMIT = 1 << 30

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +77,26 @@ def disk_free(folder: Path) -> int | None:
 
 
 def graphics_cards() -> tuple[Gpu, ...]:
-    """NVIDIA cards that CUDA programs would see, asked of nvidia-smi; empty without it."""
-    fields = "index,uuid,name,memory.total,memory.free,compute_cap"
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    """The NVIDIA cards that CUDA programs see; empty without nvidia-smi."""
+    fields = ("index", "uuid", "name", "memory.total", "memory.free", "compute_cap")
+    return parse_cards(_nvidia_smi(fields, "nounits"), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def installed_gpus() -> list[dict[str, str]]:
+    """Name, memory and driver of every NVIDIA card, by nvidia-smi's names, for a manifest; empty without nvidia-smi."""
+    fields = ("name", "memory.total", "driver_version")
+    lines = _nvidia_smi(fields).splitlines()
+    return [dict(zip(fields, line.split(", "), strict=False)) for line in lines if line]
+
+
+def _nvidia_smi(fields: Sequence[str], *form: str) -> str:
+    """nvidia-smi's CSV lines of those fields; empty when it is missing or fails."""
+    shape = ",".join(("csv", "noheader", *form))
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", f"--format={shape}"]
     try:
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return ()
-    return parse_cards(shown, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return ""
 
 
 def parse_cards(shown: str, visible: str | None = None) -> tuple[Gpu, ...]:

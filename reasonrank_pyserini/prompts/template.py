@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from .texts import Span, between, joined
 
 _PROBES = ("Qx7 jv", "[1] a.\nb (Zk4)")
@@ -85,5 +85,5 @@ class ChatTemplate:
                 )
             )
         except Exception as error:  # whatever a template of somebody else's raises
-            problem = " ".join(str(error).split())[:200]
+            problem = one_line(error, 200)
             raise InputError(f"the tokenizer's chat template cannot be rendered: {problem}") from error

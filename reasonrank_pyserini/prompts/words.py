@@ -1,4 +1,8 @@
-"""The ids of ordinary Latin text, word by word from a cache: what the tokenizer gives, at a fraction of its cost."""
+"""The token ids of ordinary Latin text, word by word from a cache: the tokenizer's own ids at a fraction of its cost.
+
+It buys 4.5 ms of CPU a window: 2.4 ms instead of 6.9 on dl-hard (20 passages, half of them new; see
+eval/bench/README.md). The price is a copy of the regular expression with which Qwen's tokenizers split words.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ _ORDINARY = "\t\n\r" + "".join(
     chr(code)
     for first, last in ((0x20, 0x7E), (0xA1, 0x24F), (0x2010, 0x2027), (0x2030, 0x205E), (0x20AC, 0x20AC))
     for code in range(first, last + 1)
-    if code != 0x17F  # the long s, which is a letter s where case is ignored
+    if code != 0x17F  # the long s, which matches s when case is ignored
 )
-"""Characters whose classes never change, that no normalisation to NFC touches, and that are no odd white space."""
+"""Characters whose classes never change, that NFC leaves alone, and without unusual white space."""
 
 
 def _class(of: str) -> str:
@@ -34,19 +38,19 @@ _SPLIT = re.compile(
 _ONLY_ORDINARY = re.compile(f"[{re.escape(_ORDINARY)}]+")
 _PRINTABLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _OTHERS = {byte: 256 + number for number, byte in enumerate(b for b in range(256) if b not in _PRINTABLE)}
-"""How byte-level BPE writes the bytes that are no printable Latin-1 character."""
+"""How byte-level BPE writes the bytes that are not printable Latin-1 characters."""
 _SPACE = chr(_OTHERS[0x20])
 _BYTES = {chr(_OTHERS.get(byte, byte)) for byte in range(256)}
-_MOST_WORDS, _LONGEST_WORD = 1 << 15, 64
+_MAX_WORDS, _MAX_WORD_LENGTH = 1 << 15, 64
 _PROBE = "He'LL say:  [12] “naïve”\n\n  x² – 3.14\t(e.g.) don’t_stop!!\r\n ½ \n \t y"
 
 
 class _UnknownWord(Exception):
-    """A word that has to be left to the tokenizer."""
+    """A word that only the tokenizer can encode."""
 
 
 class _WordIds(dict[str, tuple[int, ...]]):
-    """The ids of words that have been met; emptied when they are too many."""
+    """The ids of the words seen so far; cleared when it is full."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -60,18 +64,18 @@ class _WordIds(dict[str, tuple[int, ...]]):
         else:
             raise _UnknownWord
         ids = tuple([token.id for token in self._model.tokenize(spelled)])
-        if len(word) <= _LONGEST_WORD:
-            if len(self) >= _MOST_WORDS:
+        if len(word) <= _MAX_WORD_LENGTH:
+            if len(self) >= _MAX_WORDS:
                 self.clear()
             self[word] = ids
         return ids
 
 
 class Words:
-    """Encodes ordinary text as a tokenizer does that splits as Qwen's do; may be used from several threads.
+    """Encodes ordinary text exactly as a tokenizer that splits words like Qwen's; thread-safe.
 
-    Ordinary is what holds no added token's string and only characters of Latin scripts and common punctuation.
-    At most 32,768 words are kept, of at most 64 characters (about 10 MB).
+    Ordinary text holds only Latin letters and common punctuation, and no added token's string. At most 32,768
+    words of at most 64 characters are kept, about 10 MB.
     """
 
     def __init__(self, tokenizer: Any, added: Iterable[str]) -> None:
@@ -83,7 +87,7 @@ class Words:
 
     @classmethod
     def of(cls, tokenizer: Any, added: Iterable[str]) -> Words | None:
-        """For a `tokenizers.Tokenizer` with these added tokens; None where it does not work this way."""
+        """For a `tokenizers.Tokenizer` with these added tokens; None for one that splits words in another way."""
         if not splits_with(tokenizer, QWEN_PATTERN):
             return None
         if not tokenizer.get_vocab(False).keys() >= _BYTES or type(tokenizer.decoder).__name__ != "ByteLevel":
@@ -93,15 +97,15 @@ class Words:
         return words if found is not None and list(found) == tokenizer.encode(_PROBE).ids else None
 
     def spells(self, text: str) -> bool:
-        """Whether the tokens of a text in NFC spell just this text: they do unless an added token's string is in it."""
+        """Whether the tokens of a text in NFC decode to that text: true unless it holds an added token's string."""
         return not self._holds_added(text)
 
     def ids(self, text: str) -> array[int] | None:
-        """The text's ids; None where it is not ordinary."""
-        return None if not self.spells(text) else self._together(_SPLIT.findall(text))
+        """The text's ids; None when it is not ordinary."""
+        return None if not self.spells(text) else self._encode(_SPLIT.findall(text))
 
     def ids_between(self, left: str, middle: str, right: str) -> array[int] | None:
-        """The ids of `middle` inside the three; None where they are not ordinary or a word reaches over a border."""
+        """The ids of `middle` between its neighbours; None when a text is not ordinary or a word crosses a border."""
         text = f"{left}{middle}{right}"
         if self._holds_added(text):
             return None
@@ -109,9 +113,9 @@ class Words:
         start, end = len(head), len(found) - len(tail)
         if start > end or found[:start] != head or found[end:] != tail:
             return None
-        return self._together(found[start:end])
+        return self._encode(found[start:end])
 
-    def _together(self, words: Iterable[str]) -> array[int] | None:
+    def _encode(self, words: Iterable[str]) -> array[int] | None:
         try:
             return array("I", chain.from_iterable(map(self._ids.__getitem__, words)))
         except _UnknownWord:

@@ -9,7 +9,7 @@ from typing import Any
 from ..datasets import Docstore
 from ..errors import InputError
 from ..files.document_records import document_of_raw, record_of
-from ..types import TEXT_FIELDS, Candidate, Document
+from ..types import TEXT_FIELDS, Candidate, Document, ScoredDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,32 @@ def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tu
         )
     return tuple(
         Candidate(texts[c.id], c.score, c.rank) if isinstance(c, _Textless) else c for c in found.values()
+    )
+
+
+def as_hits(items: Iterable[Any]) -> list[ScoredDocument]:
+    """Docids with scores in the given order, repeats included; texts are not looked at.
+
+    Accepts ScoredDocuments, Candidates, Pyserini hits and other objects with `docid` and `score`, (docid, score)
+    pairs, and plain docids, whose scores count down to 1. InputError for anything else.
+    """
+    listed = list(items)
+    return [_hit(item, len(listed) - at) for at, item in enumerate(listed)]
+
+
+def _hit(item: Any, countdown: int) -> ScoredDocument:
+    if isinstance(item, ScoredDocument):
+        return item
+    if isinstance(item, str):
+        return ScoredDocument(item, float(countdown))
+    if isinstance(item, Candidate):
+        return ScoredDocument(item.id, item.score)
+    if isinstance(item, tuple) and len(item) == 2:
+        return ScoredDocument(str(item[0]), float(item[1]))
+    if hasattr(item, "docid") and hasattr(item, "score"):
+        return ScoredDocument(str(item.docid), float(item.score))
+    raise InputError(
+        f"a hit is a {type(item).__name__}: give ScoredDocuments, Pyserini hits, (docid, score) pairs or docids"
     )
 
 

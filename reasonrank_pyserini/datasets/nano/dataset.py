@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -35,8 +33,8 @@ class NanoDataset:
         return None
 
     @cached_property
-    def documents(self) -> NanoDocuments:
-        return NanoDocuments(World.load().documents)
+    def documents(self) -> MemoryDocuments:
+        return MemoryDocuments(World.load().documents)
 
     def queries(self, variant: str | None = None) -> Sequence[Query]:
         if variant is not None:
@@ -54,13 +52,3 @@ class NanoDataset:
 
     def excluded(self, query_id: str) -> frozenset[str]:
         return frozenset()
-
-
-class NanoDocuments(MemoryDocuments):
-    """The passages of the world."""
-
-    @cached_property
-    def sha256(self) -> str:
-        """sha256 of the ids and texts, in corpus order, hex."""
-        records = [[document.id, document.text] for document in self]
-        return hashlib.sha256(json.dumps(records).encode()).hexdigest()

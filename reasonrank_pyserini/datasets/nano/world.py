@@ -163,7 +163,7 @@ def _topic(concept: Concept, setting: str, pair: tuple[str, str], texts: Texts, 
 
 
 def _numbered(split: str, topics: list[Topic], draw: random.Random) -> tuple[Topic, ...]:
-    """The topics in a drawn order, with ids that tell nothing but the place in it."""
+    """The topics in a drawn order, with ids that reveal only their place in it."""
     draw.shuffle(topics)
     return tuple(
         Topic(f"{split}-{number:04}", t.text, t.domain, t.concept, t.setting, t.clues)

@@ -1,14 +1,14 @@
 """Completions kept on disk, so that a killed run continues without paying for an answer twice.
 
-A journal is a folder of append-only files, one per process, read together: no shared writes, no memory maps,
-and no lock that anything depends on, so it works on network file systems. What is guaranteed:
+A journal is a folder of append-only files, one per process, read together. It uses no shared writes, no memory
+maps, and depends on no lock, so it works on network file systems. It guarantees:
 
-- a completion is in the file before anybody sees it, so it survives the death of the process (`kill -9`);
+- a completion is in the file before any caller sees it, so it survives `kill -9` of the process;
 - a crash of the machine loses at most the last `store.SYNC_SECONDS` seconds, and nothing of a finished run;
-- a torn, zeroed or damaged record is skipped and counted, never believed: its question is asked again.
+- a torn, zeroed or damaged record is skipped and counted, never used: its completion is generated again.
 
-The lock that keeps two commands out of one folder (`claims.hold`) is for their results. Where a file system has no
-locks that is said in a line and the work goes on; only `upkeep.prune`, which has to be alone, refuses.
+The lock that keeps two commands out of one output folder (`files.locks.acquire_lock`) protects their results.
+Where a file system has no locks, a warning is logged and the work goes on; only `upkeep.prune` refuses.
 """
 
 from .engine_record import EngineRecord, find_record, write_record

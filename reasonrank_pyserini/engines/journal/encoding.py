@@ -1,4 +1,4 @@
-"""How a journal file is written: a line `crc32 key json` per completion, and what can be read of a damaged one."""
+"""The format of a journal file: a line `crc32 key json` per completion, and what can be read of a damaged file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...types import Completion
 
 SUFFIX = ".journal"
 LONGEST = 1 << 26
-"""Bytes of a line that are looked at together: a longer one is no record of ours, whatever it holds."""
+"""Bytes read as one line at most: a longer line is not a journal record."""
 _HEAD = re.compile(rb"[0-9a-f]{8} [0-9a-f]{64} ")
 _CRC, _KEY = 9, 74
 _FIELDS = {field.name for field in fields(Completion)}
@@ -22,7 +22,7 @@ _FIELDS = {field.name for field in fields(Completion)}
 
 @dataclass(frozen=True, slots=True)
 class JournalSpan:
-    """A stretch of a file, in bytes: a whole record and its key, or (`key` None) bytes that are none."""
+    """A range of bytes of a file: a whole record and its key, or with `key` None bytes that are not a record."""
 
     position: int
     length: int
@@ -30,20 +30,20 @@ class JournalSpan:
 
 
 def encode(key: str, completion: Completion) -> bytes:
-    """The record of a completion under a key of 64 hex digits, its end of line included."""
+    """The record of a completion under a key of 64 hex digits, with its end of line."""
     body = f"{key} {json.dumps(asdict(completion))}".encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
 def checked(line: bytes) -> tuple[bytes, bytes] | None:
-    """Key and JSON of a line that is exactly one record and whose checksum holds, else None."""
+    """Key and JSON of a line that is exactly one record with the right checksum, else None."""
     if line[-1:] != b"\n" or not _HEAD.match(line) or int(line[:8], 16) != zlib.crc32(line[_CRC:-1]):
         return None
     return bytes.fromhex(line[_CRC : _KEY - 1].decode()), line[_KEY:-1]
 
 
 def decode(text: bytes) -> Completion | None:
-    """The completion of a record's JSON, fields of later versions left out; None when it is none."""
+    """The completion in a record's JSON, without fields of later versions; None for anything else."""
     with suppress(TypeError, ValueError, AttributeError):
         found = json.loads(text)
         completion = Completion(**{name: value for name, value in found.items() if name in _FIELDS})
@@ -52,10 +52,10 @@ def decode(text: bytes) -> Completion | None:
     return None
 
 
-def pieces(stream: IO[bytes]) -> Iterator[JournalSpan]:
-    """What a file holds from its first byte to its last, in order; every byte is in exactly one piece.
+def spans(stream: IO[bytes]) -> Iterator[JournalSpan]:
+    """The spans of a file in order; every byte is in exactly one.
 
-    A record is found again behind the torn one, or the zeros, that took its beginning of line.
+    A whole record is also found where a torn record or zeros come before it on the same line.
     """
     position = 0
     while line := stream.readline(LONGEST):
@@ -68,9 +68,9 @@ def pieces(stream: IO[bytes]) -> Iterator[JournalSpan]:
 
 
 def _salvaged(line: bytes, position: int) -> Iterator[JournalSpan]:
-    """A damaged line, and the record at its end if a whole one is there.
+    """The spans of a damaged line: the damage, then the whole record at its end if there is one.
 
-    A text inside a record cannot pass for one: JSON writes its quotes as `\\"`, and no object begins so.
+    Text inside a record cannot be mistaken for a record: JSON escapes its quotes as `\\"`, which starts no object.
     """
     for head in _HEAD.finditer(line, 1):
         begin = head.start()

@@ -1,4 +1,4 @@
-"""What a journal's answers were asked of: a small file beside them, so that a replay needs no engine to know it."""
+"""Which engine wrote a journal: a small file next to it, so that a replay can find its keys without an engine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ...files.locks import read_json
 
 @dataclass(frozen=True, slots=True)
 class EngineRecord:
-    """How an engine was asked for (`asked`, as in a configuration), and what it turned out to be.
+    """An engine's requested configuration (`asked`) and the `identity` it had once started, part of every key.
 
-    `identity` is part of every key; `context` the tokens for prompt and answer that prompts were fitted to.
+    `context` is the number of tokens that prompt and answer had to fit. The field names are those of the file.
     """
 
     asked: Mapping[str, Any]
@@ -26,14 +26,14 @@ class EngineRecord:
     context: int
 
 
-def write_record(folder: Path, note: EngineRecord) -> None:
-    """Keep the note in `folder`, as engine-HASH.json, if it is new; JournalError when it cannot be written."""
-    if find_record(folder, note.asked) == EngineRecord(**json.loads(json.dumps(asdict(note)))):
+def write_record(folder: Path, record: EngineRecord) -> None:
+    """Write the record to `folder` as engine-HASH.json if it is new; JournalError when it cannot be written."""
+    if find_record(folder, record.asked) == EngineRecord(**json.loads(json.dumps(asdict(record)))):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_open(folder / f"engine-{fingerprint(note.asked)[:16]}.json") as stream:
-            json.dump(asdict(note), stream, indent=1)
+        with atomic_open(folder / f"engine-{fingerprint(record.asked)[:16]}.json") as stream:
+            json.dump(asdict(record), stream, indent=1)
             stream.write("\n")
     except (OSError, InputError, OutputError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -41,17 +41,17 @@ def write_record(folder: Path, note: EngineRecord) -> None:
 
 
 def find_record(folder: Path, asked: Mapping[str, Any], *, any_weights: bool = False) -> EngineRecord | None:
-    """The note of what was asked for in the same way, None when there is none.
+    """The record of an engine with the requested configuration `asked`; None when there is none.
 
-    `any_weights`: also one that differs in the model alone, if there is just one: for folders of models whose
-    weights are elsewhere.
+    `any_weights` also accepts a record that differs in the model alone, if there is exactly one: for a model
+    folder whose weights are not on this machine.
     """
     exact = _read(folder / f"engine-{fingerprint(asked)[:16]}.json")
     if exact is not None or not any_weights:
         return exact
-    notes = [note for path in sorted(folder.glob("engine-*.json")) if (note := _read(path)) is not None]
+    records = [found for path in sorted(folder.glob("engine-*.json")) if (found := _read(path)) is not None]
     wanted = {**asked, "model": None}
-    near = [note for note in notes if fingerprint({**note.asked, "model": None}) == fingerprint(wanted)]
+    near = [one for one in records if fingerprint({**one.asked, "model": None}) == fingerprint(wanted)]
     return near[0] if len(near) == 1 else None
 
 
@@ -60,7 +60,9 @@ def _read(path: Path) -> EngineRecord | None:
     if found is None:
         return None
     try:
-        note = EngineRecord(**found)
-        return EngineRecord(dict(note.asked), dict(note.identity), int(note.context))
+        record = EngineRecord(**found)
+        return EngineRecord(dict(record.asked), dict(record.identity), int(record.context))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} is not one of ours: remove it, it is written again") from error
+        raise InputError(
+            f"{path} is not an engine record: remove it, the next run writes it again"
+        ) from error

@@ -1,4 +1,4 @@
-"""The engines around a journal: one that records, one that only reads."""
+"""Engines that use a journal: one records completions, one only replays them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ...prompts.forcing import may_be_continued
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import Engine
 from ..wrapper import EngineWrapper
+from .journal_messages import damaged_records
 from .store import Journal
 
 
 def completion_key(identity: Mapping[str, Any], prompt: Prompt, sampling: Sampling, sample: int = 0) -> str:
-    """What a completion depends on, as sha256 hex: engine and weights, sampling, prompt, sample number."""
+    """sha256, hex, of all that a completion depends on: engine and weights, sampling, prompt, sample number."""
     drawn = asdict(sampling)
     if sampling.permutation is None:
-        del drawn["permutation"]  # a key is what it was before there was such a field
+        del drawn["permutation"]  # keys from before this field existed stay valid
     head = {"engine": dict(identity), "sampling": drawn, "sample": sample}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(json.dumps([dict(message) for message in prompt.messages], sort_keys=True).encode())
@@ -35,29 +36,31 @@ def completion_key(identity: Mapping[str, Any], prompt: Prompt, sampling: Sampli
 
 
 class Recorded(EngineWrapper):
-    """An engine that asks `journal` first and records every new completion before anybody else sees it.
+    """An engine that looks in `journal` first and records every new completion before it returns it.
 
-    Looking up happens in a worker thread, recording in the event loop: some 30 microseconds for an answer of
-    750 tokens, a third of what the way to a thread and back takes (`python eval/bench/journal.py`). Token ids,
-    larger than the text, are kept only where the answer may be continued from them.
+    Lookups run in a worker thread, recording in the event loop: it takes about 30 microseconds for an answer of
+    750 tokens, a third of a round trip to a thread (`python eval/bench/journal.py`). Token ids, which are larger
+    than the text, are kept only where the answer may be continued from them.
     """
 
     def __init__(self, engine: Engine, journal: Journal, *, sample: int = 0) -> None:
         super().__init__(engine)
         self.journal, self.sample = journal, sample
 
-    def _look(self, prompt: Prompt, sampling: Sampling) -> tuple[str, Completion | None]:
+    def _look_up(self, prompt: Prompt, sampling: Sampling) -> tuple[str, Completion | None]:
         key = completion_key(self.identity, prompt, sampling, self.sample)
         return key, self.journal.get(key)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        key, found = await asyncio.to_thread(self._look, prompt, sampling)
+        key, found = await asyncio.to_thread(self._look_up, prompt, sampling)
         if found is not None:
             return found
         completion = await self.engine.complete(prompt, sampling)
         if not may_be_continued(completion):
             completion = replace(completion, token_ids=None)
-        self.journal.put(key, completion)  # no await in between: a cancelled sibling cannot lose it
+        self.journal.put(
+            key, completion
+        )  # no await since the completion: cancelling this task cannot lose it
         return completion
 
     async def __aexit__(
@@ -70,7 +73,7 @@ class Recorded(EngineWrapper):
 
 
 class Replay:
-    """An engine that only reads a journal: ReplayMissError for whatever was never recorded under `identity`."""
+    """An engine that only reads a journal; ReplayMissError for a completion not recorded under `identity`."""
 
     def __init__(self, journal: Journal, identity: Mapping[str, Any], *, sample: int = 0) -> None:
         self.journal, self.identity, self.sample = journal, identity, sample
@@ -81,7 +84,7 @@ class Replay:
         found = self.journal.get(key)
         if found is None:
             raise ReplayMissError(
-                f"journal {self.journal.folder} has no completion {key[:12]}: run without replay"
+                f"journal {self.journal.folder} has no completion {key[:12]}: run it without replay"
             )
         return found
 
@@ -95,16 +98,13 @@ class Replay:
 
 
 def recorder(engine: Engine | None) -> Journal | None:
-    """The journal that an engine records in, or replays; None when it has none."""
+    """The journal that an engine records in or replays; None for an engine without one."""
     return engine.journal if isinstance(engine, Recorded | Replay) else None
 
 
 def damage_line(engine: Engine | None) -> str | None:
-    """That records of an engine's journal are damaged, for the user; None when none is."""
+    """A line for the user about damaged records in an engine's journal; None when all are whole."""
     journal = recorder(engine)
     if journal is None or not journal.damaged:
         return None
-    return (
-        f"{journal.damaged} damaged records were skipped, they are asked again: "
-        f"`reasonrank journal verify {journal.folder}` shows where"
-    )
+    return damaged_records(journal.damaged, journal.folder)

@@ -12,22 +12,21 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from ...errors import JournalError
 from ...files.atomic import sync_folder
 from ...types import Completion
-from .encoding import SUFFIX, checked, decode, encode, pieces
+from .encoding import SUFFIX, checked, decode, encode, spans
+from .journal_messages import unreadable, unwritable
 
 SYNC_SECONDS = 10.0
-"""At most this long after it was recorded a completion is on the disk itself, not only with the kernel."""
+"""A completion reaches the disk itself, not only the kernel, at most this long after it was recorded."""
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
-"""What file systems say that cannot sync."""
-_NEXT = "what was recorded before is kept: free space and run the same command again"
+"""Errors of file systems that cannot sync."""
 
 
 class Journal:
     """The completions in `folder`: `get` reads one back, `put` appends one. Thread-safe.
 
-    Only keys and positions are kept in memory (about 200 bytes a completion). `damaged` counts the
+    Only keys and positions are kept in memory, about 200 bytes a completion. `damaged` counts the
     records that could not be used. Nothing is written before the first `put`.
     """
 
@@ -39,7 +38,7 @@ class Journal:
         self._path = self.folder / SUFFIX
         self._process = 0
         self._failed: str | None = None
-        self._told = False
+        self._reported = False
         self._timer: threading.Timer | None = None
         self.damaged: int = self._read()
 
@@ -50,18 +49,18 @@ class Journal:
         return bytes.fromhex(key) in self._index
 
     def _read(self) -> int:
-        """Index all files of the folder; how many records are damaged."""
+        """Index all files of the folder and return the number of damaged records."""
         damaged = 0
         for path in journal_files(self.folder):
             try:
                 with open(path, "rb") as stream:
-                    for piece in pieces(stream):
-                        if piece.key is None:
+                    for span in spans(stream):
+                        if span.key is None:
                             damaged += 1
                         else:
-                            self._index[piece.key] = (path, piece.position)
+                            self._index[span.key] = (path, span.position)
             except OSError as error:
-                raise _unreadable(path, error) from error
+                raise unreadable(path, error) from error
         return damaged
 
     def get(self, key: str) -> Completion | None:
@@ -80,7 +79,7 @@ class Journal:
                     place = self._index.get(name)
                 line = b"" if place is None else _line(*place)
         except OSError as error:
-            raise _unreadable(self.folder, error) from error
+            raise unreadable(self.folder, error) from error
         record = checked(line)
         found = decode(record[1]) if record is not None and record[0] == name else None
         if found is not None:
@@ -94,23 +93,20 @@ class Journal:
         line = encode(key, completion)
         with self._lock:
             if self._failed is not None:
-                raise self._problem("could not be written before")
+                self._reported = True
+                raise unwritable(self._path, self._failed, before=True)
             try:
                 out = self._open()
                 position = out.seek(0, os.SEEK_END)
                 _append(out, line, position)
             except OSError as error:
-                self._failed = str(error.strerror)
-                raise self._problem("cannot be written") from error
+                self._failed, self._reported = str(error.strerror), True
+                raise unwritable(self._path, self._failed) from error
             self._index[bytes.fromhex(key)] = (self._path, position)
             self._sync_later()
 
-    def _problem(self, what: str) -> JournalError:
-        self._told = True
-        return JournalError(f"journal {self._path} {what}: {self._failed}; {_NEXT}")
-
     def _open(self) -> FileIO:
-        """The file of this process; after a fork the child begins one of its own."""
+        """The file of this process; after a fork the child starts a file of its own."""
         if self._out is None or self._process != os.getpid():
             if self._out is not None:
                 self._out.close()
@@ -119,7 +115,7 @@ class Journal:
             self._path = self.folder / f"{self._process}-{secrets.token_hex(4)}{SUFFIX}"
             self.folder.mkdir(parents=True, exist_ok=True)
             self._out = open(self._path, "ab", buffering=0)  # noqa: SIM115 (kept open for the journal's life)
-            with contextlib.suppress(ImportError, OSError):  # tells `prune` that the file is in use; no more
+            with contextlib.suppress(ImportError, OSError):  # only tells `prune` that the file is in use
                 import fcntl
 
                 fcntl.flock(self._out.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,19 +129,19 @@ class Journal:
                 self._timer.start()
 
     def _sync(self) -> None:
-        """Write through to the disk, while others go on recording; the timer's thread does it."""
+        """Sync to the disk from the timer's thread, while others go on recording."""
         with self._lock:
             self._timer = None
             if self._out is None:
                 return
             handle = os.dup(self._out.fileno())
         try:
-            self._through(handle)
+            self._sync_handle(handle)
         finally:
             os.close(handle)
 
-    def _through(self, handle: int) -> None:
-        """Sync; what the disk did not take may be lost, so that the next `put`, or `close`, tells it."""
+    def _sync_handle(self, handle: int) -> None:
+        """Sync; a failure, after which records may be lost, is raised by the next `put` or by `close`."""
         try:
             os.fsync(handle)
         except OSError as error:
@@ -154,7 +150,7 @@ class Journal:
         sync_folder(self.folder)
 
     def close(self) -> None:
-        """Write everything through to the disk. Calling it twice is fine; JournalError when the disk refuses."""
+        """Sync everything to the disk. May be called twice; JournalError when the disk refuses."""
         with self._lock:
             out, self._out = self._out, None
             timer, self._timer = self._timer, None
@@ -162,9 +158,10 @@ class Journal:
             timer.cancel()
         if out is not None:
             with out:
-                self._through(out.fileno())
-        if self._failed is not None and not self._told:
-            raise self._problem("cannot be written")
+                self._sync_handle(out.fileno())
+        if self._failed is not None and not self._reported:
+            self._reported = True
+            raise unwritable(self._path, self._failed)
 
     def keys(self) -> Iterator[str]:
         """The recorded keys, hex."""
@@ -172,7 +169,7 @@ class Journal:
 
 
 def journal_files(folder: Path) -> list[Path]:
-    """The journal files of a folder in the order in which they are read; of equal keys the last one counts."""
+    """The journal files of a folder in reading order; of records with the same key the last one counts."""
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
@@ -192,8 +189,3 @@ def _append(out: FileIO, line: bytes, position: int) -> None:
         with contextlib.suppress(OSError):
             out.truncate(position)
         raise
-
-
-def _unreadable(path: Path, error: OSError) -> JournalError:
-    way_out = "make it readable, or move it away: what it holds is asked again"
-    return JournalError(f"journal {path} cannot be read: {error.strerror}; {way_out}")

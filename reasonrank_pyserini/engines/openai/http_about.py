@@ -6,7 +6,8 @@ import difflib
 import logging
 from typing import Any
 
-from .http_failures import one_line
+from ...errors import one_line
+from .http_failures import server_text
 from .http_options import Options
 from .http_servers import Server
 
@@ -36,7 +37,7 @@ async def _get(server: Server, path: str, options: Options) -> Any:
         with server.client() as client:
             return await client.get(path, cast_to=object, options={"timeout": options.connect_timeout})
     except (openai.OpenAIError, ValueError) as error:
-        log.info("%s does not tell %s: %s", server.url, path, one_line(str(error), options.key))
+        log.info("%s does not tell %s: %s", server.url, path, server_text(error, options.key))
         return None
 
 

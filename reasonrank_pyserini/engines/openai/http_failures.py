@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...errors import one_line
 from .http_options import Options
 from .http_stream import AnswerReader, BrokenAnswerError, error_code, error_text
 
@@ -59,12 +60,9 @@ class FailedCall(Exception):
         super().__init__(failure.message)
 
 
-def one_line(text: str, secret: str | None = None, limit: int = 300) -> str:
-    """Text of a server's as one printable line, shortened, the API key blotted out."""
-    if secret:
-        text = text.replace(secret, "***")
-    line = "".join(char if char.isprintable() else " " for char in " ".join(text[:10_000].split()))
-    return line if len(line) <= limit else f"{line[:limit]}..."
+def server_text(error: BaseException | str, secret: str | None = None) -> str:
+    """A server's message as one short line, with the API key masked."""
+    return one_line(str(error).replace(secret, "***") if secret else error)
 
 
 def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[str]) -> Failure:
@@ -83,7 +81,7 @@ def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str])
     """The failure behind HTTP 200 with an error inside, or with half an answer."""
     if error.status is not None or error.code:
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
-    return Failure("broken answer", one_line(str(error), options.key), outage=True)
+    return Failure("broken answer", server_text(error, options.key), outage=True)
 
 
 def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
@@ -111,7 +109,7 @@ def judge_status(
     inside: bool = False,
 ) -> Failure:
     """Retry on 408, 409, 429 and 5xx; anything else is the request's own fault and is explained."""
-    said = one_line(text, options.key)
+    said = server_text(text, options.key)
     kind = f"HTTP {status}"
     message = f"{kind}{' inside an answer' if inside else ''}{said and f': {said}'}"
     if status == 429 and "insufficient_quota" in code:

@@ -11,8 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ...errors import EngineDiedError, EngineError
-from ...files.hub import one_line
+from ...errors import EngineDiedError, EngineError, one_line
 from ...types import Completion, Sampling
 from .decoding import device_lost, draw, greedy, out_of_memory
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, UnknownNameError
-from ...files.hub import MODEL_FILES, PICKLED_FILES, folder_of, local_folder, one_line
+from ...errors import InputError, UnknownNameError, one_line
+from ...files.hub import MODEL_FILES, PICKLED_FILES, folder_of, local_folder
 from ...lazy import require
 from ...models.machine import memory_available
 

@@ -17,7 +17,7 @@ from .. import EngineConfig
 from ..fault_handlers import kept_fault_handlers
 from ..priority import ENGINE_PRIORITY
 from . import vllm_args as arguments
-from .vllm_errors import one_line, startup_error
+from .vllm_errors import startup_error, vllm_message
 from .vllm_grammar import install, request_arguments
 from .vllm_process import EngineProcesses
 from .vllm_shutdown import Running, new_processes, on_cpu
@@ -172,9 +172,9 @@ class VLLMEngine:
         except EngineDeadError as error:
             raise EngineDiedError(f"vLLM died: {running.died()}") from error
         except EngineGenerateError as error:
-            raise EngineError(f"vLLM failed: {one_line(error.__cause__ or error)}") from error
+            raise EngineError(f"vLLM failed: {vllm_message(error.__cause__ or error)}") from error
         except (VLLMClientError, ValueError, TypeError) as error:
-            raise EngineError(f"vLLM refused a request: {one_line(error)}") from error
+            raise EngineError(f"vLLM refused a request: {vllm_message(error)}") from error
         raise EngineError("vLLM ended a request without an answer")
 
     def _stream(self, running: Running, ids: list[int], sampling: Sampling) -> AsyncGenerator[Any, None]:

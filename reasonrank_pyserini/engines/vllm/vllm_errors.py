@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ...errors import EngineError, InputError, ReasonRankError
+from ...errors import EngineError, InputError, ReasonRankError, one_line
 
 _RAISED = re.compile(
     r"(?:^|\] |\s)((?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit)): (\S.*)$"
@@ -34,8 +34,8 @@ def log_cause(log: str) -> str:
     return cause or generic
 
 
-def one_line(error: BaseException) -> str:
-    """The exception's message in one line, without pydantic's wrapping."""
+def vllm_message(error: BaseException) -> str:
+    """The exception's message as one line, without pydantic's wrapping; its type when it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and "validation error" in lines[0]:
         lines = [
@@ -44,8 +44,7 @@ def one_line(error: BaseException) -> str:
             if not line.startswith("For further information")
         ]
         lines = [line.removeprefix("Value error, ").removeprefix("Assertion failed, ") for line in lines]
-    text = " ".join(lines)
-    return text if len(text) <= 400 else text[:397] + "..."
+    return one_line(" ".join(lines) or error, 400)
 
 
 def startup_error(
@@ -58,7 +57,7 @@ def startup_error(
     if in_child:
         cause = death_cause(log)
         return EngineError(f"vLLM could not start {model!r}: {cause}{_advice(cause)}")
-    cause = one_line(error) or type(error).__name__
+    cause = vllm_message(error)
     if isinstance(error, (ValueError, OSError, TypeError, AssertionError, NotImplementedError)):
         given = ", ".join(f"{name}={value!r}" for name, value in (args or {}).items())
         with_given = f" with {given}" if given else ""

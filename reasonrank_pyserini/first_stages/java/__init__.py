@@ -20,7 +20,7 @@ from types import ModuleType
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from ...errors import InputError
+from ...errors import InputError, one_line
 from ...lazy import require
 from .home import MINIMUM_VERSION, VECTOR_MODULE, JavaHome, anserini_jar, find_java, major
 from .output import java_output, limit_logging, quiet_fds
@@ -147,7 +147,7 @@ def _start(heap: str | None) -> None:
             importlib.import_module("jnius")
     except Exception as error:
         jnius_config.options, jnius_config.classpath = before
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise InputError(f"Java at {java.path} ({java.source}) does not start: {reason}") from error
 
 

@@ -1,4 +1,4 @@
-"""Model profiles: what a model was made for, as data. One TOML file a model, the user's own read alike."""
+"""Model profiles: the settings that a model was published with, as data; one TOML file a model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ...types import AnswerForm, Sampling
 from .profile_rules import PROFILE_RULES, SIZE_RULES
 
 GENERIC = "generic"
-"""The profile of any model that has none of its own."""
+"""The profile of a model without its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """How large a model is; `weights_bytes` as published, a key or value of the cache in two bytes."""
+    """How large a model is; `weights_bytes` as published; a number in the key-value cache takes two bytes."""
 
     parameters: int | None = None
     weights_bytes: int | None = None
@@ -37,7 +37,7 @@ class ModelSize:
 
     @property
     def kv_bytes_per_token(self) -> int | None:
-        """Bytes of key-value cache a token needs at 16 bits; None when the shape is unknown."""
+        """Bytes of key-value cache that a token needs at 16 bits; None when the shape is unknown."""
         if self.layers is None or self.kv_heads is None or self.head_dim is None:
             return None
         return 2 * self.layers * self.kv_heads * self.head_dim * 2
@@ -45,7 +45,7 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The settings a model was published with; tokens are its own, `context` is prompt plus answer."""
+    """The settings a model was published with; token counts are in its own tokens, `context` is prompt plus answer."""
 
     name: str
     style: str
@@ -70,7 +70,7 @@ class Profile:
         return self.reasoning_tokens + self.answer_tokens
 
     def sampling(self, *, seed: int | None = None, answer: AnswerForm = "tagged") -> Sampling:
-        """How a completion of this model is drawn; no reasoning budget when `reasoning_tokens` is 0."""
+        """The model's Sampling; without a reasoning budget when `reasoning_tokens` is 0."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -81,13 +81,6 @@ class Profile:
             reasoning_tokens=self.reasoning_tokens or None,
             answer=answer,
         )
-
-    def gpu_bytes(self, tokens: int | None = None) -> int | None:
-        """Memory that weights and one sequence of `tokens` (default: the context) need; None when unknown."""
-        weights, per_token = self.size.weights_bytes, self.size.kv_bytes_per_token
-        if weights is None or per_token is None:
-            return None
-        return weights + per_token * (self.context if tokens is None else tokens)
 
 
 def profile_names() -> list[str]:
@@ -103,16 +96,16 @@ def shipped_profile(name: str) -> Profile:
 
 
 def load_profile(path: str | Path) -> Profile:
-    """The profile in a user's TOML file; what it leaves out comes from `extends` (default: `generic`).
+    """The profile in a user's TOML file; settings left out come from `extends` (default: `generic`).
 
-    `extends` is the name of a shipped profile; `name` defaults to the file's. A file that cannot be used:
-    InputError or FileFormatError, with the line where it is known.
+    `extends` is the name of a shipped profile; `name` defaults to the file's. InputError for a file that
+    cannot be used.
     """
     return _profile(read_toml(path, "profile"))
 
 
 def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profile, bool]:
-    """The profile for a model id or folder, and whether it was made for it (False: `generic` stands in).
+    """The profile for a model id or folder, and whether it is the model's own (False: `generic` is used).
 
     `explicit` (a shipped name, or a TOML file) decides when given. Otherwise the last part of the id, or the
     folder's name, is compared with each profile's `match` patterns, whatever the case.
@@ -130,7 +123,7 @@ def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profil
 
 
 def model_name(model: str) -> str:
-    """A model's plain name: the last part of its id, or its folder's; in a hub cache the repository's."""
+    """A model's name: the last part of its id or folder; in a hub cache that of its repository."""
     path = Path(os.path.expanduser(model))
     parts = path.resolve().parts if path.is_dir() else path.parts
     cached = [part.rpartition("--")[2] for part in parts if part.startswith("models--")]
@@ -138,7 +131,7 @@ def model_name(model: str) -> str:
 
 
 def parse_profile(text: str, path: str | Path) -> Profile:
-    """The profile in a TOML text that came from `path`; FileFormatError for anything that does not fit."""
+    """The profile in a TOML text that came from `path`; FileFormatError for one that does not fit."""
     return _profile(parse_toml(text, path))
 
 
