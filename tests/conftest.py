@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from concurrent.futures import Future
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import small_models
 import tiny
 from hypothesis import HealthCheck, settings
+from vllm_server import VLLMServer, coming_server
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -18,7 +24,7 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")  # time decides nothing: machines may be slow
 
 VLLM = (
-    "test_engine_openai_vllm", "test_end_to_end", "test_nano", "test_engine_vllm_processes", "test_engine_vllm",
+    "test_end_to_end", "test_engine_openai_vllm", "test_nano", "test_engine_vllm_processes", "test_engine_vllm",
     "test_engine_vllm_configuration", "test_constrained_vllm",
 )  # fmt: skip
 TRAINING = ("test_train", "test_train_from_nothing")
@@ -67,9 +73,42 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cacm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache with CACM's index: the test that comes first builds it, for all processes that run tests."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cacm-cache"
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small random-weight Qwen2 and its tokenizer."""
     return tiny.build_model(tmp_path_factory.mktemp("tiny-qwen2"))
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """After a line's end it says `<think>so</think>[2]` and stops; after an `x` it says `yxyx` for ever."""
+    said = ("<think>", "s", "o", "</think>", "[", "2", "]", "<|im_end|>")
+    follows = {"Ċ": said[0]} | dict(pairwise(said)) | {"x": "y", "y": "x"}
+    return small_models.build_chain(
+        tmp_path_factory.mktemp("chain") / "model", follows, added=("<think>", "</think>")
+    )
+
+
+@pytest.fixture(scope="session")
+def chain_server(
+    chain: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[VLLMServer] | None]:
+    """The session's vLLM server of that model, which starts beside whatever runs next; None without vLLM.
+
+    It has a context of 4096 and a reasoning parser, and answers two requests at a time.
+    """
+    if find_spec("vllm") is None:
+        yield None
+        return
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    with coming_server(chain, "--reasoning-parser", "qwen3", "--max-num-seqs", "2", log=log) as coming:
+        yield coming
 
 
 @pytest.fixture(scope="session")

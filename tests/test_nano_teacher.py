@@ -218,7 +218,10 @@ def test_the_command_serves_a_synthesis_until_ctrl_c(
         assert end.value.code == 0
     finally:
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=60)
+        try:
+            _, said = server.communicate(timeout=60)
+        finally:
+            server.kill()
     assert server.returncode == 0
     assert said == "reasonrank: the nano teacher has ended\n"
     counts = json.loads(capsys.readouterr().out)

@@ -448,8 +448,7 @@ def test_two_processes_see_the_rewards_of_one(tuned: Path, tmp_path: Path) -> No
         "torch.distributed.run",
         "--nproc_per_node",
         "2",
-        "--master_port",
-        "29713",
+        "--standalone",
     ]
     program = tmp_path / "reasonrank.py"
     program.write_text("from reasonrank_pyserini.cli import main\nmain()\n")
