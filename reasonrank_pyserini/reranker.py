@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -72,6 +73,7 @@ class Reranker:
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
         self._closed = False
+        self._process = os.getpid()
         self._closing = threading.Lock()
         self._running: set[asyncio.Task[Any]] = set()
         self._pulled: set[ThreadsafeStream[tuple[TaskKey, Ranking]]] = set()
@@ -270,6 +272,12 @@ class Reranker:
         )  # fmt: skip
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        if self._process != os.getpid():
+            work.close()
+            raise ClosedError(
+                "this Reranker was made before the process was forked, and its thread did not come along: make it "
+                "after the fork, in each worker"
+            )
         with self._closing:
             if self._closed:
                 work.close()
@@ -297,6 +305,8 @@ class Reranker:
         """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
         if threading.current_thread() is self._thread:
             raise ClosedError("a Reranker cannot be closed from an observer")
+        if self._process != os.getpid():  # the engine and its thread are the parent's
+            return
         with self._closing:
             if self._closed:
                 return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InputError, UnknownNameError
 from .files.decreasing import float32
+from .files.lines import printable
 from .types import ScoredDocument
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ class Scores:
     """Means over the judged queries and the values behind them, by measure name as ir_measures writes it.
 
     `missing`: judged queries without documents in the run (they count as 0); `unjudged`: queries of the
-    run without judgements (they do not count).
+    run without judgements (they do not count). `zero`: why no order of this run could score, empty if one could.
     """
 
     means: dict[str, float]
     per_query: dict[str, dict[str, float]]
     missing: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    zero: str = ""
 
     def __iter__(self) -> Iterator[Any]:
         """So that `means, per_query = score(...)` works."""
@@ -48,6 +50,8 @@ class Scores:
             found.append(f"{_queries(self.missing)} with judgements not in the run, counted as 0")
         if self.unjudged:
             found.append(f"{_queries(self.unjudged)} of the run without judgements, ignored")
+        if self.zero:
+            found.append(self.zero)
         return tuple(found)
 
 
@@ -74,6 +78,25 @@ def score(
         {query: {str(one): found.get(str(one), 0.0) for one in parsed} for query, found in per_query.items()},
         tuple(query for query in qrels if not run.get(query)),
         tuple(query for query in run if query not in qrels),
+        _zero(qrels, run),
+    )
+
+
+def _zero(qrels: Qrels, run: Run) -> str:
+    """Why no order of the run could score: no grade above 0, or not one judged document in it."""
+    if not any(grade > 0 for grades in qrels.values() for grade in grades.values()):
+        return "no judgement has a grade above 0: every score is 0"
+    both = [query for query in qrels if run.get(query) and qrels[query]]
+    for query in both:
+        if any((one if isinstance(one, str) else one.id) in qrels[query] for one in run[query]):
+            return ""
+    if not both:
+        return ""
+    first = run[both[0]][0]
+    ours, theirs = first if isinstance(first, str) else first.id, next(iter(qrels[both[0]]))
+    return (
+        f"not one document of the run is judged: are the document ids of one kind? query {printable(both[0])} has "
+        f"{printable(ours)} in the run and {printable(theirs)} in the judgements"
     )
 
 
@@ -171,5 +194,5 @@ def _calculate(
 
 
 def _queries(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    shown = ", ".join(map(printable, ids[:5])) + (", ..." if len(ids) > 5 else "")
     return f"{len(ids)} {'query' if len(ids) == 1 else 'queries'} ({shown})"

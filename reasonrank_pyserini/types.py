@@ -25,6 +25,13 @@ class Query:
     text: str
 
 
+def is_missing(value: object) -> bool:
+    """Whether a field holds nothing: None, or what pandas writes for it (NaN, NA, NaT)."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A passage with its text as given; nothing is normalised here."""
@@ -36,8 +43,9 @@ class Document:
     @classmethod
     def from_record(cls, id: str, record: Mapping[str, Any]) -> Document:
         """The document of a JSON record: text from the first of `TEXT_FIELDS` that is there, `title` if any."""
-        text = next((record[name] for name in TEXT_FIELDS if record.get(name) is not None), "")
-        return cls(str(id), str(text), str(record.get("title") or ""))
+        text = next((record[name] for name in TEXT_FIELDS if not is_missing(record.get(name))), "")
+        title = record.get("title")
+        return cls(str(id), str(text), "" if is_missing(title) else str(title))
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,10 +199,10 @@ def test_a_hanging_server_is_given_up(requests: Path, server: Server, tmp_path: 
     assert "0.3" in line
 
 
-def test_empty_answers_stop_the_run_after_fifty_windows(
+def test_answers_that_name_no_passage_stop_the_run_after_fifty_windows(
     tmp_path: Path, requests: Path, server: Server
 ) -> None:
-    server.always = answer("")
+    server.always = answer("I cannot order these.")
     done = run(requests, server.url, tmp_path / "few")
     assert json.loads(done.stdout)["statuses"] == {"FAILED": WINDOWS}, "36 windows are too few to judge"
     line = one_line(run(requests, server.url, tmp_path / "many", "--step", "5"), 1)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import signal
 import sys
+import tempfile
+import traceback
+from itertools import takewhile
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import InputError, ReasonRankError, UnknownNameError
+from ..errors import InputError, ReasonRankError, UnknownNameError, one_line
 from .option_names import with_options
 
 COMMANDS = {
@@ -85,6 +91,9 @@ class VariadicCommand(click.Command):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an unexpected failure."
+)
 @click.version_option(__version__, prog_name="reasonrank")
 @click.pass_context
 def group(ctx: click.Context) -> None:
@@ -125,9 +134,31 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
+    except Exception as error:
+        if "--debug" in takewhile(lambda word: word.startswith("-"), arguments or sys.argv[1:]):
+            raise
+        status = _unexpected(error)
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unexpected(error: Exception) -> int:
+    """One line for a failure that nothing foresaw; its traceback goes to a file."""
+    full = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+    if isinstance(error, OSError) and error.filename is None and error.errno in full:
+        with contextlib.suppress(OSError):  # what is left in the buffer is not tried again at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _say(f"cannot write to standard output: {error.strerror}", 1)
+    handle, name = tempfile.mkstemp(prefix="reasonrank-error-", suffix=".log")
+    with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"reasonrank {__version__} {sys.argv[1:]}\n")
+        traceback.print_exception(error, file=log)
+    return _say(
+        f"unexpected {type(error).__name__}: {one_line(error, 160)} (this is a bug: report it with {name}; "
+        "`reasonrank --debug COMMAND` shows where)",
+        1,
+    )
 
 
 def _say(message: str, status: int) -> int:

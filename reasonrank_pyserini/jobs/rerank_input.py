@@ -115,12 +115,12 @@ def _fingerprint(requests: Iterable[Request]) -> str:
     )
 
 
-def _read(source: RunSource) -> tuple[GivenRun, str]:
+def _read(source: RunSource, *, by_score: bool = True) -> tuple[GivenRun, str]:
     """The run and the sha256 of its file or its content."""
     if isinstance(source, str | Path):
         path = check_file(source, "run file")
-        return read_source(path), file_sha256(path)
-    given = read_source(source)
+        return read_source(path, by_score=by_score), file_sha256(path)
+    given = read_source(source, by_score=by_score)
     return given, fingerprint(given.content)
 
 
@@ -137,17 +137,20 @@ def from_run(
     shard: tuple[int, int] = (1, 1),
     rename: Rename | None = None,
     hashes: Mapping[str, str],
+    by_score: bool = True,
 ) -> RerankInput:
     """A run's queries in the order of the run; every candidate that will be shown is checked to exist first.
+
+    `by_score` as for `read_source`.
 
     Without `topics` the queries are known by id alone, without `documents` the candidates are (an oracle reads
     neither). `shard` (i, n) leaves every n-th query, from the i-th. Raises InputError for queries without topic
     and candidates without text, before any model is loaded. Texts are read when a query starts and are not kept: a
     hundred thousand queries have gigabytes of them.
     """
-    first, sha256 = _read(candidates)
+    first, sha256 = _read(candidates, by_score=by_score)
     run = _renamed(first.run, rename) if rename is not None else first.run
-    known = {query.id: query for query in topics} if topics is not None else {id: Query(id, "") for id in run}
+    known = _topics_by_id(topics, run)
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
@@ -169,6 +172,21 @@ def from_run(
         queries, {id: len(hits) for id, hits in found.items()}, load, {"run": sha256, **hashes}, notes,
         dropped={"deduplicated": sum(first.repeated.get(q.id, 0) for q in queries), "excluded": dropped},
     )  # fmt: skip
+
+
+def _topics_by_id(topics: Sequence[Query] | None, run: Run) -> dict[str, Query]:
+    """The topics by id, an id of the run that differs by leading zeros alone included; without topics, ids alone."""
+    if topics is None:
+        return {id: Query(id, "") for id in run}
+    known = {query.id: query for query in topics}
+    numbered = {_number(id): query for id, query in known.items()}
+    lacking = (id for id in run if id not in known and id.isdecimal() and _number(id) in numbered)
+    return known | {id: Query(id, numbered[_number(id)].text) for id in lacking}
+
+
+def _number(id: str) -> str:
+    """The id without leading zeros, if it is a number."""
+    return id.lstrip("0") or "0" if id.isdecimal() else id
 
 
 def clean_run(source: RunSource, excluded: Excluded | None, rename: Rename | None = None) -> Run:

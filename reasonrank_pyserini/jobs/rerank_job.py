@@ -13,6 +13,7 @@ from ..prompts.texts import replace_lone_surrogates
 from ..ranking.model_request import ModelRequest
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
+from ..ranking.settings import Settings
 from .collection import Collection, open_collection
 from .judgements import read_judgements
 from .progress import Say, silent
@@ -118,7 +119,7 @@ def _with_model(request: RerankRequest, model: ModelRequest) -> tuple[Plan, Rera
     collection = _collection(request)
     tokens = collection.passage_tokens if collection is not None else None
     plan = Plan.make(model, dataset_passage_tokens=tokens)
-    work = _work(request, collection, plan.settings.depth)
+    work = _work(request, collection, plan.settings)
     plan, tokenizer = fit_context(plan, [work])
     return plan, work, tokenizer
 
@@ -141,11 +142,12 @@ def _oracle(request: RerankRequest, oracle: OracleRequest, say: Say) -> tuple[Or
         limit=request.limit,
         ids=request.query_ids,
         hashes=collection.hashes() if collection is not None else {},
+        by_score=not plan.settings.compat,
     )
     return plan, work
 
 
-def _work(request: RerankRequest, collection: Collection | None, depth: int) -> RerankInput:
+def _work(request: RerankRequest, collection: Collection | None, settings: Settings) -> RerankInput:
     if request.run is None:
         assert request.requests is not None
         documents = collection.documents() if collection is not None else None
@@ -156,10 +158,11 @@ def _work(request: RerankRequest, collection: Collection | None, depth: int) -> 
         collection.topics(),
         collection.documents(),
         source=collection.name,
-        depth=depth,
+        depth=settings.depth,
         excluded=collection.excluded,
         limit=request.limit,
         ids=request.query_ids,
         rename=collection.rename,
         hashes=collection.hashes(),
+        by_score=not settings.compat,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.trec import check_ids, read_run_report
+from ..files.trec import check_ids, order_by_score, read_run_report
 from ..first_stages.base import Run, unique
 from ..ranking.candidates import as_hits
 
@@ -30,8 +30,25 @@ class GivenRun:
         return {"run": [[query, [[hit.id, hit.score] for hit in hits]] for query, hits in self.run.items()]}
 
 
-def read_source(source: RunSource) -> GivenRun:
-    """The run with the first of each docid kept; FileFormatError for a bad line, InputError for other objects."""
+def read_source(source: RunSource, *, by_score: bool = True) -> GivenRun:
+    """The run, best score first, with the first of each docid kept; FileFormatError for a bad
+    line, InputError for other objects.
+
+    Ties keep the order in which they were given. Without `by_score` every hit does, as in the authors' code; a note
+    says where the two orders differ.
+    """
+    given = _read(source)
+    ordered, moved = order_by_score(given.run)
+    if not moved:
+        return given
+    done = "taken best score first, as trec_eval does" if by_score else "their order of lines is kept"
+    note = (
+        f"{given.name}: {len(moved)} queries, e.g. {moved[0]}, are not in the order of their scores: {done}"
+    )
+    return replace(given, run=ordered if by_score else given.run, notes=(*given.notes, note))
+
+
+def _read(source: RunSource) -> GivenRun:
     if isinstance(source, str | Path):
         report = read_run_report(source)
         repeated = {query: len(hits) for query, hits in report.repeated.items()}

@@ -104,8 +104,12 @@ class Codec:
         )
 
     def surrounded(self, ids: Iterable[int]) -> tuple[int, ...]:
-        """The ids with what the tokenizer puts around every text (a beginning-of-text id, say)."""
-        return (*self._before, *ids, *self._after)
+        """The ids with what the tokenizer puts around every text (a beginning-of-text id, say).
+
+        Not a second time where the chat template wrote it already (Llama 3, Gemma, the R1 distillations).
+        """
+        inner, before = tuple(ids), tuple(self._before)
+        return (*(() if before and inner[: len(before)] == before else before), *inner, *self._after)
 
     def encode(self, spans: Sequence[Span]) -> Encoded:
         """The ids of the joined spans, as one text."""

@@ -17,9 +17,9 @@ from ...first_stages.encoder_options import EncoderOptions
 from ...first_stages.opening import SearchOptions, check_method, open_stage
 from ...jobs.collection import Collection, open_collection
 from ...jobs.progress import Say
+from ...jobs.run_source import read_source
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
-from ...runfile import read_run
 from ...types import Sampling, ScoredDocument
 from .pools import Pool, make_pools
 from .sources import Page, Source, read_sources
@@ -80,9 +80,7 @@ class SynthesisJob:
             return None
         asked, index = self.request.candidates, collection.request.index
         if asked.run is not None:
-            stage: FirstStage = RunFirstStage(
-                read_run(asked.run) if isinstance(asked.run, str | Path) else asked.run
-            )
+            stage: FirstStage = RunFirstStage(read_source(asked.run).run)
         else:
             stage = open_stage(
                 asked.method or "bm25",
