@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError, MissingPackageError, UnknownNameError
 
 INSTALL = {
-    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use --engine transformers)",
+    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use `engine` transformers)",
     "faiss": "pip install 'reasonrank-pyserini[dense]'",
     "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
     **dict.fromkeys(

@@ -177,7 +177,7 @@ def test_a_folder_that_is_no_faiss_index(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="index and docid missing"):
         DenseFirstStage(tmp_path, WordsEncoder())
     (tmp_path / "segments_1").touch()
-    with pytest.raises(InputError, match="Lucene index: use --method bm25"):
+    with pytest.raises(InputError, match="Lucene index: use `method` bm25"):
         DenseFirstStage(tmp_path, WordsEncoder())
 
 

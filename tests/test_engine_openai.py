@@ -199,13 +199,13 @@ def test_a_key_that_cannot_be_one_is_named_and_not_shown(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("localhost:8000/v1", "not an http or https address.*--base-url http://localhost:8000/v1"),
+        ("localhost:8000/v1", "not an http or https address.*`base_urls` http://localhost:8000/v1"),
         ("htps://api.openai.com/v1", "not an http or https address"),
         ("http:///v1", "not an http or https address"),
         ("http://host:port/v1", "cannot be read"),
         ("http://[::1/v1", "cannot be read"),
         ("http://a b/v1", "not an http or https address"),
-        ("http://localhost:8000/v1/chat/completions", "give --base-url http://localhost:8000/v1$"),
+        ("http://localhost:8000/v1/chat/completions", "give `base_urls` http://localhost:8000/v1$"),
         ("http://localhost:8000/v1?key=1", "must end with its path"),
         ("", "not an http or https address"),
     ],

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
 from .engine_options import engine_options, setting_options
+from .option_names import with_options
 from .run_again import run_again
 
 OUTSIDE, KEPT = 4, 3
@@ -81,7 +82,7 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
             check_folder(flags["output"])
         job = Reproduction.prepare(benchmark, flags, sys.argv[1:])
         for note in job.notes():
-            click.echo(f"reasonrank: {note}", err=True)
+            click.echo(f"reasonrank: {with_options(note)}", err=True)
         if flags["estimate"]:
             click.echo("\n".join(job.estimate(flags["gpu"], flags["gpus"], flags["price"])))
             return

@@ -16,6 +16,7 @@ from . import VariadicCommand
 from .collection_options import corpus_options
 from .engine_options import JUDGE_OPTIONS, engine_options, setting_options
 from .option_groups import add_options
+from .option_names import with_options
 
 
 @click.command(cls=VariadicCommand)
@@ -72,7 +73,7 @@ def command(**flags: Any) -> None:
     check_tag(flags["tag"])
     job = Job.prepare(flags, command=sys.argv[1:])
     for note in job.notes():
-        click.echo(f"reasonrank: {note}", err=True)
+        click.echo(f"reasonrank: {with_options(note)}", err=True)
     if flags["dry_run"]:
         from ..jobs.estimate import estimate
 

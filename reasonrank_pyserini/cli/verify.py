@@ -11,6 +11,7 @@ import click
 from ..errors import InputError
 from . import VariadicCommand
 from .engine_options import engine_options
+from .option_names import with_options
 from .reproduce import KEPT, OUTSIDE
 from .run_again import run_again
 
@@ -63,7 +64,7 @@ def command(margin: float, **flags: Any) -> None:
     with run_again():
         job = Reproduction.prepare("bright", {**defaults, **flags}, sys.argv[1:])
         for note in job.notes():
-            click.echo(f"reasonrank: {note}", err=True)
+            click.echo(f"reasonrank: {with_options(note)}", err=True)
         errors = job.run()
     board = job.table()
     click.echo(text_table(board))

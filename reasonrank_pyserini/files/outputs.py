@@ -1,4 +1,4 @@
-"""Where results go: checked before the work, and a standard output that nothing else writes to."""
+"""Output paths, checked before the work, and a standard output reserved for results."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from ..errors import InputError
 
 
 def check_output(path: str) -> None:
-    """InputError when no file can be written at `path`: asked before the work, so that none is lost."""
+    """InputError when no file can be written at `path`; called before the work, so that no work is lost."""
     if path == "-":
         if sys.stdout is None:
-            raise InputError("-o -: standard output is closed; give a file")
+            raise InputError("standard output is closed: give a file as `output`")
         return
     target = Path(path)
     if target.is_dir():
-        raise InputError(f"-o {path} is a folder: give a file, such as {target / 'run.trec'}")
+        raise InputError(f"`output` {path} is a folder: give a file, such as {target / 'run.trec'}")
     if target.exists() and not target.is_file():
         if not os.access(target, os.W_OK):
-            raise InputError(f"-o {path}: no permission to write there")
+            raise InputError(f"`output` {path}: no permission to write there")
         return
     parent = target.resolve().parent
     if not parent.is_dir():
-        raise InputError(f"-o {path}: there is no folder {parent}: make it first")
+        raise InputError(f"`output` {path}: there is no folder {parent}, make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"-o {path}: no permission to write in {parent}")
+        raise InputError(f"`output` {path}: no permission to write in {parent}")
 
 
 def check_folder(path: Path) -> None:
-    """InputError when no folder can be at `path`: asked before the work; nothing is made."""
+    """InputError when `path` cannot be used as a folder; called before the work, makes nothing."""
     there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise InputError(f"-o {path} cannot be used as a folder: {there} is a file")
+        raise InputError(f"`output` {path} cannot be used as a folder: {there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"-o {path}: no permission to write in {there}")
+        raise InputError(f"`output` {path}: no permission to write in {there}")
 
 
 def make_folder(path: Path) -> None:
-    """The output folder, made if it is not there; InputError when it cannot be used."""
+    """Make the output folder if it does not exist; InputError when it cannot be used."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"-o {path} cannot be used as a folder: {error.strerror}") from error
+        raise InputError(f"`output` {path} cannot be used as a folder: {error.strerror}") from error
 
 
 @contextmanager
 def clean_stdout() -> Iterator[None]:
-    """During the block whatever is printed, also by C and Java code, goes to standard error."""
+    """During the block everything printed, also by C and Java code, goes to standard error."""
     if sys.stdout is not None:
         sys.stdout.flush()
     try:

@@ -118,7 +118,7 @@ def _json(path: Path) -> Mapping[str, Any]:
 def _own_code(model: str) -> str:
     return (
         f"encoder {model!r} only loads by running code of its author (trust_remote_code), which is never "
-        "done here: choose another encoder, or make a run with it elsewhere and give that with --run"
+        "done here: choose another encoder, or make a run with it elsewhere and give that with `run`"
     )
 
 

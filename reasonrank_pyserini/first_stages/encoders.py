@@ -64,7 +64,7 @@ def load_encoder(spec: EncoderOptions) -> Encoder:
     if spec.kind in _OWN_CODE:
         raise InputError(
             f"encoder class {spec.kind!r} is refused: Pyserini loads it with trust_remote_code, which runs "
-            "code of the model's author; try --encoder-class sentence-transformers"
+            "code of the model's author; try `encoder_class` sentence-transformers"
         )
     if spec.kind is not None and ":" in spec.kind:
         own: Encoder = resolve("encoder class", spec.kind, KINDS)(spec)

@@ -96,9 +96,9 @@ def _checked(folder: Path) -> Path:
     missing = [name for name in ("index", "docid") if not (folder / name).is_file()]
     if missing:
         way_out = (
-            "this is a Lucene index: use --method bm25 or bm25q"
+            "this is a Lucene index: use `method` bm25 or bm25q"
             if any(folder.glob("segments_*"))
-            else ("build one by --corpus FILE")
+            else ("build one by `corpus` FILE")
         )
         raise InputError(f"{folder} is no Faiss index (file {' and '.join(missing)} missing): {way_out}")
     return folder

@@ -61,9 +61,9 @@ class LuceneDocstore:
         if raw is None and (raw := stored.get("contents")) is None:
             other = None if Path(self.index).is_dir() else texts_index(self.index)
             way_out = (
-                f"try --index {other}"
+                f"try `index` {other}"
                 if other
-                else "build it with --storeRaw, or give the texts as --corpus FILE"
+                else "build it with --storeRaw, or give the texts as `corpus` FILE"
             )
             raise InputError(f"index {self.index} stores no texts: {way_out}")
         return document_of_raw(id, str(raw))

@@ -22,7 +22,7 @@ _OTHER_KINDS = {
     "IMPACT_INDEX_INFO": "an impact index, for learned sparse encoders",
     "LUCENE_HNSW_INDEX_INFO": "a dense index (HNSW)",
     "LUCENE_FLAT_INDEX_INFO": "a dense index in Lucene's format",
-    "FAISS_INDEX_INFO": "a dense index, for --method dense",
+    "FAISS_INDEX_INFO": "a dense index, for `method` dense",
 }
 
 
@@ -36,10 +36,10 @@ def find_index(index: str | Path) -> Path:
     if path.is_dir():
         return _checked(path)
     if path.exists():
-        raise InputError(f"index {index} is a file, not a folder: a corpus file goes to --corpus")
+        raise InputError(f"index {index} is a file, not a folder: a corpus file goes to `corpus`")
     if isinstance(index, Path) or "/" in index or index.startswith((".", "~")):
         raise InputError(
-            f"there is no index folder {index}: give a folder with a Lucene index, or build one by --corpus"
+            f"there is no index folder {index}: give a folder with a Lucene index, or build one by `corpus`"
         )
     return _download(index, _metadata(index))
 
@@ -54,10 +54,10 @@ def _checked(folder: Path) -> Path:
     if any(folder.glob("segments_*")):
         return folder
     if (folder / "docid").is_file():
-        raise InputError(f"{folder} is a Faiss index, not a Lucene index: search it with --method dense")
+        raise InputError(f"{folder} is a Faiss index, not a Lucene index: search it with `method` dense")
     inside = [child for child in sorted(folder.iterdir()) if child.is_dir() and any(child.glob("segments_*"))]
     nearest = (
-        f"did you mean {inside[0]}?" if inside else "give its documents as --corpus FILE to have one built"
+        f"did you mean {inside[0]}?" if inside else "give its documents as `corpus` FILE to have one built"
     )
     raise InputError(f"{folder} is not a Lucene index (it has no segments file): {nearest}")
 
@@ -79,7 +79,7 @@ def _metadata(name: str) -> Mapping[str, Any]:
                     f"prebuilt index {name!r} is {meaning}: bm25 and bm25q need an inverted index"
                 )
         raise UnknownNameError(
-            "index", name, inverted, "or give a folder with a Lucene index, or --corpus FILE"
+            "index", name, inverted, "or give a folder with a Lucene index, or `corpus` FILE"
         )
     except OSError as error:  # newer Pyserini reads its list of indexes from the network
         raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {one_line(error)}") from error

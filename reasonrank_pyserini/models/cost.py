@@ -69,7 +69,7 @@ def modelled_seconds(
     if windows and (MEMORY * memory - size.weights_bytes) < cache:
         raise InputError(
             f"{profile.name} needs {size.weights_bytes / 1e9:.0f} GB for its weights and {cache / 1e9:.1f} GB a "
-            f"window: {count} x {gpu.name} ({gpu.memory / 1e9:.0f} GB each) cannot hold it, use more --gpus"
+            f"window: {count} x {gpu.name} ({gpu.memory / 1e9:.0f} GB each) cannot hold it, use more `gpus`"
         )
     if not windows:
         return 0.0

@@ -49,7 +49,7 @@ def _converted_tokenizer(model: str, folder: Path) -> Any:
     """A fast tokenizer built from older files (vocab.json, SentencePiece); this way loads torch."""
     from transformers import AutoTokenizer
 
-    way_out = "give one with tokenizer.json by --tokenizer"
+    way_out = "give one with tokenizer.json by `tokenizer`"
     older = ("vocab.json", "tokenizer.model", "spiece.model", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in older):
         raise InputError(f"{model!r} holds no tokenizer (no tokenizer.json in {folder}): {way_out}")

@@ -112,8 +112,8 @@ def judge_machine(machine: MachineFacts, model: ModelFacts, plan: LoadRequest) -
     _judge_weights(machine, model, problems, notes)
     if model.context is not None and plan.context > model.context:
         problems.append(
-            f"{model.model} takes {model.context} tokens, {plan.context} are needed: lower --window, "
-            "--passage-tokens or --reasoning-tokens"
+            f"{model.model} takes {model.context} tokens, {plan.context} are needed: lower `window`, "
+            "`passage_tokens` or `reasoning_tokens`"
         )
     if machine.gpus and (plan.device == "auto" or plan.device.startswith("cuda")):
         _judge_cards(machine.gpus, model, plan, problems, notes)
@@ -153,10 +153,10 @@ def _judge_cards(
     room, free = (sum(getattr(card, name) for card in used) for name in ("memory", "free"))
     where = f"{len(used)} x {used[0].name}" if len(used) > 1 else used[0].name
     if loaded is not None and loaded + cache > room * USABLE:
-        more = "" if plan.cards >= len(gpus) else f", --engine-arg tensor_parallel_size={len(gpus)}"
+        more = "" if plan.cards >= len(gpus) else f", `engine_args` tensor_parallel_size={len(gpus)}"
         problems.append(
             f"{model.model} needs {_gb(loaded)} and {_gb(cache)} for one prompt of {plan.context} tokens, {where} has "
-            f"{_gb(room)}: use a smaller or quantised model{more}, or a server by --engine openai"
+            f"{_gb(room)}: use a smaller or quantised model{more}, or a server by `engine` openai"
         )
     elif loaded is not None and loaded + cache > free:
         notes.append(
@@ -167,11 +167,11 @@ def _judge_cards(
     if old is not None and (plan.dtype == "bfloat16" or (plan.dtype == "auto" and model.prefers_bfloat16)):
         advice = f"{old.name} has no bfloat16"
         if plan.engine == "vllm":
-            problems.append(f"{advice}: add --engine-arg dtype=float16")
+            problems.append(f"{advice}: add `engine_args` dtype=float16")
         elif plan.dtype == "auto":
             notes.append(f"{advice}: float16 is used, results differ a little from bfloat16")
         else:
-            notes.append(f"{advice} and will be slow: leave dtype out, or --engine-arg dtype=float16")
+            notes.append(f"{advice} and will be slow: leave dtype out, or `engine_args` dtype=float16")
 
 
 def _judge_memory(
@@ -185,8 +185,8 @@ def _judge_memory(
     wide = (
         on_cpu and plan.engine == "transformers" and plan.dtype in ("auto", "float32") and not model.quantised
     )
-    smaller = "--engine-arg dtype=bfloat16 halves it, " if wide else ""
-    way_out = f"{smaller}or use a smaller model, a GPU, or a server by --engine openai"
+    smaller = "`engine_args` dtype=bfloat16 halves it, " if wide else ""
+    way_out = f"{smaller}or use a smaller model, a GPU, or a server by `engine` openai"
     if machine.memory is not None and need > machine.memory:
         problems.append(
             f"{model.model} needs {_gb(need)} of memory, this machine has {_gb(machine.memory)} and no GPU: {way_out}"
@@ -195,7 +195,7 @@ def _judge_memory(
         notes.append(f"{_gb(machine.memory_free)} of memory are free, {_gb(need)} are needed: {way_out}")
     if on_cpu and loaded >= SLOW_ON_CPU:
         notes.append(
-            f"{model.model} on a CPU takes minutes a window: use a GPU, or a server by --engine openai"
+            f"{model.model} on a CPU takes minutes a window: use a GPU, or a server by `engine` openai"
         )
 
 
@@ -235,7 +235,7 @@ def _kv_bytes(config: Mapping[str, Any]) -> int | None:
 def _count(args: Mapping[str, Any], name: str) -> int:
     value = args.get(name, 1)
     if type(value) is not int or value < 1:
-        raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+        raise InputError(f"`engine_args` {name}={value}: it must be a whole number from 1 up")
     return value
 
 

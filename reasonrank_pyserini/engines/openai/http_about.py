@@ -45,9 +45,9 @@ def after_404(server: Server, model: str, api: str) -> str:
     """What to type next when the server knows no such page or model; `ask_about` comes first."""
     known = server.about.get("models")
     if not known:
-        return "no OpenAI API there, or one that lists no models: does --base-url end in /v1?"
+        return "no OpenAI API there, or one that lists no models: does `base_urls` end in /v1?"
     if model in known:
         other = "chat" if api == "completions" else "completions"
-        return f"the server has the model {model!r}, but not this page of the API: try --api {other}"
+        return f"the server has the model {model!r}, but not this page of the API: try `api` {other}"
     close = difflib.get_close_matches(model, known, n=1, cutoff=0.3) or known[:1]
     return one_line(f"no model {model!r} there: did you mean {close[0]!r}? it has {', '.join(known[:12])}")

@@ -134,23 +134,23 @@ def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
     lower = f"{text} {code}".lower()
     if any(words in lower for words in CONTEXT_WORDS):
         return (
-            " (prompt and answer do not fit the server's context: fewer --passage-tokens or "
-            "--reasoning-tokens, a smaller --window, or a server with a larger context)"
+            " (prompt and answer do not fit the server's context: fewer `passage_tokens` or "
+            "`reasoning_tokens`, a smaller `window`, or a server with a larger context)"
         ), False
     named = [name for name in sent if re.search(rf"(?<![a-z_]){re.escape(name)}(?![a-z_])", lower)]
     if named == ["prompt"]:
-        return " (if this server takes no token ids as prompt, use --api chat)", False
+        return " (if this server takes no token ids as prompt, use `api` chat)", False
     named = [name for name in named if name not in ("prompt", "messages")]
     if not named or not any(words in lower for words in REFUSAL_WORDS):
         return "", False
     if "max_tokens" in named and "max_completion_tokens" in lower:
-        return " (try --engine-arg max_tokens_field=max_completion_tokens)", True
+        return " (try `engine_args` max_tokens_field=max_completion_tokens)", True
     if any(name in EXTRA_FIELDS for name in named):
         return (
-            f" (the server does not know {', '.join(named)}: --engine-arg send_extra=false sends only "
+            f" (the server does not know {', '.join(named)}: `engine_args` send_extra=false sends only "
             "OpenAI's own fields, and the server's defaults hold for the rest)"
         ), True
-    return f" (leave it out with --engine-arg omit={','.join(named)}; the server's default then holds)", True
+    return f" (leave it out with `engine_args` omit={','.join(named)}; the server's default then holds)", True
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

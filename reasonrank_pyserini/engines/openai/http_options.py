@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from ...errors import InputError, UnknownNameError
 from .. import EngineConfig
 
-EXAMPLE = "--base-url http://localhost:8000/v1"
+EXAMPLE = "`base_urls` http://localhost:8000/v1"
 RESERVED = {
-    "model": "--model",
+    "model": "`model`",
     "prompt": "the input",
     "messages": "the input",
     "stream": "the engine",
@@ -28,9 +28,9 @@ RESERVED = {
     "top_p": "the sampling options",
     "top_k": "the sampling options",
     "min_p": "the sampling options",
-    "seed": "--seed",
+    "seed": "`seed`",
     "max_tokens": "the sampling options",
-    "max_completion_tokens": "--engine-arg max_tokens_field=max_completion_tokens",
+    "max_completion_tokens": "`engine_args` max_tokens_field=max_completion_tokens",
 }
 """Fields that `extra_body` must not set, and what sets them."""
 
@@ -163,7 +163,7 @@ def _extra_body(args: Mapping[str, Any]) -> dict[str, Any]:
 def _addresses(config: EngineConfig) -> tuple[str, ...]:
     given = config.base_urls or tuple(filter(None, [os.environ.get("OPENAI_BASE_URL", "").strip()]))
     if not given:
-        raise InputError(f"--engine openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
+        raise InputError(f"`engine` openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
     return tuple(dict.fromkeys(_address(url.strip()) for url in given))
 
 
@@ -184,7 +184,7 @@ def _address(url: str) -> str:
     for tail in ("/chat/completions", "/completions", "/models"):
         if path.endswith(tail):
             base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(tail)}"
-            raise InputError(f"base url {_shown(url)!r} is one page of the API: give --base-url {base}")
+            raise InputError(f"base url {_shown(url)!r} is one page of the API: give `base_urls` {base}")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
@@ -211,5 +211,5 @@ def _check_key(options: Options) -> None:
     if key is None and remote:
         raise InputError(
             f"no API key for {remote[0]}: set the environment variable {name} (any word if the server needs "
-            "none), or name another with --engine-arg api_key_env=NAME"
+            "none), or name another with `engine_args` api_key_env=NAME"
         )

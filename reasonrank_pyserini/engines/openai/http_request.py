@@ -96,5 +96,5 @@ def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling) -> N
     if reader.finish_reason == "length" and 0 < written < sampling.max_tokens - SLACK:
         raise EngineError(
             f"the server stopped after {written} of {sampling.max_tokens} tokens: its context or its own "
-            "limit is too small (fewer --passage-tokens or --reasoning-tokens, or a server with more context)"
+            "limit is too small (fewer `passage_tokens` or `reasoning_tokens`, or a server with more context)"
         )

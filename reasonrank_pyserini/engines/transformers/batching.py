@@ -178,7 +178,7 @@ class BatchThread:
         for row, job in enumerate(jobs):
             token = best[row] if job.greedy else draw(logits[row], job.sampling, job.generator)
             if token < 0:
-                _fail(job, EngineError("the model returned NaN: try --engine-arg dtype=bfloat16 or float32"))
+                _fail(job, EngineError("the model returned NaN: try `engine_args` dtype=bfloat16 or float32"))
             job.tokens.append(token)
 
     def _leaves(self, job: Job) -> bool:
@@ -223,7 +223,7 @@ class BatchThread:
             raise error
         for job in jobs:
             if out_of_memory(error):
-                hint = "lower --reasoning-tokens or --window, or use a smaller dtype or model"
+                hint = "lower `reasoning_tokens` or `window`, or use a smaller dtype or model"
                 problem = f"out of memory with one request of {len(job.ids)} prompt tokens: {hint}"
             else:
                 problem = f"the model failed on a request of {len(job.ids)} tokens{_because(error)}"

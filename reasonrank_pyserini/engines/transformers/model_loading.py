@@ -47,7 +47,7 @@ def pick_device(asked: str) -> Any:
         raise InputError(f"device {asked!r}: give auto, cpu, cuda, cuda:1 or mps") from error
     missing = (device.type == "cuda" and not torch.cuda.is_available()) or (device.type == "mps" and not mps)
     if missing or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError(f"there is no device {asked!r} here: leave it out, or --engine-arg device=cpu")
+        raise InputError(f"there is no device {asked!r} here: leave it out, or `engine_args` device=cpu")
     return device
 
 
@@ -196,7 +196,7 @@ def _cache_tokens(network: Any, device: Any) -> int | None:
     from .decoding import Decoder
 
     refused = InputError(
-        f"{type(network).__name__} does not keep a plain key-value cache: use --engine vllm for this model"
+        f"{type(network).__name__} does not keep a plain key-value cache: use `engine` vllm for this model"
     )
     try:
         decoder = Decoder(network, device)

@@ -24,7 +24,7 @@ QUEUED_BATCHES = 2
 
 @dataclass(frozen=True, slots=True)
 class TransformersOptions:
-    """The engine's arguments (`--engine-arg KEY=VALUE`).
+    """The engine's arguments (`engine_args`).
 
     `batch_size`: rows decoded together. `batch_tokens`: padded tokens of cache together (default: half of
     the memory left beside the weights). `lora`: folder of a LoRA adapter, merged at loading (needs peft).
@@ -44,12 +44,12 @@ class TransformersOptions:
         known = {item.name: item for item in fields(cls)}
         for name, value in args.items():
             if name not in known:
-                raise UnknownNameError("engine argument", name, known, "of --engine transformers")
+                raise UnknownNameError("engine argument", name, known, "of `engine` transformers")
             number = name in ("batch_size", "batch_tokens", "max_model_len")
             if number and not (type(value) is int and value > 0):
-                raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+                raise InputError(f"`engine_args` {name}={value}: it must be a whole number from 1 up")
             if not number and not (isinstance(value, str) and value):
-                raise InputError(f"--engine-arg {name}={value}: it must be a word")
+                raise InputError(f"`engine_args` {name}={value}: it must be a word")
         options = cls(**args)
         if options.dtype not in DTYPES:
             raise UnknownNameError("dtype", options.dtype, DTYPES)
@@ -76,10 +76,10 @@ class TransformersEngine:
         """The engine, nothing loaded yet; InputError for settings that it cannot honour."""
         if config.base_urls:
             raise InputError(
-                "--base-url goes with --engine openai; --engine transformers runs in this process"
+                "`base_urls` goes with `engine` openai; `engine` transformers runs in this process"
             )
         if config.api == "chat":
-            raise InputError("--api chat goes with --engine openai; --engine transformers takes token ids")
+            raise InputError("`api` chat goes with `engine` openai; `engine` transformers takes token ids")
         return cls(config, TransformersOptions.read(config.args))
 
     @property
@@ -179,7 +179,7 @@ class TransformersEngine:
         if self._context is not None and len(ids) + sampling.max_tokens > self._context:
             raise PromptTooLongError(
                 f"a prompt of {len(ids)} and an answer of {sampling.max_tokens} tokens exceed the context of "
-                f"{self._context}: lower --passage-tokens, --window or --reasoning-tokens"
+                f"{self._context}: lower `passage_tokens`, `window` or `reasoning_tokens`"
             )
         return tuple(ids)
 

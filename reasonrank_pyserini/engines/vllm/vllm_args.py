@@ -18,7 +18,7 @@ from ...models.machine import memory_available
 from .. import EngineConfig
 from ..fault_handlers import kept_fault_handlers
 
-OWN_OPTIONS = {"model": "--model", "revision": "--revision", "tokenizer": "--tokenizer"}
+OWN_OPTIONS = {"model": "`model`", "revision": "`revision`", "tokenizer": "`tokenizer`"}
 """Engine arguments that have an option of their own."""
 REFUSED = {
     "trust_remote_code": "code from a model's repository is never run",
@@ -89,8 +89,8 @@ def check(config: EngineConfig) -> None:
     """Raise InputError for a configuration that this engine cannot honour; imports vLLM only for unusual arguments."""
     if config.base_urls or config.api != "completions":
         raise InputError(
-            "the vllm engine runs inside this process on token ids: for a server (--base-url, --api chat) "
-            "use --engine openai"
+            "the vllm engine runs inside this process on token ids: for a server (`base_urls`, `api` chat) "
+            "use `engine` openai"
         )
     args = normalised(config.args)
     for name in args:
@@ -151,7 +151,7 @@ def check_context(config: EngineConfig) -> None:
         return
     raise InputError(
         f"model {config.model!r} has a context of {context} tokens, but prompt and answer need "
-        f"{config.max_model_len}: lower --window, --passage-tokens or --reasoning-tokens"
+        f"{config.max_model_len}: lower `window`, `passage_tokens` or `reasoning_tokens`"
     )
 
 

@@ -156,7 +156,7 @@ class VLLMEngine:
         if len(prompt.token_ids) + sampling.max_tokens > room:
             raise PromptTooLongError(
                 f"a prompt of {len(prompt.token_ids)} tokens and {sampling.max_tokens} for the answer exceed the "
-                f"engine's context of {room}: lower --window, --passage-tokens or --reasoning-tokens"
+                f"engine's context of {room}: lower `window`, `passage_tokens` or `reasoning_tokens`"
             )
         return list(prompt.token_ids)
 

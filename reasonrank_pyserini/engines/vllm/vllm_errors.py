@@ -78,11 +78,11 @@ def death_cause(log: str | None) -> str:
 def _advice(cause: str) -> str:
     lowered = cause.lower()
     if "derived max_model_len" in lowered or "max_position_embeddings" in lowered:
-        return " (lower --window, --passage-tokens or --reasoning-tokens)"
+        return " (lower `window`, `passage_tokens` or `reasoning_tokens`)"
     if "kv cache" in lowered or "cache blocks" in lowered:
-        return " (give --engine-arg kv_cache_memory_bytes=BYTES, or less context by smaller windows)"
+        return " (give `engine_args` kv_cache_memory_bytes=BYTES, or less context by smaller windows)"
     if "out of memory" in lowered or "free memory on device" in lowered:
-        return " (try --engine-arg gpu_memory_utilization=0.8, a smaller model, or tensor_parallel_size)"
+        return " (try `engine_args` gpu_memory_utilization=0.8, a smaller model, or tensor_parallel_size)"
     if "numa nodes" in lowered:
         return " (or set VLLM_CPU_OMP_THREADS_BIND=nobind)"
     return ""
