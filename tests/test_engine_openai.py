@@ -217,7 +217,7 @@ def test_a_bad_address_is_one_line(url: str, words: str) -> None:
 
 
 def test_a_password_in_an_address_is_refused_unseen() -> None:
-    with pytest.raises(InputError, match="environment only") as caught:
+    with pytest.raises(InputError, match="into the environment") as caught:
         load_engine("openai", config("http://me:hunter2@localhost/v1"))
     assert "hunter2" not in str(caught.value)
 

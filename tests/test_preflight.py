@@ -44,7 +44,7 @@ def test_all_is_well() -> None:
         (replace(SERVER, gpus=(replace(A100, memory=24 * GB),) * 2),
          replace(SEVEN, weights_bytes=65 * GB, kv_bytes_per_token=262_144), VLLM,
          "needs 65.0 GB and 3.7 GB .* has 24.0 GB: .*tensor_parallel_size=2"),
-        (SERVER, SEVEN, replace(VLLM, cards=4), "4 GPUs are asked for, 1 are here"),
+        (SERVER, SEVEN, replace(VLLM, cards=4), "4 GPUs are requested, this machine has 1"),
         (replace(SERVER, gpus=(replace(T4, memory=32 * GB),)), SEVEN, VLLM,
          "T4 has no bfloat16: add `engine_args` dtype=float16"),
         # float32 on a CPU: 2 x 15 GB
@@ -87,7 +87,7 @@ def test_what_cannot_work_is_a_problem(
             replace(LAPTOP, memory_free=5 * GB),
             replace(SEVEN, weights_bytes=GB * 5 // 2),
             LOCAL,
-            "5.8 GB are needed",
+            "5.8 GB is needed",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a failed call means: whether to try again, and what to tell the user in one line."""
+"""What a failed call means: whether to retry it, and a line for the user."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ EXTRA_FIELDS = (
 class Failure:
     """One failed attempt.
 
-    `kind` is what is counted; `fatal`: no other call can do better; `unreachable`: nobody answered at that
-    address; `outage`: the server's own trouble, whatever it was asked; `crowded`: it wants fewer requests;
-    `wait`: seconds it asked for (Retry-After).
+    Failures are counted by `kind`; `fatal`: no other call can succeed; `unreachable`: no server answered at the
+    address; `outage`: the server's fault, not the request's; `crowded`: the server wants fewer requests; `wait`:
+    seconds to wait by Retry-After.
     """
 
     kind: str
@@ -66,7 +66,7 @@ def server_text(error: BaseException | str, secret: str | None = None) -> str:
 
 
 def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[str]) -> Failure:
-    """The failure behind an HTTP status."""
+    """The failure for an HTTP status."""
     body, response = error.body, error.response
     if isinstance(body, str | None):
         plain = "html" not in response.headers.get("content-type", "")
@@ -78,14 +78,14 @@ def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[s
 
 
 def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str]) -> Failure:
-    """The failure behind HTTP 200 with an error inside, or with half an answer."""
+    """The failure for HTTP 200 with an error or an incomplete answer inside."""
     if error.status is not None or error.code:
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
     return Failure("broken answer", server_text(error, options.key), outage=True)
 
 
 def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
-    """Closes a reader whose body is over; FailedCall when what came is no complete answer."""
+    """Close a reader at the end of the body; FailedCall when the answer is not complete."""
     try:
         reader.close()
     except BrokenAnswerError as error:
@@ -108,7 +108,7 @@ def judge_status(
     *,
     inside: bool = False,
 ) -> Failure:
-    """Retry on 408, 409, 429 and 5xx; anything else is the request's own fault and is explained."""
+    """The failure for a status: retried for 408, 409, 429 and 5xx; any other is explained to the user."""
     said = server_text(text, options.key)
     kind = f"HTTP {status}"
     message = f"{kind}{' inside an answer' if inside else ''}{said and f': {said}'}"
@@ -117,7 +117,7 @@ def judge_status(
     if status in (408, 409, 429) or status >= 500:
         wait = retry_after(headers)
         if wait is not None and wait > options.max_wait:
-            advice = f"it asks to wait {wait:.0f} s, more than max_wait={options.max_wait:g}"
+            advice = f"the server asks to wait {wait:.0f} s, more than max_wait={options.max_wait:g}"
             return Failure(kind, f"{message} ({advice})", retry=False, status=status)
         outage, crowded = status >= 500, status == 429
         return Failure(kind, message, outage=outage, crowded=crowded, wait=wait, status=status)
@@ -130,7 +130,7 @@ def judge_status(
 
 
 def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
-    """What to type next after a refused request, and whether every request would be refused."""
+    """What to type next after a rejected request, and whether every request would be rejected."""
     lower = f"{text} {code}".lower()
     if any(words in lower for words in CONTEXT_WORDS):
         return (
@@ -148,13 +148,16 @@ def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
     if any(name in EXTRA_FIELDS for name in named):
         return (
             f" (the server does not know {', '.join(named)}: `engine_args` send_extra=false sends only "
-            "OpenAI's own fields, and the server's defaults hold for the rest)"
+            "OpenAI's own fields, and the server's defaults apply to the rest)"
         ), True
-    return f" (leave it out with `engine_args` omit={','.join(named)}; the server's default then holds)", True
+    return (
+        f" (leave it out with `engine_args` omit={','.join(named)}; the server's default then applies)",
+        True,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as `retry-after-ms` or `retry-after` (seconds or a date) ask, None without them."""
+    """Seconds to wait by `retry-after-ms` or `retry-after` (seconds or a date); None without them."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             return min(max(0.0, float(headers.get(name, "")) * scale), 1e9)
@@ -168,7 +171,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def from_connection(error: BaseException, url: str) -> Failure:
-    """The failure behind a connection that could not be made or that broke."""
+    """The failure for a connection that could not be made or that broke."""
     import httpx
 
     causes = [error]

@@ -1,4 +1,4 @@
-"""Model profiles: what a model was made for, as data. One TOML file a model, the user's own read alike."""
+"""Model profiles: the settings of each model as data, one TOML file a model; users can add their own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GENERIC = "generic"
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """How large a model is; `weights_bytes` as published, a key or value of the cache in two bytes."""
+    """The size of a model; `weights_bytes` as published."""
 
     parameters: int | None = None
     weights_bytes: int | None = None
@@ -37,7 +37,7 @@ class ModelSize:
 
     @property
     def kv_bytes_per_token(self) -> int | None:
-        """Bytes of key-value cache a token needs at 16 bits; None when the shape is unknown."""
+        """Bytes of key-value cache per token at 16 bits; None when the shape is unknown."""
         if self.layers is None or self.kv_heads is None or self.head_dim is None:
             return None
         return 2 * self.layers * self.kv_heads * self.head_dim * 2
@@ -45,7 +45,7 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The settings a model was published with; tokens are its own, `context` is prompt plus answer."""
+    """The settings that a model was published with, in its own tokens; `context` is prompt plus answer."""
 
     name: str
     style: str
@@ -70,7 +70,7 @@ class Profile:
         return self.reasoning_tokens + self.answer_tokens
 
     def sampling(self, *, seed: int | None = None, answer: AnswerForm = "tagged") -> Sampling:
-        """How a completion of this model is drawn; no reasoning budget when `reasoning_tokens` is 0."""
+        """The sampling of this model's completions; without reasoning budget when `reasoning_tokens` is 0."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -96,7 +96,7 @@ def shipped_profile(name: str) -> Profile:
 
 
 def load_profile(path: str | Path) -> Profile:
-    """The profile in a user's TOML file; what it leaves out comes from `extends` (default: `generic`).
+    """The profile in a user's TOML file; missing keys come from `extends` (default: `generic`).
 
     `extends` is the name of a shipped profile; `name` defaults to the file's. A file that cannot be used:
     InputError or FileFormatError, with the line where it is known.
@@ -105,7 +105,7 @@ def load_profile(path: str | Path) -> Profile:
 
 
 def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profile, bool]:
-    """The profile for a model id or folder, and whether it was made for it (False: `generic` stands in).
+    """The profile for a model id or folder, and whether it is the model's own (False: it is `generic`).
 
     `explicit` (a shipped name, or a TOML file) decides when given. Otherwise the last part of the id, or the
     folder's name, is compared with each profile's `match` patterns, whatever the case.
