@@ -157,7 +157,7 @@ def test_an_encoder_of_another_dimension_is_named() -> None:
             return super().encode_queries(texts)[:, :8]
 
     folder = DenseFirstStage.from_documents(DOCUMENTS, WordsEncoder()).folder
-    with pytest.raises(InputError, match="holds vectors of 1024 numbers, the encoder gives 8"):
+    with pytest.raises(InputError, match="has vectors of 1024 numbers, the encoder gives 8"):
         DenseFirstStage(folder, Narrow()).candidates([Query("q", "cat")], 1)
 
 

@@ -73,7 +73,7 @@ def spoil(folder: Path, what: str) -> None:
         ("cut weights", "cannot be loaded"),
         ("other shape", "lack 12 tensors"),
         ("own code", "code that comes with a model is never run"),
-        ("no tokenizer", "holds no tokenizer"),
+        ("no tokenizer", "has no tokenizer"),
     ],
 )
 def test_a_model_that_cannot_be_loaded_is_one_line(
