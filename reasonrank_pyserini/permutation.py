@@ -11,8 +11,15 @@ from .types import AnswerForm, Parsed, ParseStatus
 
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE | re.ASCII)
 _REASONED_ANSWER = re.compile(r"</think>\s*+<answer>")
-_BRACKETED = re.compile(r"\[\s*+([^\W_]++)\s*+\]")
+_BRACKETED = re.compile(r"[\[［【]\s*+([^\W_]++)\s*+[\]］】]")
+_LABELLED = re.compile(
+    r"\b(?:doc(?:ument)?|passage|identifier|id)s?[ \t]?(?:id|number|no\.?)?[ \t:=#\"'*]{0,4}(\d++)",
+    re.IGNORECASE,
+)
+_LIST_NUMBER = re.compile(r"\s*+(\d{1,4})[.):][ \t]++(?=\S)")
 _OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
+_ONLY_IDENTIFIERS = re.compile(r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)++")
+"""Bracketed identifiers with nothing but separators between them."""
 _MOST_DIGITS = 4300
 """The digits that int() accepts by default: the authors' parser discards an answer with a longer number."""
 
@@ -25,10 +32,12 @@ def parse(
     Numbers outside the window and repetitions are dropped; passages not named follow in window order.
     `tagged` reads the last complete `<answer>..</answer>` outside reasoning, else an unclosed one (REPAIRED);
     reasoning is `<think>..</think>`, or everything before the first `</think>` when none was opened, and is
-    never read. `bare` reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where
-    there are words next to identifiers like `[3]`, only these count. FAILED keeps the window's order: no answer,
-    unfinished reasoning, or no identifier of this window. An empty window is CLEAN. When only the best `count`
-    passages were requested, an answer that names at least that many, each once, is CLEAN.
+    never read. Text without tags, besides its reasoning, is an answer if it is nothing but a permutation. `bare`
+    reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where identifiers like `[3]`
+    name passages of the window, only those count, so that numbers of a list and scores are not read as passages;
+    without brackets the same holds for identifiers after a word such as `Passage`. FAILED keeps the window's order:
+    no answer, unfinished reasoning, or no identifier of this window. An empty window is CLEAN. When only the best
+    `count` passages were requested, an answer that names at least that many, each once, is CLEAN.
 
     `compat` is the authors' parser (`rank_listwise_os_llm.process_answer`, `receive_permutation`): without an
     answer every digit of the text counts (SALVAGED); one number that `int` rejects discards the whole answer.
@@ -45,14 +54,16 @@ def parse(
 def _parse(text: str, n: int, answer: AnswerForm, count: int | None) -> Parsed:
     scan = AnswerTags(text)
     if scan.complete is not None:
-        return _permutation(_identifiers(scan.complete), n, count)
+        return _permutation(_identifiers(scan.complete, n), n, count)
     if scan.reasoning:
         return _permutation((), n)
     if scan.unclosed is not None and (answer == "bare" or scan.is_answer(scan.unclosed)):
         span = text[slice(*scan.unclosed)]
-        return _permutation(_identifiers(_without_cut_end(span, n)), n, status=ParseStatus.REPAIRED)
+        return _permutation(_identifiers(_without_cut_end(span, n), n), n, status=ParseStatus.REPAIRED)
     if answer == "bare":
-        return _permutation(_identifiers(_without_cut_end(scan.outside(), None)), n, count)
+        return _permutation(_identifiers(_without_cut_end(scan.outside(), None), n), n, count)
+    if scan.unclosed is None and _ONLY_IDENTIFIERS.fullmatch(untagged := scan.outside().strip()):
+        return _permutation(_identifiers(_without_cut_end(untagged, n), n), n, count)
     return _permutation((), n)
 
 
@@ -113,13 +124,33 @@ class AnswerTags:
         return self.reasoned or opens_text or not any(map(str.isalpha, self.text[start:end]))
 
 
-def _identifiers(text: str) -> list[str | None]:
-    """The digit runs of an answer in order; None for a run that cannot be an identifier."""
+def _identifiers(text: str, n: int) -> list[str | None]:
+    """The identifiers of an answer in order; None for what cannot be one.
+
+    Those in brackets where they name passages, with numbers that stand alone between `>` signs; else those after
+    a word such as `Passage`; else every run of digits but the numbers of a list.
+    """
     bracketed = [found for found in _BRACKETED.findall(text) if found.isdigit()]
-    numbers = _digit_runs(text)
-    if bracketed and len(bracketed) < len(numbers) and any(map(str.isalpha, text)):
-        return [*map(_decimal, bracketed), None]
-    return list(map(_decimal, numbers))
+    runs = _digit_runs(text)
+    if len(bracketed) < len(runs) and any(0 <= _place(run, n) < n for run in bracketed):
+        alone = [found for part in text.split(">") for found in _in_brackets_or_alone(part)]
+        return [*map(_decimal, alone), *([None] if any(map(str.isalpha, text)) else [])]
+    if labelled := _LABELLED.findall(text):
+        return list(map(_decimal, labelled))
+    lines = [line for line in text.splitlines() if line.strip()]
+    numbers = [found[1] if (found := _LIST_NUMBER.match(line)) else "" for line in lines]
+    if len(lines) > 1 and numbers == [str(place) for place in range(1, len(lines) + 1)]:
+        runs = [run for line in lines for run in _digit_runs(_LIST_NUMBER.sub("", line, count=1))]
+    return list(map(_decimal, runs))
+
+
+def _in_brackets_or_alone(part: str) -> list[str]:
+    """What stands between two `>`: its bracketed identifiers, or the number that it consists of."""
+    return [part.strip()] if part.strip().isdigit() else [f for f in _BRACKETED.findall(part) if f.isdigit()]
+
+
+def _place(run: str, n: int) -> int:
+    return _index(run, n) if run.isdecimal() else -1
 
 
 def _decimal(run: str) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import os
 import threading
-from collections.abc import Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,18 +22,27 @@ from .errors import ClosedError, UnknownNameError
 from .ranking import scheduler
 from .ranking.background import ThreadsafeStream, cancel_all_tasks, cancel_tasks, wait
 from .ranking.candidates import as_candidates
-from .ranking.judge import Closable, Judge, JudgeFactory
+from .ranking.judge import Closable, Judge, JudgeFactory, RoutedJudge, TaskKey
 from .ranking.model_request import ModelRequest, SettingOverrides
 from .ranking.oracle_plan import OraclePlan
 from .ranking.plan import Plan
 from .ranking.scheduler import Observer, OnError, checked_deadline
 from .strategies import RankingStrategy, SlidingWindow
-from .types import Candidate, Query, Ranking
+from .types import Candidate, Query, Ranking, Step
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 READ_AHEAD = 32
 """Requests of one `rerank_many` read before there is room for them: the longest of them starts next."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """A query with its candidates, as part of a task: for `Reranker.rerank_tasks`."""
+
+    key: TaskKey
+    query: Query
+    candidates: tuple[Candidate, ...]
 
 
 class Reranker:
@@ -62,9 +73,10 @@ class Reranker:
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
         self._closed = False
+        self._process = os.getpid()
         self._closing = threading.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._pulled: set[ThreadsafeStream[Ranking]] = set()
+        self._pulled: set[ThreadsafeStream[tuple[TaskKey, Ranking]]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="reasonrank", daemon=True)
         self._thread.start()
@@ -159,7 +171,7 @@ class Reranker:
     ) -> Ranking:
         """The candidates in their final order; what may be given is listed at `candidates.as_candidates`.
 
-        `deadline` in the place of the Reranker's own. Ctrl-C while waiting cancels this call alone.
+        `deadline` replaces the Reranker's own. Ctrl-C while waiting cancels this call alone.
         """
         return wait(self.submit(query, candidates, documents=documents, deadline=deadline))
 
@@ -174,10 +186,10 @@ class Reranker:
     ) -> concurrent.futures.Future[Ranking]:
         """`rerank` without waiting: a future; cancelling it cancels this query's model calls alone.
 
-        Callers take turns at the engine: whoever has the same `caller` (None: this thread) counts as one.
+        Callers share the engine evenly; calls with the same `caller` (None: this thread) count as one caller.
         """
         caller = threading.get_ident() if caller is None else caller
-        request = (_as_query(query), as_candidates(candidates, documents))
+        request = TaskRequest(TaskKey(), _as_query(query), as_candidates(candidates, documents))
         return self._submit(self._one(request, caller, checked_deadline(deadline)))
 
     def rerank_many(
@@ -189,19 +201,44 @@ class Reranker:
     ) -> Iterator[Ranking]:
         """Rankings as they finish, in no fixed order; `requests` is read as there is room, so it may be endless.
 
-        Nothing new starts while no ranking is asked for. Closing the iterator, or Ctrl-C, cancels what is under way.
-        The first failure is raised.
+        No new query starts while the iterator is not advanced. Closing the iterator, or Ctrl-C, cancels what is under
+        way. The first failure is raised.
         """
-        caller, seconds = object(), checked_deadline(deadline)
-        prepared = ((_as_query(query), as_candidates(items, documents)) for query, items in requests)
-        work = partial(self._one, caller=caller, deadline=seconds)
+        seconds, key = checked_deadline(deadline), TaskKey()
+        prepared = (
+            TaskRequest(key, _as_query(query), as_candidates(items, documents)) for query, items in requests
+        )
+        with closing(self._stream(prepared, None, seconds)) as results:
+            for _, ranking in results:
+                yield ranking
+
+    def rerank_tasks(
+        self,
+        requests: Iterable[TaskRequest],
+        observe: Callable[[TaskKey, Query, Step], None] | None = None,
+    ) -> Generator[tuple[TaskKey, Ranking]]:
+        """`rerank_many` for several tasks at once: every ranking with its request's key, windows to `observe`."""
+        return self._stream(requests, observe, None)
+
+    def _stream(
+        self,
+        requests: Iterable[TaskRequest],
+        observe: Callable[[TaskKey, Query, Step], None] | None,
+        deadline: float | None,
+    ) -> Generator[tuple[TaskKey, Ranking]]:
+        caller = object()
+
+        async def work(request: TaskRequest) -> tuple[TaskKey, Ranking]:
+            watch = partial(observe, request.key) if observe is not None else None
+            return request.key, await self._one(request, caller, deadline, watch)
+
         results = ThreadsafeStream(
-            scheduler.stream(prepared, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
+            scheduler.stream(requests, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
         )
         self._pulled.add(results)
         try:
-            while (ranking := wait(self._submit(results.next()))) is not None:
-                yield ranking
+            while (found := wait(self._submit(results.next()))) is not None:
+                yield found
         finally:
             self._pulled.discard(results)
             if not self._closed:
@@ -212,8 +249,11 @@ class Reranker:
         inner = unwrap_engine(self.engine) if self.engine is not None else None
         return self._call(inner.served_context()) if isinstance(inner, StatesContext) else None
 
-    def _rounds(self, request: tuple[Query, Sequence[Candidate]]) -> int:
-        return self.strategy.rounds(min(len(request[1]), self.depth))
+    def _rounds(self, request: TaskRequest) -> int:
+        return self.strategy.rounds(min(len(request.candidates), self.depth))
+
+    def _judge_of(self, key: TaskKey) -> Judge:
+        return self.judge.judge_of(key) if isinstance(self.judge, RoutedJudge) else self.judge
 
     def _active(self) -> int:
         """Queries under way: enough that prompts are ready when the engine has room."""
@@ -223,14 +263,21 @@ class Reranker:
         return requests + max(2, requests // 4)
 
     async def _one(
-        self, request: tuple[Query, tuple[Candidate, ...]], caller: Hashable, deadline: float | None
+        self, request: TaskRequest, caller: Hashable, deadline: float | None, observe: Observer | None = None
     ) -> Ranking:
         return await scheduler.rerank_query(
-            request[0], request[1], self.strategy, self.judge, depth=self.depth, on_error=self.on_error,
-            observe=self.observe, deadline=self.deadline if deadline is None else deadline, caller=caller,
+            request.query, request.candidates, self.strategy, self._judge_of(request.key), depth=self.depth,
+            on_error=self.on_error, observe=observe or self.observe,
+            deadline=self.deadline if deadline is None else deadline, caller=caller,
         )  # fmt: skip
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        if self._process != os.getpid():
+            work.close()
+            raise ClosedError(
+                "this Reranker was made before the process was forked, and its thread did not come along: make it "
+                "after the fork, in each worker"
+            )
         with self._closing:
             if self._closed:
                 work.close()
@@ -258,6 +305,8 @@ class Reranker:
         """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
         if threading.current_thread() is self._thread:
             raise ClosedError("a Reranker cannot be closed from an observer")
+        if self._process != os.getpid():  # the engine and its thread are the parent's
+            return
         with self._closing:
             if self._closed:
                 return
@@ -294,7 +343,7 @@ class Reranker:
 
 
 def _overrides(settings: Mapping[str, Any]) -> SettingOverrides:
-    """Keyword settings as SettingOverrides; UnknownNameError for a name that is no setting."""
+    """Keyword settings as SettingOverrides; UnknownNameError for another name."""
     known = [item.name for item in fields(SettingOverrides)]
     if unknown := sorted(settings.keys() - set(known)):
         raise UnknownNameError("setting", unknown[0], known)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InputError, UnknownNameError
 from .files.decreasing import float32
+from .files.lines import printable
 from .types import ScoredDocument
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Sequence[ScoredDocument] | Sequence[str]]
 Duplicates = Literal["first", "last"]
-"""Which place of a document that a query names twice counts."""
+"""Which rank counts of a document that a query lists twice."""
 
 _LONGEST_NAME = 100
 _LARGEST_CUTOFF = 1_000_000
@@ -27,14 +28,15 @@ _LARGEST_CUTOFF = 1_000_000
 class Scores:
     """Means over the judged queries and the values behind them, by measure name as ir_measures writes it.
 
-    `missing`: judged queries for which the run holds nothing (they count 0); `unjudged`: queries of the run
-    without judgements (they do not count).
+    `missing`: judged queries without documents in the run (they count as 0); `unjudged`: queries of the
+    run without judgements (they do not count). `zero`: why no order of this run could score, empty if one could.
     """
 
     means: dict[str, float]
     per_query: dict[str, dict[str, float]]
     missing: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    zero: str = ""
 
     def __iter__(self) -> Iterator[Any]:
         """So that `means, per_query = score(...)` works."""
@@ -45,9 +47,13 @@ class Scores:
         """What the user should know, one line each."""
         found = []
         if self.missing:
-            found.append(f"{_queries(self.missing)} with judgements not in the run, counted as 0")
+            found.append(
+                f"{_queries(self.missing)} with judgements not in the run, counted as 0 (`run_queries` leaves them out)"
+            )
         if self.unjudged:
             found.append(f"{_queries(self.unjudged)} of the run without judgements, ignored")
+        if self.zero:
+            found.append(self.zero)
         return tuple(found)
 
 
@@ -57,7 +63,7 @@ def score(
     """The measures' means over all queries of `qrels`, and their values per query.
 
     `run` holds scored documents, ordered by score as trec_eval does (float32, equal scores by docid
-    descending), or docids in their order. Of a document named twice the first place counts or, as in
+    descending), or docids in rank order. Of a document listed twice the first rank counts or, as in
     evaluations that read a run into a dictionary (pytrec_eval), the last. Raises UnknownNameError for a
     measure that does not exist, InputError for one that cannot be computed.
     """
@@ -65,7 +71,7 @@ def score(
         raise InputError("no judgements to score with")
     parsed = list(dict.fromkeys(map(parse_measure, measures)))
     if not parsed:
-        raise InputError("no measure was asked for; for example nDCG@10")
+        raise InputError("no measures: give one or more, for example nDCG@10")
     queries = {query: str(number) for number, query in enumerate(qrels, 1)}
     means, values = _calculate(parsed, *_anonymous(qrels, run, queries, duplicates))
     per_query = {query: values.get(name, {}) for query, name in queries.items()}
@@ -74,6 +80,25 @@ def score(
         {query: {str(one): found.get(str(one), 0.0) for one in parsed} for query, found in per_query.items()},
         tuple(query for query in qrels if not run.get(query)),
         tuple(query for query in run if query not in qrels),
+        _zero(qrels, run),
+    )
+
+
+def _zero(qrels: Qrels, run: Run) -> str:
+    """Why no order of the run could score: no grade above 0, or not one judged document in it."""
+    if not any(grade > 0 for grades in qrels.values() for grade in grades.values()):
+        return "no judgement has a grade above 0: every score is 0"
+    both = [query for query in qrels if run.get(query) and qrels[query]]
+    for query in both:
+        if any((one if isinstance(one, str) else one.id) in qrels[query] for one in run[query]):
+            return ""
+    if not both:
+        return ""
+    first = run[both[0]][0]
+    ours, theirs = first if isinstance(first, str) else first.id, next(iter(qrels[both[0]]))
+    return (
+        f"not one document of the run is judged: are the document ids of one kind? query {printable(both[0])} has "
+        f"{printable(ours)} in the run and {printable(theirs)} in the judgements"
     )
 
 
@@ -114,7 +139,7 @@ def _trec_measures(name: str) -> Sequence[Measure]:
 
 
 def _checked(measure: Measure) -> Measure:
-    """The measure, if it has all it needs and something installed can compute it."""
+    """The measure, if its parameters are complete and an installed package can compute it."""
     import ir_measures
 
     try:
@@ -171,5 +196,5 @@ def _calculate(
 
 
 def _queries(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    shown = ", ".join(map(printable, ids[:5])) + (", ..." if len(ids) > 5 else "")
     return f"{len(ids)} {'query' if len(ids) == 1 else 'queries'} ({shown})"

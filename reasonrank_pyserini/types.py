@@ -25,12 +25,11 @@ class Query:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaskQuery(Query):
-    """A query of one of several tasks that are reranked together; `repeat` numbers its runs from 0."""
-
-    task: str = ""
-    repeat: int = 0
+def is_missing(value: object) -> bool:
+    """Whether a field is empty: None, or pandas' NaN, NA or NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,9 @@ class Document:
     @classmethod
     def from_record(cls, id: str, record: Mapping[str, Any]) -> Document:
         """The document of a JSON record: text from the first of `TEXT_FIELDS` that is there, `title` if any."""
-        text = next((record[name] for name in TEXT_FIELDS if record.get(name) is not None), "")
-        return cls(str(id), str(text), str(record.get("title") or ""))
+        text = next((record[name] for name in TEXT_FIELDS if not is_missing(record.get(name))), "")
+        title = record.get("title")
+        return cls(str(id), str(text), "" if is_missing(title) else str(title))
 
 
 @dataclass(frozen=True, slots=True)

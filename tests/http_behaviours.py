@@ -154,7 +154,7 @@ def close() -> Behaviour:
     return behave
 
 
-def hang(seconds: float = 60.0, *, after: str | None = None) -> Behaviour:
+def hang(seconds: float = 600.0, *, after: str | None = None) -> Behaviour:
     """Silence: before any byte, or after the headers and some text."""
 
     async def behave(exchange: Exchange) -> None:

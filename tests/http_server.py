@@ -11,6 +11,9 @@ None: the usual answer).
         ...                              # an engine at server.url
         assert [r.path for r in server.requests] == ["/v1/completions"] * 2
 
+`stall_after = n` lets requests hang once n have come, and `until_stalled` waits until those who ask can do nothing
+more: the moment for a kill that is the same however slow the machine is.
+
 `peak` is the most requests that were in flight together; `gone` counts clients that hung up before their
 answer was complete. `stop()` kills it half way: open connections are reset, the port refuses.
 
@@ -21,13 +24,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from http_behaviours import (
     answer,
@@ -66,6 +70,7 @@ class Server:
     port: int = 0
     always: Behaviour | None = None
     choose: Callable[[Request], Behaviour | None] | None = None
+    stall_after: int | None = None
     requests: list[Request] = field(default_factory=list)
     in_flight: int = 0
     peak: int = 0
@@ -77,6 +82,13 @@ class Server:
     def script(self, *behaviours: Behaviour) -> None:
         """What to do with the next completion requests, in order of arrival."""
         self._script.extend(behaviours)
+
+    def until_stalled(self, in_flight: int, process: subprocess.Popen[Any]) -> None:
+        """Wait until that many requests hang, all that the process makes at once."""
+        assert self.stall_after is not None
+        while len(self.requests) < self.stall_after + in_flight:
+            assert process.poll() is None, "it ended before it was stalled"
+            time.sleep(0.01)
 
     @property
     def url(self) -> str:
@@ -183,6 +195,8 @@ class Server:
     def _behaviour(self, request: Request) -> Behaviour:
         if self._script:
             return self._script.popleft()
+        if self.stall_after is not None and len(self.requests) > self.stall_after:
+            return hang()
         chosen = self.choose(request) if self.choose else None
         return chosen or self.always or answer()
 

@@ -93,7 +93,7 @@ def rerank(
 
         def observe(query: Query, step: Any) -> None:
             target.trace(query, step)
-            tally.add(query, step)
+            tally.add(step)
 
         def request(id: str) -> tuple[Query, list[Candidate]]:
             documents = (Document(doc, texts.get(doc, "")) for doc in run[id])

@@ -33,9 +33,12 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["rernak"], "unknown command 'rernak': did you mean 'rerank'?"),
         (["rerank", "--run", "x", "--mdoel", "y"], "No such option '--mdoel'."),
-        (["rerank", "--model", "m", "-o", "x"], "give one of --run FILE"),
-        (["rerank", "--model", "m", "--run", "x", "--requests", "y", "-o", "o"], "give one of --run FILE"),
-        (["rerank", "--model", "m", "--requests", "y"], "give -o DIR"),
+        (["rerank", "--model", "m", "-o", "x"], "give one of --run (a TREC run) and --requests"),
+        (
+            ["rerank", "--model", "m", "--run", "x", "--requests", "y", "-o", "o"],
+            "give one of --run (a TREC run) and --requests",
+        ),
+        (["rerank", "--model", "m", "--requests", "y"], "give -o, the folder"),
         (
             ["rerank", "--model", "m", "--run", "x", "-o", "o"],
             "give one of --dataset ID, --index NAME or --corpus",

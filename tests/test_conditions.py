@@ -101,7 +101,7 @@ def test_a_first_stage_s_condition_is_its_own_candidates() -> None:
 def test_notes_say_what_differs() -> None:
     assert "31.68" in find_condition("bright", "reasonir").note
     assert "24.92" in find_condition("r2med", "e5-mistral").note
-    assert "--runs DIR" in find_condition("bright", "reasonrank-32b-rader-w10").note
+    assert "are not public" in find_condition("bright", "reasonrank-32b-rader-w10").note
     assert any("LeetCode" in note for note in BENCHMARKS["bright"].footnotes)
 
 
@@ -110,7 +110,7 @@ def test_bright_in_two_orders() -> None:
     assert bright.tasks[:3] == ("economics", "earth-science", "robotics")
     assert bright.own_order[:3] == ("biology", "earth-science", "economics")
     assert sorted(bright.own_order) == sorted(bright.tasks)
-    assert (bright.paper_labels[0], bright.own_labels[0]) == ("Econ.", "Bio.")
+    assert (bright.labels[bright.tasks[0]], bright.labels[bright.own_order[0]]) == ("Econ.", "Bio.")
     assert bright.dataset("earth-science") == "bright/earth-science"
 
 
@@ -226,12 +226,12 @@ def test_a_file_that_fits() -> None:
         ),
         ('kind = "first-stage"', 'kind = "reranker"', "a reranker, and nothing else, has a model"),
         ('kind = "first-stage"', 'kind = "other"', r":11: c: kind is 'other': it must be one of"),
-        ('first_stage = "f"', 'first_stage = "g"', "condition c: there is no first stage 'g'"),
+        ('first_stage = "f"', 'first_stage = "g"', "condition c: unknown first stage 'g'"),
         ('source = "here"\n', "", r":10: c: source is missing"),
         ('["b", "a"]', '["b"]', r":2: own_order must hold every task once"),
         ("size = 1", "size = 0", "a: size is 0: it must be a whole number from 1 up"),
         ("0" * 64, "0" * 63, "sha256 .* 64 hexadecimal digits"),
-        ('a = { path = "p"', 'z = { path = "p"', "f: there is no task 'z'"),
+        ('a = { path = "p"', 'z = { path = "p"', "f: unknown task 'z'"),
         ("passage_tokens = 9", "passage_tokens = 9\nstep = 3", "step 3 is larger than window 0"),
         ('title = "T"', "title = T", ":1: not TOML"),
         ("[tasks]", "[tasks]\nq = 1", "q is 1: it must be a table"),

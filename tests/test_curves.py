@@ -36,7 +36,7 @@ def test_a_log_is_written_whole_and_grows_by_lines(tmp_path: Path) -> None:
     append_log(path, {"step": 3, "loss": 0.5})
     assert [line["step"] for line in read_log(path)] == [1, 2, 3]
     write_log(path, [])
-    with pytest.raises(InputError, match="holds no step yet"):
+    with pytest.raises(InputError, match="holds no step"):
         read_log(path)
 
 

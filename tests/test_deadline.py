@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
+from commands import reasonrank
 from http_server import Request, Server, hang
 
 from reasonrank_pyserini import Document, Query, Reranker, read_run
@@ -21,7 +22,6 @@ from reasonrank_pyserini.errors import EngineError, InputError
 from reasonrank_pyserini.types import Verdict
 
 DOCUMENTS = [Document(f"d{i}", f"text {i}") for i in range(50)]
-REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -132,10 +132,9 @@ def test_a_deadline_is_above_zero(seconds: float) -> None:
 
 
 def command(requests: Path, server: Server, output: Path, deadline: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*REASONRANK, "rerank", "--requests", str(requests), "--model", "tiny", "--base-url", server.url, "--api",
-         "chat", "-o", str(output), "--deadline", deadline],
-        capture_output=True, text=True, timeout=120, check=False,
+    return reasonrank(
+        "rerank", "--requests", requests, "--model", "tiny", "--base-url", server.url, "--api", "chat",
+        "-o", output, "--deadline", deadline,
     )  # fmt: skip
 
 
@@ -151,7 +150,7 @@ def test_by_the_command_line_it_is_counted_and_never_taken_for_complete(tmp_path
     )
 
     def second(request: Request) -> Any:
-        return hang(300) if len(server.requests) > 1 else None
+        return hang() if len(server.requests) > 1 else None
 
     with Server(choose=second) as server:
         cut = command(requests, server, out, "4")
@@ -166,7 +165,8 @@ def test_by_the_command_line_it_is_counted_and_never_taken_for_complete(tmp_path
         done = command(requests, server, out, "100")
         assert (done.returncode, json.loads(done.stdout)["deadline"]) == (0, 0), done.stderr
         assert len(server.requests) - asked == 3 - len(trace), "what was answered is not asked again"
-    assert server.gone >= len(server.requests) - 3, "the calls under way were cancelled"
+        while server.gone < len(server.requests) - 3:  # the calls under way were cancelled
+            time.sleep(0.01)
     assert ranking_ids(out)[:2] == ["d39", "d38"]
 
 

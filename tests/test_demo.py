@@ -16,7 +16,7 @@ import pytest
 from reasonrank_pyserini.cli import group, main
 from reasonrank_pyserini.cli.demo import parameters
 from reasonrank_pyserini.cli.demo_next import next_steps, steps_for
-from reasonrank_pyserini.cli.demo_text import DemoResult, telling
+from reasonrank_pyserini.cli.demo_text import DemoResult, example_query
 from reasonrank_pyserini.datasets.nano.world import Topic, World
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.evaluation.report.report_scores import Scored
@@ -197,9 +197,9 @@ def test_the_query_to_show_gained_and_was_reasoned_about_rightly() -> None:
             {id: topics[id] for id in ids}, {}, Scored(before, after), {id: [window(id)] for id in ids}
         )
 
-    assert telling(outcome(*gains)) == "more"
-    assert telling(outcome("same", "unread", "wrong")) == "wrong"
-    assert telling(outcome("same")) == "same"
+    assert example_query(outcome(*gains)) == "more"
+    assert example_query(outcome("same", "unread", "wrong")) == "wrong"
+    assert example_query(outcome("same")) == "same"
 
 
 H100, T4, OLD = (
@@ -243,4 +243,4 @@ def test_the_next_commands_are_commands(gpus: list[Gpu] | None) -> None:
         with click.Context(group) as parent:
             command = group.get_command(parent, name)
             assert command is not None
-            assert command.make_context(name, words, parent).params["output" if "-o" in words else "run_path"]
+            assert command.make_context(name, words, parent).params["output" if "-o" in words else "run"]

@@ -108,7 +108,7 @@ def test_identity_names_the_model_and_not_the_address() -> None:
             "<think>so [2]</think>\n<answer>[2] > [1]</answer>",
         ),
         ("so [2]", "", "length", "<think>so [2]"),
-        ("so [2]", "\n", "stop", "<think>so [2]"),
+        ("so, <answer>[2] > [1]</answer>", "", "stop", "<think>so, <answer>[2] > [1]</answer>"),
         ("so", "<think>so</think><answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),
         ("<think>so</think>", "<answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),
         ("so", "</think><answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),
@@ -125,10 +125,37 @@ def test_reasoning_is_joined_back(
 
 
 def test_content_none_and_empty_text_are_empty_answers(server: srv.Server) -> None:
-    empty = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": None}}]}
+    empty = {"choices": [{"index": 0, "finish_reason": "length", "message": {"content": None}}]}
     server.script(srv.reply(empty), srv.answer(""))
     assert ask(config(server.url)).text == ""
     assert ask(config(server.url, api="completions")).text == ""
+
+
+@pytest.mark.parametrize(("reasoning", "content"), [("so [2]", "\n"), ("so [2]", ""), ("", "")])
+def test_a_chat_without_an_answer_is_asked_again(server: srv.Server, reasoning: str, content: str) -> None:
+    server.script(srv.answer(content, reasoning=reasoning), srv.answer("<answer>[1]</answer>"))
+    assert ask(config(server.url, backoff=0.01)).text == "<answer>[1]</answer>"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "reason", ["insufficient_system_resource", "network_error", "pause_turn", "load", "abort"]
+)
+def test_a_finish_reason_that_means_no_complete_answer_is_asked_again(
+    server: srv.Server, reason: str
+) -> None:
+    server.script(srv.answer("[2] >", finish=reason), srv.answer("<answer>[2] > [1]</answer>"))
+    assert ask(config(server.url, backoff=0.01)).text == "<answer>[2] > [1]</answer>"
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [("stop", "stop"), ("eos", "stop"), ("END_TURN", "stop"), ("COMPLETE", "stop"), ("eos_token", "stop"),
+     ("length", "length"), ("MAX_TOKENS", "length"), ("model_length", "length")],
+)  # fmt: skip
+def test_finish_reasons_of_other_servers(server: srv.Server, sent: str, meant: str) -> None:
+    server.always = srv.answer("<answer>[2] > [1]</answer>", finish=sent, completion_tokens=50)
+    assert ask(config(server.url)).finish_reason == meant
 
 
 def test_lone_surrogates_travel_as_replacement_characters(server: srv.Server) -> None:
@@ -274,3 +301,26 @@ def test_a_chat_completion_loads_nothing_heavy(server: srv.Server) -> None:
     command = [sys.executable, "-W", "error", "-c", LEAN, server.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# The environment
+
+
+@pytest.mark.parametrize("code", [301, 302, 303])
+def test_a_redirect_that_loses_the_request_is_named(server: srv.Server, code: int) -> None:
+    server.always = srv.reply({}, code, headers={"Location": "https://elsewhere.example/v1/chat/completions"})
+    with pytest.raises(EngineError, match=f"HTTP {code}: moved to https://elsewhere.example/v1 "):
+        ask(config(server.url))
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_counts_fewer_tokens_than_words_is_noted(
+    server: srv.Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always = srv.answer("<answer>[1]</answer>", prompt_tokens=200)
+    prompt = Prompt(messages=({"role": "user", "content": "word " * 1000},))
+    ask(config(server.url), prompt)
+    assert "fewer than the messages have words" in caplog.text
+    caplog.clear()
+    ask(config(server.url), Prompt(messages=({"role": "user", "content": "word " * 200},)))
+    assert "fewer than" not in caplog.text

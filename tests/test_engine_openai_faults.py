@@ -69,26 +69,30 @@ def test_retry_after_is_honoured(server: srv.Server) -> None:
     )
     ask(config(server.url))
     first, second, third = (request.at for request in server.requests)
-    assert 1.0 <= second - first < 3.0
-    assert 0.3 <= third - second < 2.0
+    assert second - first >= 1.0
+    assert third - second >= 0.3  # and not 300 s, which `ask` does not wait for
 
 
 def test_silence_is_told_from_slowness(server: srv.Server) -> None:
-    server.script(srv.trickle("[1] > [2]", 0.1))
-    assert ask(config(server.url, inactivity_timeout=0.4)).text == "[1] > [2]"
+    """The slow answer takes longer than the silence that is given up, and pauses for a tenth of that."""
+    silence, slow = 1.5, "[1] > [2] > [3]"
+    server.script(srv.trickle(slow, silence / 10))
+    assert ask(config(server.url, inactivity_timeout=silence)).text == slow
     server.script(srv.hang(), srv.hang(after="<think> h"))
-    started = time.monotonic()
-    assert ask(config(server.url, inactivity_timeout=0.4)).text.endswith("</answer>")
-    assert 2 * 0.4 <= time.monotonic() - started < 5
+    assert ask(config(server.url, inactivity_timeout=silence)).text.endswith("</answer>")
+    first, second, third = (request.at for request in server.requests[1:])
+    assert min(second - first, third - second) >= silence
+    while server.gone < 2:
+        time.sleep(0.01)
     assert len(server.requests) == 1 + 3
-    assert server.gone == 2
 
 
 def test_waiting_in_the_queue_of_a_busy_server_is_not_silence(server: srv.Server) -> None:
-    server.script(srv.trickle("x" * 20, 0.05), srv.hang(4))
+    silence = 1.5
+    server.script(srv.trickle("x" * 15, silence / 10), srv.hang())
 
     async def run() -> int:
-        async with load_engine("openai", config(server.url, inactivity_timeout=0.3)) as engine:
+        async with load_engine("openai", config(server.url, inactivity_timeout=silence)) as engine:
             busy = asyncio.create_task(engine.complete(CHAT, SAMPLING))
             while not server.requests:
                 await asyncio.sleep(0.01)
@@ -198,7 +202,7 @@ def test_a_server_that_dies_half_way(server: srv.Server) -> None:
             await asyncio.to_thread(server.stop)
             return [first, *await asyncio.gather(*tasks, return_exceptions=True)]
 
-    first, *others = asyncio.run(asyncio.wait_for(run(), 20))
+    first, *others = asyncio.run(asyncio.wait_for(run(), 60))
     assert isinstance(first, Completion)
     assert [type(other) for other in others] == [EngineDiedError] * 5
     assert all("no server answers" in str(other) for other in others)
@@ -208,7 +212,14 @@ def test_a_server_that_dies_half_way(server: srv.Server) -> None:
 
 
 def test_concurrency_is_reached_and_not_limited_by_the_connections(server: srv.Server) -> None:
-    server.delay = 0.5
+    """No answer comes before all have been asked."""
+
+    async def together(exchange: srv.Exchange) -> None:
+        while server.peak < 256:
+            await asyncio.sleep(0.01)
+        await srv.answer()(exchange)
+
+    server.always = together
 
     async def run() -> list[Completion]:
         async with load_engine("openai", config(server.url, api="completions")) as engine:
@@ -216,7 +227,7 @@ def test_concurrency_is_reached_and_not_limited_by_the_connections(server: srv.S
             calls = [engine.complete(IDS, SAMPLING) for _ in range(engine.limits.requests)]
             return await asyncio.gather(*calls)
 
-    assert len(asyncio.run(run())) == 256
+    assert len(asyncio.run(asyncio.wait_for(run(), 120))) == 256
     assert server.peak == 256
 
 
@@ -243,7 +254,7 @@ def test_a_cancelled_call_hangs_up(server: srv.Server) -> None:
             server.always = None
             assert (await engine.complete(CHAT, SAMPLING)).text
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert server.gone == 1
 
 
@@ -255,5 +266,5 @@ def test_a_crowded_server_is_asked_less_at_once(server: srv.Server) -> None:
         async with load_engine("openai", config(server.url, concurrency=64)) as engine:
             return await asyncio.gather(*(engine.complete(CHAT, SAMPLING) for _ in range(64)))
 
-    assert len(asyncio.run(asyncio.wait_for(run(), 20))) == 64
+    assert len(asyncio.run(asyncio.wait_for(run(), 60))) == 64
     assert len(server.requests) < 64 * 3

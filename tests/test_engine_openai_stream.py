@@ -47,6 +47,7 @@ def chunk(finish: str | None = None, **delta: Any) -> str:
 def test_pieces_may_end_anywhere(
     reasoning: list[str], content: list[str], cuts: list[int], newline: str
 ) -> None:
+    content = [*content, "."]
     lines = [chunk(reasoning=piece) for piece in reasoning] + [chunk(content=piece) for piece in content]
     lines += [
         chunk("stop"),
@@ -64,7 +65,7 @@ def test_pieces_may_end_anywhere(
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))
 def test_any_bytes_are_an_answer_or_broken(body: bytes, cuts: list[int]) -> None:
     with suppress(BrokenAnswerError):
-        assert read(body, cuts).finish_reason
+        assert read(body, cuts).ended in ("stop", "length")
 
 
 @given(st.lists(JSON, max_size=4), st.booleans())
@@ -73,7 +74,7 @@ def test_any_json_is_an_answer_or_broken(records: list[Any], streamed: bool) -> 
     body = "\n\n".join(lead + json.dumps(record) for record in records).encode()
     with suppress(BrokenAnswerError):
         reader = read(body)
-        assert reader.finish_reason
+        assert reader.ended in ("stop", "length")
         assert isinstance(reader.text, str)
 
 
@@ -120,3 +121,18 @@ def test_megabytes_in_small_pieces_are_read_in_linear_time() -> None:
         reader.feed(b"x" * 100)
     with pytest.raises(BrokenAnswerError, match="malformed JSON"):
         reader.close()
+
+
+def test_an_event_named_error_keeps_the_servers_words() -> None:
+    with pytest.raises(BrokenAnswerError, match="engine queue is full") as raised:
+        read(b'event: error\ndata: {"message": "engine queue is full", "code": "500"}\n\n')
+    assert raised.value.status == 500
+    with pytest.raises(BrokenAnswerError, match="out of memory"):
+        read(b"event: error\ndata: out of memory\n\n")
+
+
+def test_an_answer_up_to_done_is_whole_without_a_finish_reason() -> None:
+    whole = read(f"data: {chunk(content='[1]')}\n\ndata: [DONE]\n\n".encode())
+    assert (whole.text, whole.finish_reason, whole.ended) == ("[1]", None, "stop")
+    with pytest.raises(BrokenAnswerError, match="before its finish_reason"):
+        read(f"data: {chunk(content='[1]')}\n\n".encode())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Iterator
-from itertools import pairwise
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-import small_models
-from vllm_server import VLLMServer, vllm_server
+from vllm_server import VLLMServer
 
 from reasonrank_pyserini.engines import EngineConfig, load_engine
 from reasonrank_pyserini.errors import EngineDiedError, EngineError
@@ -20,34 +17,25 @@ from reasonrank_pyserini.types import Completion, Permutation, Prompt, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
-SAID = ("<think>", "s", "o", "</think>", "[", "2", "]", "<|im_end|>")
-FOLLOWS = {"Ċ": SAID[0]} | dict(pairwise(SAID)) | {"x": "y", "y": "x"}
+SAID = 8
+"""Tokens of `<think>so</think>[2]`, with the one that ends the turn."""
 MESSAGES = ({"role": "system", "content": "rank"}, {"role": "user", "content": "[1] a\n[2] b"})
 SAMPLING = Sampling(max_tokens=20)
 CONTEXT = 4096
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """After a line's end it says `<think>so</think>[2]` and stops; after an `x` it says `yxyx` for ever."""
-    folder = tmp_path_factory.mktemp("chain")
-    return small_models.build_chain(folder, FOLLOWS, added=("<think>", "</think>"))
+def server(chain_server: Future[VLLMServer] | None) -> VLLMServer:
+    if chain_server is None:
+        pytest.skip("vLLM is not installed")
+    return chain_server.result()
 
 
 @pytest.fixture(scope="module")
-def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
-    pytest.importorskip("vllm")
-    log = tmp_path_factory.mktemp("vllm") / "log"
-    flags = ("--reasoning-parser", "qwen3", "--max-num-seqs", "2")
-    with vllm_server(model, *flags, log=log, max_model_len=CONTEXT) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def prompt(model: Path) -> Prompt:
+def prompt(chain: Path) -> Prompt:
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(chain)
     text = tokenizer.apply_chat_template(list(MESSAGES), tokenize=False, add_generation_prompt=True)
     return Prompt(tuple(tokenizer(text)["input_ids"]), text, MESSAGES)
 
@@ -71,7 +59,7 @@ def ask(
 def test_both_modes_give_the_text_with_its_reasoning(server: VLLMServer, prompt: Prompt, api: str) -> None:
     for done in ask(config(server, api), prompt, times=20):
         assert done.text == "<think>so</think>[2]"
-        assert (done.finish_reason, done.completion_tokens) == ("stop", len(SAID))
+        assert (done.finish_reason, done.completion_tokens) == ("stop", SAID)
         assert done.prompt_tokens == len(prompt.token_ids or ())
 
 
@@ -109,38 +97,36 @@ def test_a_wrong_model_name_is_told_with_the_right_one(server: VLLMServer, promp
         ask(setup, prompt)
 
 
-def test_the_server_is_described(server: VLLMServer, model: Path) -> None:
+def test_the_server_is_described(server: VLLMServer, chain: Path) -> None:
     async def run() -> Any:
         async with load_engine("openai", config(server)) as engine:
             return await engine.describe()  # type: ignore[attr-defined]
 
     (known,) = asyncio.run(run())["servers"]
-    assert known["model"]["root"] == str(model)
+    assert known["model"]["root"] == str(chain)
     assert known["model"]["max_model_len"] == CONTEXT
     assert known["version"]
 
 
-def test_a_killed_server_is_told_and_nothing_hangs(server: VLLMServer, model: Path, prompt: Prompt) -> None:
+def test_a_killed_server_is_told_and_nothing_hangs(server: VLLMServer, chain: Path, prompt: Prompt) -> None:
     """Last, because the server does not come back.
 
     It answers two of the 64 at a time and each at length, so most wait when it is killed, however late that is.
     """
     from transformers import PreTrainedTokenizerFast
 
-    x = PreTrainedTokenizerFast.from_pretrained(model).convert_tokens_to_ids("x")
+    x = PreTrainedTokenizerFast.from_pretrained(chain).convert_tokens_to_ids("x")
     long, endless = Prompt((*(prompt.token_ids or ()), x)), Sampling(max_tokens=CONTEXT // 2)
 
     async def run() -> list[Completion | BaseException]:
         async with load_engine("openai", config(server, attempts=3, backoff=0.1)) as engine:
             await engine.complete(prompt, SAMPLING)
             calls = [asyncio.create_task(engine.complete(long, endless)) for _ in range(64)]
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # at whatever moment: those that are not there yet fail as well
             server.kill()
             return await asyncio.gather(*calls, return_exceptions=True)
 
-    started = time.monotonic()
-    found = asyncio.run(asyncio.wait_for(run(), 60))
-    assert time.monotonic() - started < 30
+    found = asyncio.run(asyncio.wait_for(run(), 120))
     errors = [one for one in found if not isinstance(one, Completion)]
     assert len(errors) >= 32
     assert {type(error) for error in errors} <= {EngineDiedError, EngineError}

@@ -168,7 +168,12 @@ def test_tokens_are_drawn_with_the_filtered_probabilities(
         assert (drawn.count(token) == 0) == (share == 0)
 
 
-def test_cancelling_a_call_leaves_the_others_alone(tiny_model: Path, alone: list[Completion]) -> None:
+def test_cancelling_a_call_leaves_the_others_alone(
+    tiny_model: Path, alone: list[Completion], forward: Any
+) -> None:
+    steps: list[int] = []
+    forward(lambda ids: steps.append(1))
+
     async def work(started: Engine) -> list[Completion]:
         doomed = [asyncio.create_task(started.complete(prompt(30, 60), Sampling(max_tokens=16000)))]
         kept = [
@@ -176,7 +181,8 @@ def test_cancelling_a_call_leaves_the_others_alone(tiny_model: Path, alone: list
             for i, n in enumerate(LENGTHS)
         ]
         doomed += [asyncio.create_task(started.complete(prompt(31, 60), Sampling(max_tokens=16000)))]
-        await asyncio.sleep(0.1)
+        while len(steps) < 5:
+            await asyncio.sleep(0.001)
         for task in doomed:
             task.cancel()
         assert all(

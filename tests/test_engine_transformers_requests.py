@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,22 +131,37 @@ def test_the_context_asked_for_is_kept(tiny_model: Path) -> None:
         use(tiny_model, work, max_model_len=20000)
 
 
-def test_a_batch_whose_rows_are_all_cancelled_makes_room_at_once(tiny_model: Path) -> None:
+def test_a_batch_whose_rows_are_all_cancelled_makes_room_at_once(
+    tiny_model: Path, forward: Callable[[Callable[[Any], None]], None]
+) -> None:
+    steps = 0
+
+    def count(ids: Any) -> None:
+        nonlocal steps
+        steps += 1
+
+    forward(count)
+
     async def work(started: Engine) -> None:
         doomed = [
             asyncio.create_task(started.complete(prompt(i, 9), Sampling(max_tokens=16000))) for i in range(2)
         ]
-        await asyncio.sleep(0.1)
+        while steps < 10:
+            await asyncio.sleep(0.01)
         for task in doomed:
             task.cancel()
-        begun = time.monotonic()
         await started.complete(prompt(0, 9), Sampling(max_tokens=1))
-        assert time.monotonic() - begun < 5  # 16,000 steps would take longer
+        assert steps < 8000  # of 16,000 that were asked for
 
     use(tiny_model, work, batch_size=2)
 
 
-def test_leaving_ends_the_thread_and_cancels_what_is_not_done(tiny_model: Path) -> None:
+def test_leaving_ends_the_thread_and_cancels_what_is_not_done(
+    tiny_model: Path, forward: Callable[[Callable[[Any], None]], None]
+) -> None:
+    steps: list[int] = []
+    forward(lambda ids: steps.append(1))
+
     async def main() -> None:
         made = engine(tiny_model, batch_size=1)
         with pytest.raises(EngineDiedError, match="not running"):
@@ -159,7 +173,9 @@ def test_leaving_ends_the_thread_and_cancels_what_is_not_done(tiny_model: Path) 
                 asyncio.create_task(started.complete(prompt(i, 9), Sampling(max_tokens=16000)))
                 for i in (0, 1)
             ]
-            await asyncio.sleep(0.1)
+            loading = len(steps)
+            while len(steps) == loading:
+                await asyncio.sleep(0.01)
         gone = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(item, asyncio.CancelledError) for item in gone)
         assert "transformers-engine" not in {thread.name for thread in threading.enumerate()}
@@ -171,13 +187,32 @@ def test_leaving_ends_the_thread_and_cancels_what_is_not_done(tiny_model: Path) 
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_the_event_loop_runs_on_while_it_generates(tiny_model: Path) -> None:
-    async def work(started: Engine) -> int:
-        task = asyncio.create_task(started.complete(prompt(0, 9), Sampling(max_tokens=300)))
-        ticks = 0
-        while not task.done():
-            await asyncio.sleep(0.01)
-            ticks += 1
-        return ticks
+def test_the_event_loop_runs_on_while_it_generates(
+    tiny_model: Path, forward: Callable[[Callable[[Any], None]], None]
+) -> None:
+    """Each of the model's steps waits until the loop has answered to it."""
+    loaded, stepped, answered = threading.Event(), threading.Event(), threading.Event()
 
-    assert use(tiny_model, work) > 5
+    def step(ids: Any) -> None:
+        if not loaded.is_set():
+            return
+        answered.clear()
+        stepped.set()
+        assert answered.wait(60)
+
+    forward(step)
+
+    async def work(started: Engine) -> int:
+        loaded.set()
+        task = asyncio.create_task(started.complete(prompt(0, 9), Sampling(max_tokens=30)))
+        answers = 0
+        while not task.done():
+            if stepped.is_set():
+                stepped.clear()
+                answered.set()
+                answers += 1
+            await asyncio.sleep(0.001)
+        assert (await task).completion_tokens == 30
+        return answers
+
+    assert use(tiny_model, work) == 30

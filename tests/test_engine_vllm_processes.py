@@ -191,7 +191,7 @@ class TestProcesses:
         pids = script.children(at_least=2)
         script.process.kill()
         script.process.wait()
-        assert gone(pids, 10)
+        assert gone(pids, 60)
 
     def test_an_engine_left_open_ends_with_the_interpreter(self, scripts: Scripts) -> None:
         script = scripts["abandoned"]
@@ -213,8 +213,8 @@ class TestProcesses:
             pids = script.children(at_least=1)
             time.sleep(1.0)
             script.process.terminate()
-            assert script.process.wait(timeout=10) == -signal.SIGTERM
-            assert gone(pids, 20)
+            assert script.process.wait(timeout=60) == -signal.SIGTERM
+            assert gone(pids, 60)
             assert script.output.read_text() == ""
         finally:
             script.process.kill()

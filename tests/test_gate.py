@@ -39,12 +39,14 @@ def test_a_call_larger_than_the_token_limit_passes_alone() -> None:
 
 
 def test_cancelled_waiters_leave_no_hole() -> None:
-    engine = engine_with(1, delay=0.02)
+    engine = engine_with(1)
 
     async def work() -> None:
         gated = ThrottledEngine(engine)
         calls = [asyncio.ensure_future(gated.complete(*call)) for call in prompts([1] * 6)]
-        await asyncio.sleep(0.005)
+        for _ in range(6):
+            await asyncio.sleep(0)
+        assert engine.in_flight == 1
         calls[0].cancel()
         calls[2].cancel()
         done = await asyncio.gather(*calls, return_exceptions=True)

@@ -20,10 +20,13 @@ from reasonrank_pyserini.types import Query
 __all__ = ["cache", "corpus", "stage", "stage_q"]  # fixtures
 
 
-def test_cacm_is_anserinis_run_and_scores(shared: Path) -> None:
+def test_cacm_is_anserinis_run_and_scores(
+    shared: Path, cacm_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import ir_measures
     from ir_measures import AP, P, nDCG
 
+    monkeypatch.setenv("REASONRANK_CACHE", str(cacm_cache))
     folder = shared / "collections" / "cacm"
     queries = [Query(*line.split("\t")) for line in (folder / "topics.tsv").read_text().splitlines()]
     with open_lucene(corpus=folder / "corpus.jsonl") as stage:

@@ -141,7 +141,7 @@ def asked(url: str, body: bytes | None = None) -> tuple[int, Any]:
     """Status and JSON of a GET, or of a POST with a body, never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, body), timeout=10) as response:
+        with opener.open(urllib.request.Request(url, body), timeout=60) as response:
             return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -218,7 +218,10 @@ def test_the_command_serves_a_synthesis_until_ctrl_c(
         assert end.value.code == 0
     finally:
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=10)
+        try:
+            _, said = server.communicate(timeout=60)
+        finally:
+            server.kill()
     assert server.returncode == 0
     assert said == "reasonrank: the nano teacher has stopped\n"
     counts = json.loads(capsys.readouterr().out)

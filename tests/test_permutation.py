@@ -71,7 +71,11 @@ def read(text: str, n: int = 3, **options: object) -> tuple[list[int], ParseStat
         ("Ranking: <answer>[3] > [2]", [3, 2, 1], REPAIRED),
         # no answer
         ("", [1, 2, 3], FAILED),
-        ("[3] > [2] > [1]", [1, 2, 3], FAILED),
+        ("Ranking: [3] > [2] > [1]", [1, 2, 3], FAILED),
+        ("[3] > [2] > [1", [1, 2, 3], FAILED),
+        # nothing but a permutation: a server split the reasoning off
+        ("[3] > [2] > [1]", [3, 2, 1], CLEAN),
+        ("<think>[1] is best</think>[3], [2]\n", [3, 2, 1], REPAIRED),
         ("<think>passage [3], then [2]; 1 of 3", [1, 2, 3], FAILED),
         ("<think>passage [3], then [2]</think>", [1, 2, 3], FAILED),
         ("<think>passage [3]</think>\n<answ", [1, 2, 3], FAILED),
@@ -278,7 +282,7 @@ def test_megabytes_of_hostile_text_take_linear_time(answer: str, compat: bool) -
         "<answer>" + "²" * million + "</answer>",
         "<" * million,
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     for text in texts:
         assert sorted(parse(text, 20, answer=answer, compat=compat).order) == list(range(20))  # type: ignore[arg-type]
-    assert time.perf_counter() - began < 60  # 14 MB: about 2 s here; quadratic time would be hours
+    assert time.process_time() - began < 60  # 14 MB: about 2 s of CPU here; quadratic time would be hours

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,17 +48,15 @@ def arguments(place: Path, server: Server) -> list[str]:
 
 def test_a_job_that_is_told_to_stop_queues_itself_again(place: tuple[Path, dict[str, str]]) -> None:
     folder, env = place
-    with Server(models=["tiny"], delay=0.2) as server:
+    with Server(models=["tiny"], stall_after=WINDOWS // 2) as server:
         recipe = ["bash", str(RECIPES / "requeue.sbatch"), *arguments(folder, server)]
         job = subprocess.Popen(recipe, env={**env, "SLURM_JOB_ID": "77"}, cwd=folder, stderr=subprocess.PIPE)
-        while len(server.requests) < WINDOWS // 2:
-            time.sleep(0.01)
-            assert job.poll() is None
+        server.until_stalled(1, job)
         job.send_signal(signal.SIGUSR1)
-        job.communicate(timeout=30)
+        job.communicate(timeout=60)
         assert job.returncode == 75
         assert (folder / "scontrol.log").read_text() == "requeue 77\n"
-        server.delay = 0.0
+        server.stall_after = None
         again = subprocess.run(
             recipe, env={**env, "SLURM_JOB_ID": "77"}, cwd=folder, check=False, capture_output=True
         )

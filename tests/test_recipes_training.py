@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from reasonrank_pyserini.errors import InputError
-from reasonrank_pyserini.training.memory import GIB, estimate, lora_parameters, size_of
+from reasonrank_pyserini.training.memory import GIB, estimate_memory, lora_parameters, size_of
 from reasonrank_pyserini.training.recipe import Size
-from reasonrank_pyserini.training.recipe_loading import load_recipe, recipe_names
+from reasonrank_pyserini.training.recipe_loading import load_recipe, parse_settings, recipe_names
 
 
 def test_the_shipped_recipes_are_the_models_of_the_paper_and_two_toys() -> None:
@@ -57,7 +57,7 @@ def test_every_difference_from_the_authors_tools_has_a_reason(name: str) -> None
         ("gradient_checkpointing=1", "gradient_checkpointing is 1: it must be true or false"),
         ("method=lorra", "method is 'lorra': it must be one of full, lora: did you mean 'lora'?"),
         ("learning_rate", "setting 'learning_rate': write key=value"),
-        ("dpo.beta=1", "setting 'dpo.beta=1': write key=value or sft.key=value"),
+        ("dpo.beta=1", "setting 'dpo.beta': unknown stage 'dpo': did you mean 'grpo'? known: grpo, sft"),
         ("batch=0", "batch is 0: it must be a whole number from 1 up"),
         ("learning_rate=nan", "learning_rate is nan: it must be a number from 0 up"),
         ("grpo.rollouts=1", "rollouts is 1: it must be a whole number from 2 up"),
@@ -67,13 +67,13 @@ def test_every_difference_from_the_authors_tools_has_a_reason(name: str) -> None
 )
 def test_a_wrong_setting_is_one_line(override: str, line: str) -> None:
     with pytest.raises(InputError) as caught:
-        load_recipe("7b", [override])
+        load_recipe("7b", parse_settings([override]))
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_settings_are_laid_over_the_stage_that_runs() -> None:
-    recipe = load_recipe("7b", ["learning_rate=1e-7", "sft.epochs=2"], stage="grpo")
+    recipe = load_recipe("7b", {"learning_rate": 1e-7, "sft.epochs": 2}, stage="grpo")
     assert (recipe.grpo.learning_rate, recipe.sft.learning_rate, recipe.sft.epochs) == (1e-7, 5e-6, 2.0)
 
 
@@ -143,11 +143,11 @@ SIZE = Size(parameters=1000, layers=4, hidden=8, intermediate=16, vocabulary=10,
 def test_full_training_keeps_16_bytes_a_weight_over_the_gpus_that_share_them() -> None:
     sft = load_recipe("7b").sft
     for sharding, weights, gradients, optimizer in [("fsdp", 4, 4, 8), ("zero3", 2, 2, 12)]:
-        memory = estimate(sft, SIZE, gpus=2, sharding=sharding)
+        memory = estimate_memory(sft, SIZE, gpus=2, sharding=sharding)
         assert (memory.weights, memory.gradients, memory.optimizer) == (
             1000 * weights // 2, 1000 * gradients // 2, 1000 * optimizer // 2,
         )  # fmt: skip
-    alone = estimate(sft, SIZE, gpus=2, sharding="none")
+    alone = estimate_memory(sft, SIZE, gpus=2, sharding="none")
     assert alone.weights + alone.gradients + alone.optimizer == 16 * 1000
     assert alone.reference == 0
 
@@ -156,30 +156,32 @@ def test_lora_keeps_the_frozen_network_and_16_bytes_an_adapters_weight() -> None
     sft = load_recipe("32b").sft
     adapters = 4 * 32 * (2 * (8 + 8) + 2 * (8 + 4) + 3 * (8 + 16))
     assert lora_parameters(SIZE, 32) == adapters
-    memory = estimate(sft, SIZE, gpus=1, sharding="none")
+    memory = estimate_memory(sft, SIZE, gpus=1, sharding="none")
     assert memory.weights == 1000 * 2 + adapters * 4
     assert (memory.gradients, memory.optimizer) == (adapters * 4, adapters * 8)
 
 
 def test_activations_grow_with_length_and_shrink_with_checkpointing() -> None:
-    short, long = (estimate(load_recipe("7b", [f"cutoff={n}"]).sft, SIZE, gpus=1) for n in (1000, 2000))
+    short, long = (estimate_memory(load_recipe("7b", {"cutoff": n}).sft, SIZE, gpus=1) for n in (1000, 2000))
     assert long.activations == 2 * short.activations
     inside = 1000 * (8 * 8 + 2 * 4 + 4 * 16) * 2
     assert short.activations == 4 * 1000 * 8 * 2 + inside
-    whole = estimate(load_recipe("7b", ["cutoff=1000", "gradient_checkpointing=false"]).sft, SIZE, gpus=1)
+    whole = estimate_memory(
+        load_recipe("7b", {"cutoff": 1000, "gradient_checkpointing": False}).sft, SIZE, gpus=1
+    )
     assert whole.activations == 4 * inside
 
 
 def test_grpo_adds_the_reference_model_unless_an_adapter_can_be_switched_off() -> None:
-    assert estimate(load_recipe("7b").grpo, SIZE, gpus=4).reference == 1000 * 4 // 4
-    assert estimate(load_recipe("7b", ["grpo.beta=0.0"]).grpo, SIZE, gpus=4).reference == 0
-    assert estimate(load_recipe("32b").grpo, SIZE, gpus=4).reference == 0
+    assert estimate_memory(load_recipe("7b").grpo, SIZE, gpus=4).reference == 1000 * 4 // 4
+    assert estimate_memory(load_recipe("7b", {"grpo.beta": 0}).grpo, SIZE, gpus=4).reference == 0
+    assert estimate_memory(load_recipe("32b").grpo, SIZE, gpus=4).reference == 0
 
 
 def test_the_lines_add_up_and_say_that_they_are_modelled() -> None:
     size = load_recipe("7b").size
     assert size is not None
-    memory = estimate(load_recipe("7b").sft, size, gpus=8)
+    memory = estimate_memory(load_recipe("7b").sft, size, gpus=8)
     lines = memory.lines(8, "fsdp")
     assert "8 GPUs" in lines[0]
     assert "modelled, not measured" in lines[0]

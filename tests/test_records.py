@@ -116,7 +116,7 @@ def test_bad_records_name_the_line(tmp_path: Path, change: dict[str, Any], said:
 
 
 def test_other_rows_are_no_examples(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match=r"r.jsonl:1: no rendered example"):
+    with pytest.raises(FileFormatError, match=r"r.jsonl:1: not a rendered example"):
         list(read_examples(written(tmp_path / "r.jsonl", PUBLISHED)))
     row = {"instruction": "rank", "output": "no order"}
     with pytest.raises(FileFormatError, match="no ranking"):
@@ -135,7 +135,7 @@ def test_records_that_do_not_fit_their_texts() -> None:
     strange = Record("x", "m1", ("a b",), ("z",), "why", ())
     with pytest.raises(InputError, match="'z', which is not in its initial_list"):
         list(render([strange], QUERIES, DOCUMENTS, **settings))
-    with pytest.raises(InputError, match="no query of that id"):
+    with pytest.raises(InputError, match="it has no query"):
         list(render([RECORD], {}, DOCUMENTS, **settings))
     with pytest.raises(InputError, match=r"1 of 3 documents have no text, e.g. 'd'"):
         list(render([RECORD], QUERIES, Texts({k: v for k, v in DOCUMENTS.items() if k != "d"}), **settings))

@@ -192,8 +192,8 @@ def test_the_library_takes_objects(files: Path) -> None:
     queries = [Query(id, text) for id, text in TOPICS.items()]
     requests = {
         "files.html": {"qrels": Path("qrels"), "corpus": "corpus.jsonl", "topics": Path("topics.tsv"), "run": "run"},
-        "objects.html": {"qrels": QRELS, "documents": documents, "topics": queries, "run": RUN},
-        "mapping.html": {"qrels": QRELS, "documents": documents, "topics": TOPICS, "run": RUN},
+        "objects.html": {"qrels": QRELS, "corpus": documents, "topics": queries, "run": RUN},
+        "mapping.html": {"qrels": QRELS, "corpus": list(documents), "topics": TOPICS, "run": RUN},
     }  # fmt: skip
     for name, given in requests.items():
         build(ReportRequest(folders=[Path("out")], output=Path(name), **given))
@@ -206,12 +206,12 @@ def test_the_library_takes_objects(files: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"qrels": "qrels", "dataset": "nano/test"}, "dataset and qrels both give judgements"),
-        ({"qrels": "qrels", "qrels_kind": "fixed"}, "qrels_kind 'fixed' chooses"),
-        ({"index": "x", "corpus": "corpus.jsonl"}, "index and corpus both give passages"),
-        ({"qrels": {"q77": {"a": 1}}}, "qrels: none of the 2 reranked queries is there, e.g. 'q1'"),
-        ({"run": {"q77": ["a"]}}, "run: none of the 2 reranked queries"),
-        ({"topics": {"q77": "moths"}}, "topics: none of the 2 reranked queries"),
+        ({"qrels": "qrels", "dataset": "nano/test"}, "`dataset` and `qrels` both give judgements"),
+        ({"qrels": "qrels", "qrels_kind": "fixed"}, "`qrels_kind` chooses"),
+        ({"index": "x", "corpus": "corpus.jsonl"}, "`index` and `corpus` exclude each other"),
+        ({"qrels": {"q77": {"a": 1}}}, "`qrels`: none of the 2 reranked queries is there, e.g. 'q1'"),
+        ({"run": {"q77": ["a"]}}, "`run`: none of the 2 reranked queries"),
+        ({"topics": {"q77": "moths"}}, "`topics`: none of the 2 reranked queries"),
     ],
 )
 def test_the_library_names_settings_not_options(files: Path, changes: dict[str, Any], problem: str) -> None:

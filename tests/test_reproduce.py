@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmark_world import REAL, World, real_world, small_world
+from commands import reasonrank
 from http_server import Server
 from hub_server import COMMIT, HubServer
 
@@ -25,7 +25,7 @@ SMALL = ("--tasks", "biology", "pony")
 
 
 class Machine:
-    """A world, the servers of its files, and the command in a process of its own."""
+    """A world, the servers of its files, and the command: in this process, or started in one of its own."""
 
     def __init__(self, world: World, hub: HubServer) -> None:
         self.world, self.hub, self.env = world, hub, world.environment(hub)
@@ -36,6 +36,10 @@ class Machine:
         return subprocess.Popen(command, env=self.env, cwd=self.world.folder, **pipes)
 
     def run(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
+        return reasonrank(*arguments, folder=self.world.folder, environment=self.env)
+
+    def run_apart(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
+        """In a process of its own: `fetch --to` has to come before the hub's client is loaded."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=120)
         assert "Traceback" not in err, err
@@ -102,26 +106,24 @@ def test_all_tasks_in_one_queue_then_the_same_command_again(
     again = machine.reproduce(tmp_path / "out", server=server)
     assert (again.returncode, again.stdout) == (4, done.stdout)
     assert len(server.requests) == WINDOWS
-    assert "already holds every task" in again.stderr
+    assert "already holds the result of every task" in again.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
 def test_stopped_half_way_it_says_run_again(
     machine: Machine, server: Server, tmp_path: Path, number: int
 ) -> None:
-    server.delay = 0.1
+    server.stall_after = WINDOWS // 2
     limit = ("--engine-arg", "concurrency=2")
     process = machine.start(*machine.arguments(tmp_path / "out", *limit, server=server))
-    while len(server.requests) < WINDOWS // 2:
-        time.sleep(0.01)
-        assert process.poll() is None
+    server.until_stalled(2, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == {signal.SIGKILL: -9}.get(signal.Signals(number), 75)
     if number != signal.SIGKILL:
         assert "the same command continues" in err
     assert not (tmp_path / "out" / "leaderboard.json").exists()
-    server.delay = 0.0
+    server.stall_after = None
     assert machine.reproduce(tmp_path / "out", *limit, server=server).returncode == 4
     assert len(server.requests) <= WINDOWS + 2, "at most the calls in flight are made twice"
     whole = machine.reproduce(tmp_path / "whole", server=server)
@@ -239,9 +241,9 @@ def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tm
             ["--condition", "reasonrank-7"],
             "unknown bright condition 'reasonrank-7': did you mean 'reasonrank-7b'",
         ),
-        (["--condition", "rankt5-3b"], "holds the numbers of others and cannot be run"),
+        (["--condition", "rankt5-3b"], "cannot be run: choose one of reasonrank-7b"),
         (["--tasks", "biologie"], "did you mean 'biology'?"),
-        (["--runs", "nowhere"], "there is no such folder"),
+        (["--runs", "nowhere"], "no such folder"),
         (["--judge", "oracel"], "unknown judge 'oracel': did you mean 'oracle'?"),
         (["--judge", "oracle:x"], "the noise is a standard deviation"),
         (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),
@@ -269,7 +271,9 @@ def test_an_estimate_reads_runs_alone(machine: Machine, tmp_path: Path) -> None:
 
 def test_fetched_files_are_enough_without_a_network(machine: Machine, server: Server, tmp_path: Path) -> None:
     to = tmp_path / "disk"
-    done = machine.run("fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to)
+    done = machine.run_apart(
+        "fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to
+    )
     assert done.returncode == 0, done.stderr
     assert f"export HF_HOME={to}/huggingface" in done.stdout
     assert "4 of" not in last(done)
@@ -277,9 +281,11 @@ def test_fetched_files_are_enough_without_a_network(machine: Machine, server: Se
     offline = Machine(machine.world, machine.hub)
     offline.env = {**offline.env, **exports, "HF_ENDPOINT": "http://127.0.0.1:9"}
     asked = len(machine.hub.requests)
-    assert offline.reproduce(tmp_path / "out", server=server).returncode == 4
+    assert offline.run_apart(*offline.arguments(tmp_path / "out", server=server)).returncode == 4
     assert len(machine.hub.requests) == asked
-    again = machine.run("fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to)
+    again = machine.run_apart(
+        "fetch", "bright", *SMALL, "--runs", machine.world.runs, "--no-model", "--to", to
+    )
     assert "0 B  to fetch; 4 of 4 are here already" in again.stderr
 
 
@@ -292,14 +298,14 @@ def test_a_fetched_model_runs_without_a_network(tiny_model: Path, tmp_path: Path
     with HubServer(world.files) as hub:
         machine = Machine(world, hub)
         needed = ("bright", *SMALL, "--runs", world.runs, "--model", "someone/tiny")
-        fetched = machine.run("fetch", *needed, "--to", tmp_path / "disk")
+        fetched = machine.run_apart("fetch", *needed, "--to", tmp_path / "disk")
         assert fetched.returncode == 0, fetched.stderr
         assert f"{size / 1e3:.1f} kB  someone/tiny" in fetched.stderr
         (weights,) = (tmp_path / "disk" / "huggingface" / "hub").glob(
             "models--*/snapshots/*/model.safetensors"
         )
         weights.unlink()
-        again = machine.run("fetch", *needed, "--to", tmp_path / "disk")
+        again = machine.run_apart("fetch", *needed, "--to", tmp_path / "disk")
         assert "[1/1] someone/tiny" in again.stderr, "weights that are not there are fetched"
     machine.env |= dict(line.removeprefix("export ").split("=", 1) for line in fetched.stdout.splitlines())
     asked = (
@@ -312,7 +318,7 @@ def test_a_fetched_model_runs_without_a_network(tiny_model: Path, tmp_path: Path
         "--max-failed",
         "1",
     )
-    done = machine.run("reproduce", *needed, *asked, "-o", tmp_path / "out")
+    done = machine.run_apart("reproduce", *needed, *asked, "-o", tmp_path / "out")
     assert done.returncode == 4, done.stderr
     manifest = json.loads((tmp_path / "out" / "pony" / "manifest.json").read_text())
     assert (manifest["model"], manifest["windows"]) == ("someone/tiny", WINDOWS // 2)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from benchmark_world import World
+from commands import reasonrank
 from hub_server import HubServer
 
 from reasonrank_pyserini import read_run
 from reasonrank_pyserini.datasets.docids import to_castorini
 
 pytestmark = pytest.mark.slow
-REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
 WORDS = ("amber", "birch", "cedar", "delta")
 
 
@@ -36,8 +36,7 @@ def test_bm25_over_the_prebuilt_index_of_a_task(tmp_path: Path) -> None:
         env = world.environment(hub)
 
         def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-            command = [*REASONRANK, *map(str, arguments)]
-            done = subprocess.run(command, env=env, cwd=tmp_path, check=False, capture_output=True, text=True)
+            done = reasonrank(*arguments, folder=tmp_path, environment=env)
             assert done.returncode == status, done.stderr
             return done
 
@@ -80,11 +79,10 @@ def test_pyserinis_trec_eval_agrees_on_a_run_in_castorinis_style(
 ) -> None:
     run = shared / "bright" / "runs" / f"{task}.reasonir_gpt4cot_top100.txt"
     qrels = shared / "bright" / "qrels" / f"{task}.txt"
-    noisy = ["--judge", "oracle:0.7", "--qrels", str(qrels), "--docid-style", "castorini"]
-    rerank = [*REASONRANK, "rerank", "--run", str(run), *noisy, "-o", str(tmp_path)]
-    subprocess.run(rerank, check=True, capture_output=True)
-    ours = [*REASONRANK, "evaluate", "--run", str(tmp_path / "run.trec"), "--qrels", str(qrels), "--json"]
-    done = subprocess.run(ours, check=True, capture_output=True, text=True)
+    noisy = ["--judge", "oracle:0.7", "--qrels", qrels, "--docid-style", "castorini"]
+    assert reasonrank("rerank", "--run", run, *noisy, "-o", tmp_path).returncode == 0
+    done = reasonrank("evaluate", "--run", tmp_path / "run.trec", "--qrels", qrels, "--json")
+    assert done.returncode == 0, done.stderr
     means = json.loads(done.stdout)["measures"]
     theirs = [sys.executable, "-c", TREC_EVAL, str(qrels), str(tmp_path / "run.trec")]
     printed = subprocess.run(theirs, check=False, capture_output=True, text=True).stdout

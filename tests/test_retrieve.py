@@ -340,10 +340,13 @@ def test_a_reader_that_stops_early_is_no_traceback(files: Path) -> None:
 
 
 @pytest.mark.slow
-def test_cacm_equals_anserinis_figures(shared: Path, files: Path, retrieve: Retrieve) -> None:
+def test_cacm_equals_anserinis_figures(
+    shared: Path, files: Path, retrieve: Retrieve, cacm_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from reasonrank_pyserini.runfile import read_qrels
     from reasonrank_pyserini.scoring import score
 
+    monkeypatch.setenv("REASONRANK_CACHE", str(cacm_cache))
     cacm = shared / "collections" / "cacm"
     status, _, err = retrieve(
         "--corpus", str(cacm / "corpus.jsonl"), "--topics", str(cacm / "topics.tsv"), "--method", "bm25",

@@ -146,10 +146,10 @@ def test_weights_and_the_persistence_of_the_overlap() -> None:
 
 
 def test_hostile_text_takes_linear_time() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for text in ("<think>" * 200_000, "<think>" + "</think> " * 200_000, answered("[1]" * 300_000)):
         reward(text)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5  # of CPU; quadratic time would be hours
 
 
 def orders(n: int) -> st.SearchStrategy[list[int]]:
@@ -226,7 +226,7 @@ def test_overlap_by_hand() -> None:
     with pytest.raises(AssertionError):
         rank_biased_overlap("aa", "ab")
     for p in (0, 1.5):
-        with pytest.raises(ValueError, match="p lies above 0"):
+        with pytest.raises(ValueError, match="p must be above 0"):
             rank_biased_overlap("ab", "ba", p=p)
     with pytest.raises(ValueError, match="equally long"):
         rank_biased_overlap("ab", "a")

@@ -55,8 +55,8 @@ PARSED = {
         PLAIN.replace(" ", "  "),
         "\ufeff" + PLAIN,
         "\n \n" + PLAIN.replace("\n", "\n\n"),
-        gzip.compress(PLAIN.encode()),
-        gzip.compress(PLAIN[:40].encode()) + gzip.compress(PLAIN[40:].encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
+        gzip.compress(PLAIN[:40].encode(), mtime=0) + gzip.compress(PLAIN[40:].encode(), mtime=0),
     ],
 )
 def test_lines_keep_their_order_and_scores(tmp_path: Path, content: str | bytes) -> None:
@@ -122,7 +122,7 @@ def test_of_a_repeated_document_the_first_line_counts(tmp_path: Path) -> None:
         (PLAIN.encode("utf-16"), 1, "not UTF-8"),
         (PLAIN.replace("\n", "\r"), 1, "a line break or NUL inside the document id"),
         (b"q Q0 d\0 1 0.5 t\n", 1, "a line break or NUL inside the document id"),
-        (gzip.compress(PLAIN.encode())[:-9], 5, "the gzip data is damaged or cut short"),
+        (gzip.compress(PLAIN.encode(), mtime=0)[:-9], 5, "the gzip data is damaged or cut short"),
         (b"\x1f\x8bnonsense", 1, "the gzip data is damaged or cut short"),
         (b"x" * (1 << 20), 1, "not a file of this kind"),
         ("", None, "the file is empty"),
@@ -159,7 +159,7 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
         "q 0 d1 1\nq 0 a b 0\nr Q0 d1 -2\n",
         "q\t0\td1\t1\r\nq\t0\ta b\t0\r\nr\t0\td1\t-2\r\n",
         "\ufeffquery-id\tcorpus-id\tscore\nq\td1\t1\nq\ta b\t0\nr\td1\t-2\n",
-        gzip.compress(b"q 0 d1 1\n\nq 0 a b 0\nr 0 d1 -2"),
+        gzip.compress(b"q 0 d1 1\n\nq 0 a b 0\nr 0 d1 -2", mtime=0),
     ],
 )
 def test_qrels(tmp_path: Path, content: str | bytes) -> None:

@@ -14,7 +14,7 @@ from reasonrank_pyserini.jobs.rerank_input import RerankInput
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.jobs.task_runs import TaskRun, run_tasks
 from reasonrank_pyserini.ranking import scheduler
-from reasonrank_pyserini.ranking.judge import OracleJudge, window_seed
+from reasonrank_pyserini.ranking.judge import OracleJudge, RoutedJudge, window_seed
 from reasonrank_pyserini.strategies import SlidingWindow
 from reasonrank_pyserini.types import Candidate, Document, ParseStatus, Query, Ranking, Step, Verdict
 
@@ -162,12 +162,12 @@ def test_the_first_failure_cancels_the_others() -> None:
     async def work(item: int) -> int:
         if item == 3:
             raise EngineError("boom")
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
         finished.append(item)
         return item
 
     with pytest.raises(EngineError, match="boom"):
-        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=8)), 4))
+        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=8)), 60))
     assert finished == []
 
 
@@ -189,9 +189,13 @@ def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
     started: list[tuple[str, int]] = []
 
     class First(Reverse):
+        def __init__(self, task: str) -> None:
+            super().__init__()
+            self.task = task
+
         async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
             if window == 0:
-                started.append((query.task, sizes[query.task][int(query.id)]))  # type: ignore[attr-defined]
+                started.append((self.task, sizes[self.task][int(query.id)]))
             return await super().judge(query, documents, window)
 
     def task(name: str) -> TaskRun:
@@ -202,10 +206,10 @@ def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
                 (query, tuple(candidates(size))) for query, size in zip(queries, sizes[name], strict=True)
             )
 
-        return TaskRun(RerankInput(queries, {}, load, {}), RunFolder("nowhere", {}), name)
+        return TaskRun(RerankInput(queries, {}, load, {}), RunFolder("nowhere", {}), name, traced=False)
 
     complete: list[str] = []
-    with Reranker(First()) as reranker:
+    with Reranker(RoutedJudge(lambda key: First(key.task))) as reranker:
         run_tasks([task(name) for name in sizes], reranker, lambda done: complete.append(done.name))
     assert started == [("b", 40), ("a", 30), ("a", 10), ("b", 10), ("a", 2)]
     assert complete[0] == "c"
@@ -243,7 +247,7 @@ def test_a_finished_ranking_does_not_wait_for_the_next_request() -> None:
 
     def source() -> Iterator[tuple[str, list[str]]]:
         yield "first", ["a", "b"]
-        assert answered.wait(20)
+        assert answered.wait(60)
         yield "second", ["a", "b"]
 
     with Reranker(OracleJudge({})) as reranker:

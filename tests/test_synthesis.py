@@ -20,8 +20,8 @@ from reasonrank_pyserini.training.list_records import Record
 from reasonrank_pyserini.training.synthesis import (
     Histogram,
     Pool,
+    QueryOutcome,
     Source,
-    SynthesisResult,
     Teacher,
     TeacherPrompts,
     make_pools,
@@ -32,7 +32,7 @@ from reasonrank_pyserini.training.synthesis.list_making import ListOptions, make
 from reasonrank_pyserini.training.synthesis.outcomes import Reason, consistency
 from reasonrank_pyserini.training.synthesis.pages import html_text, page_passages, split_passages
 from reasonrank_pyserini.training.synthesis.sources import Page
-from reasonrank_pyserini.training.synthesis.synthesis_folder import HeldDocuments
+from reasonrank_pyserini.training.synthesis.synthesis_folder import held_documents
 from reasonrank_pyserini.training.synthesis.teacher import read_picks
 from reasonrank_pyserini.types import Document, Prompt, Sampling, ScoredDocument
 
@@ -91,9 +91,9 @@ def test_a_line_may_name_its_domain_its_set_and_its_pages(tmp_path: Path) -> Non
         ({"id": "2", "problem": "p", "domain": "qa"}, "no text"),
         ({"id": "2", "query": " ", "domain": "qa"}, "empty query"),
         ({"id": "1", "query": "q", "domain": "qa"}, "id '1' again (first on line 1)"),
-        ({"id": "2", "query": "q", "domain": "qa", "pages": ["no.html"]}, "there is no page"),
+        ({"id": "2", "query": "q", "domain": "qa", "pages": ["no.html"]}, "no.html does not exist"),
         ({"id": "2", "query": "q", "domain": "qa", "pages": "p.html"}, "not a list of pages"),
-        ({"id": "2", "query": "q", "domain": "qa", "pages": [{"url": "u"}]}, "names no file"),
+        ({"id": "2", "query": "q", "domain": "qa", "pages": [{"url": "u"}]}, "has no file"),
     ],
 )
 def test_bad_sources_name_the_line(tmp_path: Path, row: dict[str, Any], said: str) -> None:
@@ -187,7 +187,7 @@ def test_a_pool_holds_linked_passages_then_negatives_then_hits(tmp_path: Path) -
     assert ids(40, **both) == ["L#1", "L#2", "L#3", "L#4", "W#1", *(f"d{i}" for i in range(9))]
     assert ids(4) == ["L#1", "L#2", "L#3", "W#1"], "nothing else to fill the pool with"
     del corpus["d0"]
-    with pytest.raises(InputError, match="found 'd0', of which the collection has no text"):
+    with pytest.raises(InputError, match="found 'd0', but the collection has no text for it"):
         ids(6, **both)
 
 
@@ -252,11 +252,11 @@ def test_a_list_is_shuffled_by_its_seed_and_keeps_room_for_negatives() -> None:
 PICKED = "<think>w</think><answer>[1]</answer>"
 
 
-def outcome(script: Any, count: int = 3, **making: Any) -> SynthesisResult:
+def outcome(script: Any, count: int = 3, **making: Any) -> QueryOutcome:
     """The outcome of one pool whose two calls a script answers."""
     teacher = Teacher(ScriptedEngine(script), TeacherPrompts.load(), Sampling())
 
-    async def run() -> list[SynthesisResult]:
+    async def run() -> list[QueryOutcome]:
         pools = [Pool(SOURCE, documents(count))]
         return [one async for one in synthesize(pools, teacher, ListOptions(**making))]
 
@@ -368,7 +368,7 @@ def test_consistency_is_the_ndcg_of_the_order_by_the_picks() -> None:
 def test_one_docid_has_one_text() -> None:
     one, other = Document("d", "one"), Document("d", "other")
     with pytest.raises(InputError, match="'d' has two texts"):
-        HeldDocuments([one, one, other])
+        held_documents([one, one, other])
 
 
 def test_a_stack_exchange_dump_becomes_sources(tmp_path: Path) -> None:

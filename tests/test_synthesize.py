@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import signal
@@ -17,6 +18,11 @@ from http_server import answer, hang, status
 from teacher_server import Teaching, teaching, user_message, world
 
 from reasonrank_pyserini.cli import main
+from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.files.corpora import Corpus
+from reasonrank_pyserini.jobs.collection import CollectionRequest
+from reasonrank_pyserini.runfile import read_run
+from reasonrank_pyserini.training import synthesis
 from reasonrank_pyserini.training.list_records import read_records
 from reasonrank_pyserini.training.rendering import read_examples
 from reasonrank_pyserini.training.rewards import multi_view_reward
@@ -73,6 +79,53 @@ def test_lists_are_made_kept_and_rendered(tmp_path: Path, capsys: pytest.Capture
         ("q4", "nothing relevant"),
         ("q5", "nothing relevant"),
     ]
+
+
+class Display:
+    """Notes how many outcomes it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[int | str] = []
+
+    def update(self, tally: synthesis.SynthesisTally) -> None:
+        self.seen.append(len(tally.outcomes))
+
+    def close(self) -> None:
+        self.seen.append("closed")
+
+
+def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Path) -> None:
+    arguments = world(tmp_path, 3)
+    with teaching() as server:
+        told(arguments, server, tmp_path / "files")
+        request = synthesis.SynthesisRequest(
+            sources=tuple(synthesis.read_sources(tmp_path / "sources.jsonl", "qa")),
+            teacher=synthesis.TeacherOptions(
+                model="teacher", base_urls=(server.url,), price_in=1, price_out=2
+            ),
+            candidates=synthesis.CandidateOptions(
+                collection=CollectionRequest(corpus=list(Corpus(tmp_path / "corpus.jsonl"))),
+                run=read_run(tmp_path / "run.trec"),
+            ),
+            output=tmp_path / "objects",
+        )
+        estimate = synthesis.estimate(request)
+        said, display = list[str](), Display()
+        done = synthesis.run(request, say=said.append, display=display)
+        asked = len(server.requests)
+        again = synthesis.run(request, say=said.append)
+        assert len(server.requests) == asked == 2 * (3 + 3)
+    assert (estimate.queries, estimate.calls) == (3, 6)
+    assert estimate.cost == pytest.approx((estimate.tokens_in * 1 + 6 / 2 * 2500 * 2) / 1e6)
+    assert (done.kept, done.failed_calls, display.seen) == (3, 0, [0, 1, 2, 3, "closed"])
+    assert again == done
+    assert "nothing to do" in said[-1]
+    for name in FILES:
+        assert (tmp_path / "files" / name).read_bytes() == (tmp_path / "objects" / name).read_bytes(), name
+    with pytest.raises(InputError, match=r"settings\.limit: null there, 2 now"):
+        synthesis.run(dataclasses.replace(request, limit=2))
+    with pytest.raises(InputError, match="give `output`"):
+        synthesis.run(dataclasses.replace(request, output=None))
 
 
 def test_rendered_examples_earn_the_full_reward(tmp_path: Path) -> None:
@@ -148,7 +201,7 @@ def test_a_synthesis_killed_twice_continues_and_pays_no_answered_call_again(tmp_
             assert process.returncode == -signal.SIGKILL
             assert not list(out.glob("*.jsonl"))
         server.choose = teach
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         asked = Counter(map(user_message, server.requests))
     counts = json.loads(done.stdout)
@@ -209,18 +262,19 @@ def test_a_rate_limit_is_waited_out(tmp_path: Path) -> None:
 
 def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
     arguments, out = world(tmp_path, 12), tmp_path / "out"
-    with teaching(delay=0.1) as server:
+    with teaching() as server:
+        server.stall_after = 6
         command = [
             *REASONRANK, *arguments, "--base-url", server.url, "--engine-arg", "concurrency=2", "-o", str(out),
         ]  # fmt: skip
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while len(server.requests) < 6 and process.poll() is None:
-                time.sleep(0.005)
+            server.until_stalled(2, process)
             process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=30)
+            _, error = process.communicate(timeout=60)
         assert process.returncode == 130, error
         assert "Traceback" not in error
         assert "the same command continues" in error
+        server.stall_after = None
         counts = told([*arguments, "--engine-arg", "concurrency=2"], server, out)["counts"]
     assert (counts["kept"], counts["all"]["calls"]) == (12, 24)
     assert counts["this_time"]["calls"] <= 24 - 4
@@ -291,7 +345,7 @@ def test_a_dry_run_asks_nothing_and_names_the_money(
 def test_the_papers_lists_are_priced_without_any_input(capsys: pytest.CaptureFixture[str]) -> None:
     synthesize(["synthesize", "--dry-run", "--paper", "--price-in", "1", "--price-out", "2", "--pool", "20"])
     out = capsys.readouterr().out
-    assert "lists              13,517" in out
+    assert "queries            13,517" in out
     assert f"calls              {2 * 13_517:,}" in out
     money = 13_517 * (2 * 5687 * 1 + 2500 * 2) / 1e6
     assert f"money              {money:,.2f}" in out

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import training_kit as kit
 
+from reasonrank_pyserini import training
 from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.training.checkpoints import StageFolder, mark_complete
+from reasonrank_pyserini.training.data import read_examples
 from reasonrank_pyserini.training.grpo import trainer_arguments
-from reasonrank_pyserini.training.heldout import mean_rewards
 from reasonrank_pyserini.training.recipe_loading import load_recipe
 
 trl = pytest.importorskip("trl", reason="pip install 'reasonrank-pyserini[train]'")
@@ -76,7 +77,10 @@ def test_every_stage_has_help_with_an_example(capsys: pytest.CaptureFixture[str]
             ["sft", "--recipe", "tiny", "--data", "DATA", "-o", "y"],
             "recipe 'tiny' names no model: give --model",
         ),
-        (["sft", "--recipe", "tiny", "--data", "DATA", "--model", "MODEL"], "give -o DIR"),
+        (
+            ["sft", "--recipe", "tiny", "--data", "DATA", "--model", "MODEL"],
+            "give -o, the folder for the model",
+        ),
         (["grpo", "--recipe", "tiny", "--data", "DATA", "-o", "y"], "Missing option '--model'"),
         (
             ["sft", "--recipe", "7b", "--data", "DATA", "--model", "no/such/x", "--dry-run"],
@@ -162,6 +166,49 @@ def test_a_dry_run_tells_data_steps_and_memory_and_writes_nothing(
     assert "200 of 16 prompts x 8 rollouts, 2 updates each" in out
     assert "over 4 GPUs with zero3" in out
     assert "differs: KL form" in out
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_from_python_takes_examples_and_values(tmp_path: Path) -> None:
+    model, data = kit.build_tokenizer(tmp_path / "model"), kit.write(tmp_path / "data.jsonl", range(30))
+    (model / "config.json").write_text("{}")
+    found = [
+        training.estimate(
+            training.TrainRequest(
+                stage="sft",
+                recipe=load_recipe("tiny"),
+                data=given,
+                model=str(model),
+                overrides={"steps": 0, "sft.epochs": 2},
+            ),
+            gpus=1,
+        )
+        for given in (data, read_examples(data))
+    ]
+    for estimate in found:
+        assert (estimate.counts.kept, estimate.steps, estimate.memory) == (30, 2 * -(-30 // 16), None)
+        assert (estimate.at_once, estimate.accumulated) == (16, 1)
+    assert found[0].prompts == found[1].prompts
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"output": None}, "give `output`"),
+        ({"resume": True}, "leave `resume` out"),
+        ({"overrides": {"batch": 0}}, "setting 'batch': batch is 0"),
+        ({"overrides": {"dpo.beta": 1}}, "unknown stage 'dpo'"),
+        ({"data": []}, "`data` holds no example"),
+    ],
+)
+def test_a_wrong_request_names_its_setting(
+    fresh: Path, tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    request = training.TrainRequest(
+        stage="sft", recipe="tiny", data=tmp_path / "x.jsonl", model=str(fresh), output=tmp_path / "out"
+    )
+    with pytest.raises(InputError, match=problem):
+        training.run(dataclasses.replace(request, **change))
     assert not (tmp_path / "out").exists()
 
 
@@ -376,7 +423,7 @@ def test_both_stages_raise_the_reward_on_lists_not_trained_on(
     )
     assert done.code == 0, done.err
     before, sft, grpo = (
-        mean_rewards(str(folder), held_out, max_completion=40, batch=200) for folder in (fresh, tuned, out)
+        training.score(str(folder), held_out, max_completion=40, batch=200) for folder in (fresh, tuned, out)
     )
     with capsys.disabled():
         sys.stderr.write(f"\nheld-out reward {before['total']:.2f} {sft['total']:.2f} {grpo['total']:.2f}\n")
@@ -404,8 +451,7 @@ def test_two_processes_see_the_rewards_of_one(tuned: Path, tmp_path: Path) -> No
         "torch.distributed.run",
         "--nproc_per_node",
         "2",
-        "--master_port",
-        "29713",
+        "--standalone",
     ]
     program = tmp_path / "reasonrank.py"
     program.write_text("from reasonrank_pyserini.cli import main\nmain()\n")

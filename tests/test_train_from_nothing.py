@@ -77,9 +77,9 @@ def test_a_recipe_without_a_network_needs_a_model(
     [
         ("widht = 64", "did you mean 'width'"),
         ("width = 'a'", "width is 'a': it must be a whole number"),
-        ("layers = 0", "network.layers is 0: it must be above 0"),
-        ("embedding_std = nan", "network.embedding_std is nan: it must be above 0"),
-        ("weight_std = inf", "network.weight_std is inf: it must be above 0"),
+        ("layers = 0", "network: layers is 0: it must be a whole number from 1 up"),
+        ("embedding_std = nan", "network: embedding_std is nan: it must be a number from 0 up, not 0"),
+        ("weight_std = inf", "network: weight_std is inf: it must be a number from 0 up, not 0"),
         ("heads = 3", "network.width is 128: 3 heads need a multiple of 6"),
     ],
 )

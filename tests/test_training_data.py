@@ -193,7 +193,7 @@ def test_a_tokenizer_without_chat_template_is_refused(tmp_path: Path) -> None:
 def test_a_template_that_rewrites_messages_is_refused(tmp_path: Path) -> None:
     loud = tiny.CHAT_TEMPLATE.replace("message['content']", "message['content'] | upper")
     tokenizer = load_tokenizer(str(tiny.build_tokenizer(tmp_path, chat_template=loud)))
-    with pytest.raises(InputError, match="plainer one"):
+    with pytest.raises(InputError, match="simpler one"):
         Encoder(tokenizer).prompt([{"role": "user", "content": "quiet"}])
 
 

@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 import random
+import signal
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +102,7 @@ class Done:
 def command(*arguments: object, kill_at: tuple[Path, int] | None = None, **environment: str) -> Done:
     """`reasonrank ARGUMENTS` in a process of its own, forked from one that has the libraries loaded.
 
-    `kill_at=(log, lines)`: kill -9 as soon as the log holds that many lines.
+    `kill_at=(log, lines)`: kill -9 as soon as the log holds that many lines; it gets no more, however late that is.
     """
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -113,7 +115,7 @@ def command(*arguments: object, kill_at: tuple[Path, int] | None = None, **envir
             "TOKENIZERS_PARALLELISM": "false",
             **environment,
         }
-        process = context.Process(target=_run, args=([str(a) for a in arguments], outputs, settings))
+        process = context.Process(target=_run, args=([str(a) for a in arguments], outputs, settings, kill_at))
         process.start()
         while kill_at is not None and process.is_alive():
             log, lines = kill_at
@@ -126,8 +128,15 @@ def command(*arguments: object, kill_at: tuple[Path, int] | None = None, **envir
         return Done(process.exitcode, outputs[0].read_text(), outputs[1].read_text())
 
 
-def _run(arguments: list[str], outputs: tuple[Path, Path], environment: dict[str, str]) -> None:
+def _run(
+    arguments: list[str],
+    outputs: tuple[Path, Path],
+    environment: dict[str, str],
+    kill_at: tuple[Path, int] | None,
+) -> None:
     os.environ.update(environment)
+    if kill_at is not None:
+        sys.addaudithook(_waiting_to_be_killed(*kill_at))
     for descriptor, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     import torch
@@ -136,3 +145,18 @@ def _run(arguments: list[str], outputs: tuple[Path, Path], environment: dict[str
     from reasonrank_pyserini.cli import main
 
     main(arguments)
+
+
+def _waiting_to_be_killed(log: Path, lines: int) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook that stops the process where it would add a line to a log that holds that many."""
+
+    def hook(event: str, details: tuple[Any, ...]) -> None:
+        while (
+            event == "open"
+            and (str(details[0]), details[1]) == (str(log), "a")
+            and log.is_file()
+            and log.read_bytes().count(b"\n") >= lines
+        ):
+            signal.pause()
+
+    return hook

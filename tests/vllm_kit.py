@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,11 +83,18 @@ async def together(engine: Engine, requests: list[tuple[Prompt, Sampling]], widt
 
 
 def descendants() -> list[int]:
-    """The processes below this one, but for Python's own resource tracker."""
+    """The processes below this one, but for Python's own resource tracker and for a test's server."""
     import psutil
 
-    children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+    def below(parent: psutil.Process) -> Iterator[int]:
+        for child in parent.children():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                command = " ".join(child.cmdline())
+                if "resource_tracker" not in command and "vllm.entrypoints" not in command:
+                    yield child.pid
+                    yield from below(child)
+
+    return list(below(psutil.Process()))
 
 
 def gone(pids: list[int], seconds: float) -> bool:

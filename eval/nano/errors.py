@@ -20,7 +20,7 @@ class Shares:
 
 
 def shares(reranked: Path) -> Shares | None:
-    """Those of a reranking of nano/test; None where there is no trace, or none of its windows counts."""
+    """Those of a reranking of nano/test; None without a trace, or without a window that counts."""
     if not (reranked / "trace.jsonl").exists():
         return None
     world = World.load()

@@ -12,7 +12,7 @@ from running import Step, fresh
 
 from reasonrank_pyserini.errors import UnknownNameError
 from reasonrank_pyserini.training.list_records import read_rows, write_rows
-from reasonrank_pyserini.training.recipe_loading import load_recipe
+from reasonrank_pyserini.training.recipe_loading import load_recipe, parse_settings
 
 NOISE = 0.2
 """Share of the teacher's orders that are for a mistaken concept."""
@@ -86,7 +86,7 @@ def with_starts(names: Iterable[str]) -> list[Arm]:
 
 def settings(overrides: Sequence[str], rehearse: bool) -> dict[str, Any]:
     """All that the results depend on; InputError for overrides that the recipe does not know."""
-    recipe = load_recipe("nano", overrides).as_dict()
+    recipe = load_recipe("nano", parse_settings(overrides)).as_dict()
     return {
         "noise": NOISE, "list_sizes": LIST_SIZES, "pool": POOL, "min_ndcg": MIN_NDCG,
         "candidates": CANDIDATES, "depth": DEPTH, "rehearse": rehearse, "set": list(overrides),

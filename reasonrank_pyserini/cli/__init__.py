@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import signal
 import sys
+import tempfile
+import traceback
+from itertools import takewhile
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import InputError, ReasonRankError, UnknownNameError
+from ..errors import InputError, ReasonRankError, UnknownNameError, one_line
 from .option_names import with_options
 
 COMMANDS = {
-    "demo": "see all of it work in a minute, with a toy model, without a GPU or a network",
+    "demo": "see everything work in a minute, with a toy model, without a GPU or a network",
     "datasets": "list test collections",
     "env": "show versions, Java, GPU and caches, paste-ready",
     "retrieve": "run a first stage and write a TREC run",
     "rerank": "rerank a run with a reasoning listwise model",
     "evaluate": "score a run with ir-measures",
-    "reproduce": "make a published leaderboard row again, with the table",
-    "verify": "the smallest honest check of an installation against a published row",
-    "fetch": "download all that a published row needs, for machines without a network",
+    "reproduce": "reproduce a published leaderboard row, with the table",
+    "verify": "check an installation against one published score",
+    "fetch": "download everything that a published row needs, for machines without a network",
     "synthesize": "make training lists with a teacher's reasoning",
     "train": "fine-tune and reinforce a reranker from a recipe",
-    "nano": "a small world of text with its teacher, to try training in minutes",
+    "nano": "a small synthetic world of text with a teacher, to try training in minutes",
     "show": "show one query before and after reranking",
-    "journal": "look after the answers that a folder keeps: show, verify, prune",
+    "journal": "show, verify and prune the answers recorded in a folder",
     "report": "make one HTML page of what reranking did, query by query",
 }
 
 
 class Commands(click.Group):
-    """Finds `reasonrank_pyserini.cli.NAME:command` only when NAME is asked for."""
+    """Finds `reasonrank_pyserini.cli.NAME:command` only when NAME is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -85,6 +91,9 @@ class VariadicCommand(click.Command):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an unexpected failure."
+)
 @click.version_option(__version__, prog_name="reasonrank")
 @click.pass_context
 def group(ctx: click.Context) -> None:
@@ -125,9 +134,31 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
+    except Exception as error:
+        if "--debug" in takewhile(lambda word: word.startswith("-"), arguments or sys.argv[1:]):
+            raise
+        status = _unexpected(error)
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unexpected(error: Exception) -> int:
+    """One line for a failure that nothing foresaw; its traceback goes to a file."""
+    full = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+    if isinstance(error, OSError) and error.filename is None and error.errno in full:
+        with contextlib.suppress(OSError):  # what is left in the buffer is not tried again at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _say(f"cannot write to standard output: {error.strerror}", 1)
+    handle, name = tempfile.mkstemp(prefix="reasonrank-error-", suffix=".log")
+    with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"reasonrank {__version__} {sys.argv[1:]}\n")
+        traceback.print_exception(error, file=log)
+    return _say(
+        f"unexpected {type(error).__name__}: {one_line(error, 160)} (this is a bug: report it with {name}; "
+        "`reasonrank --debug COMMAND` shows where)",
+        1,
+    )
 
 
 def _say(message: str, status: int) -> int:

@@ -6,7 +6,7 @@ from ..reproduce.conditions import BENCHMARKS, conditions, first_stage
 
 
 def condition_table(benchmark: str) -> str:
-    """A line each: name, kind, average as published, first stage; footnotes below."""
+    """One line per condition: name, kind, published average, first stage, note; tasks and footnotes below."""
     rows = [("condition", "kind", "average", "first stage", "note")]
     for one in conditions(benchmark):
         average = "-" if one.average is None else f"{one.average:.2f}"

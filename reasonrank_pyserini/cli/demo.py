@@ -1,4 +1,4 @@
-"""`reasonrank demo`: the whole path on a text and a toy model that come along, without a GPU or a network."""
+"""`reasonrank demo`: the whole path with a text and a toy model from this package, without a GPU or a network."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .demo_stages import CANDIDATES, MODEL, DemoFolder, make
 @click.option("--topics", type=click.IntRange(1, TOPICS["test"]), default=32, show_default=True, metavar="N",
               help=f"Queries to rerank, {TOPICS['test']} at most.")  # fmt: skip
 @click.option("--query", "query_id", metavar="ID", help="The query to show.  [default: one that gained much]")
-@click.option("--overwrite", is_flag=True, help="Make it anew, also over another demo in -o.")
+@click.option("--overwrite", is_flag=True, help="Start over, also over another demo in -o.")
 def command(output: Path, topics: int, query_id: str | None, overwrite: bool) -> None:
-    """Index, search, rerank, score and report, in a minute, with a toy model on a small text of our own.
+    """Index, search, rerank, score and report, in a minute, with a toy model on a small text, both part of the package.
 
     Needs no GPU and no network. Writes DIR/bm25.trec, qrels.txt, reranked/ and report.html. The same command
     again continues where it stopped, and shows what is finished in seconds.
@@ -38,7 +38,7 @@ def command(output: Path, topics: int, query_id: str | None, overwrite: bool) ->
     """
     from ..files.caches import documents_sha256
     from .demo_next import next_steps
-    from .demo_text import file_lines, query_lines, read_outcome, score_lines
+    from .demo_text import file_lines, query_lines, read_result, score_lines
 
     world = World.load()
     chosen = world.topics("test")[:topics]
@@ -56,8 +56,8 @@ def command(output: Path, topics: int, query_id: str | None, overwrite: bool) ->
     )
     with clean_stdout():
         make(folder, chosen, overwrite=overwrite)
-        outcome = read_outcome(folder, chosen)
-    parts = (query_lines(outcome, query_id), score_lines(outcome), file_lines(folder), next_steps())
+        result = read_result(folder, chosen)
+    parts = (query_lines(result, query_id), score_lines(result), file_lines(folder), next_steps())
     for lines in parts:
         click.echo("\n" + "\n".join(lines))
 

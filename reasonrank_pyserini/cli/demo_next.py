@@ -35,9 +35,9 @@ def steps_for(gpus: Sequence[Gpu], model: ModelFacts, context: int, *, vllm: boo
     """
     arguments = engine_arguments(gpus, model, context)
     if arguments is None:
-        seen = f"{gpus[0].name} is too small for {MODEL}" if gpus else "no CUDA GPU is seen here"
+        seen = f"{gpus[0].name} is too small for {MODEL}" if gpus else "no CUDA GPU is found here"
         return [
-            f"next, as {seen}: the most that reranking could reach, which needs no model",
+            f"next, as {seen}: the upper bound of reranking, which needs no model",
             f"  {CEILING}",
             f"and the published model on a server that has one (there: vllm serve {MODEL})",
             f"  {FIRST}",
@@ -57,13 +57,13 @@ def steps_for(gpus: Sequence[Gpu], model: ModelFacts, context: int, *, vllm: boo
 
 
 def engine_arguments(gpus: Sequence[Gpu], model: ModelFacts, context: int) -> tuple[str, ...] | None:
-    """What vLLM has to be told to run the model on the fewest cards; None where they cannot hold it."""
+    """The arguments with which vLLM runs the model on the fewest cards; None where they cannot hold it."""
     machine = MachineFacts(None, None, None, tuple(gpus))
     for cards in (count for count in CARDS if count <= len(gpus)):
         for dtype in ("auto", "float16"):
             need = LoadRequest("vllm", context, dtype=dtype, cards=cards)
             if not judge_machine(machine, replace(model, here=True), need).problems:
-                told = [f"tensor_parallel_size={cards}"] if cards > 1 else []
-                told += [f"dtype={dtype}"] if dtype != "auto" else []
-                return tuple(told)
+                arguments = [f"tensor_parallel_size={cards}"] if cards > 1 else []
+                arguments += [f"dtype={dtype}"] if dtype != "auto" else []
+                return tuple(arguments)
     return None

@@ -1,10 +1,11 @@
-"""The stages of a demo, each made by the command that does it elsewhere."""
+"""The stages of a demo: retrieve, rerank, report, each shown as the command that does the same."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,10 +13,17 @@ import click
 from ..datasets.nano.world import Topic, World
 from ..files.atomic import atomic_open
 from ..files.hub import SHIPPED, local_folder
+from ..jobs.collection import CollectionRequest
+from ..jobs.rerank_request import RerankRequest
+from ..jobs.rerank_run import rerank
+from ..jobs.retrieval import RetrieveRequest, retrieve
+from ..ranking.model_request import ModelRequest, SettingOverrides
+from .terminal import StepBars, say, window_bar
 
 DATASET, MODEL, CANDIDATES = "nano/test", "nano", 40
 ENGINE = ("--engine", "transformers", "--engine-arg", "device=cpu", "batch_size=32")
-"""The same on every machine: a graphics card is not asked for."""
+"""The same on every machine: graphics cards are not used."""
+TITLE = "reasonrank demo: a toy model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +62,81 @@ def make(folder: DemoFolder, topics: Sequence[Topic], *, overwrite: bool) -> Non
     """Make what the folder does not hold yet for the first topics of the collection."""
     _write_qrels(folder.qrels, topics)
     if not folder.first_stage.exists():
-        _invoke(
-            "retrieve", "--dataset", DATASET, "--method", "bm25", "-k", CANDIDATES, "-o", folder.first_stage
-        )
+        _retrieve(folder)
     _rerank(folder, len(topics), overwrite)
     if not folder.report.exists():
-        _invoke(
-            "report", folder.reranked, "--run", folder.first_stage, "--qrels", folder.qrels,
-            "--title", "reasonrank demo: a toy model", "-o", folder.report,
-        )  # fmt: skip
+        _report(folder)
+
+
+def _retrieve(folder: DemoFolder) -> None:
+    from .retrieve import counts
+
+    _show("retrieve", "--dataset", DATASET, "--method", "bm25", "-k", CANDIDATES, "-o", folder.first_stage)
+    begin = time.monotonic()
+    request = RetrieveRequest(
+        collection=CollectionRequest(dataset=DATASET),
+        methods=("bm25",),
+        k=CANDIDATES,
+        output=folder.first_stage,
+    )
+    with StepBars() as bars:
+        result = retrieve(request, say=say, steps=bars.step)
+    say(f"{counts(result)}; {time.monotonic() - begin:.1f} s")
 
 
 def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
-    """`reasonrank rerank`, whose summary is not printed."""
-    from ..jobs.rerank_job import Job
-    from ..jobs.rerank_run import Target, run_job
-
-    asked = _typed(
-        "rerank", "--run", folder.first_stage, "--dataset", DATASET, *_model(), *ENGINE,
+    model, words = _model()
+    command = _show(
+        "rerank", "--run", folder.first_stage, "--dataset", DATASET, *words, *ENGINE,
         "--limit", topics, "-o", folder.reranked,
     )  # fmt: skip
-    flags = asked.params
-    job = Job.prepare(flags, command=("rerank", *asked.obj))
-    target = Target(flags["output"], overwrite)
-    run_job(job, target, on_error=flags["on_error"], max_failed=flags["max_failed"])
+    request = RerankRequest(
+        output=folder.reranked,
+        judge=model,
+        run=folder.first_stage,
+        collection=CollectionRequest(dataset=DATASET),
+        limit=topics,
+        overwrite=overwrite,
+        command=command,
+    )
+    rerank(request, say=say, display=window_bar())
 
 
-def _model() -> tuple[str, ...]:
-    """The toy model, also where the user has a folder of its name."""
+def _report(folder: DemoFolder) -> None:
+    from ..evaluation.report import ReportRequest, build
+    from .report import print_note, print_written
+
+    _show(
+        "report", folder.reranked, "--run", folder.first_stage, "--qrels", folder.qrels,
+        "--title", TITLE, "-o", folder.report,
+    )  # fmt: skip
+    request = ReportRequest(
+        folders=(folder.reranked,),
+        output=folder.report,
+        run=folder.first_stage,
+        qrels=folder.qrels,
+        title=TITLE,
+    )
+    print_written(build(request, say=print_note))
+
+
+def _model() -> tuple[ModelRequest, tuple[str, ...]]:
+    """The toy model and its options, also where the user has a folder of its name."""
     own = SHIPPED[MODEL]
-    return ("--model", MODEL) if local_folder(MODEL) == own else ("--model", str(own), "--profile", MODEL)
+    asked = ModelRequest(
+        model=MODEL, engine="transformers", engine_args={"device": "cpu", "batch_size": 32},
+        settings=SettingOverrides(seed=0),
+    )  # fmt: skip
+    if local_folder(MODEL) == own:
+        return asked, ("--model", MODEL)
+    return replace(asked, model=str(own), profile=MODEL), ("--model", str(own), "--profile", MODEL)
 
 
-def _typed(name: str, *arguments: object) -> click.Context:
-    """A command as if it had been typed, shown on standard error; its arguments are in `obj`."""
-    from . import group
-
+def _show(name: str, *arguments: object) -> tuple[str, ...]:
+    """The command that does the same, shown on standard error."""
     words = [str(argument) for argument in arguments]
     click.echo(f"$ reasonrank {name} {shlex.join(words)}", err=True)
-    with click.Context(group) as parent:
-        command = group.get_command(parent, name)
-        assert command is not None
-        return command.make_context(name, list(words), parent, obj=words)
-
-
-def _invoke(name: str, *arguments: object) -> None:
-    with _typed(name, *arguments) as asked:
-        asked.command.invoke(asked)
+    return name, *words
 
 
 def _write_qrels(path: Path, topics: Sequence[Topic]) -> None:

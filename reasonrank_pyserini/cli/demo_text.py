@@ -22,7 +22,7 @@ TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """A finished demo as its files tell it: judgements, scores and windows of every topic."""
+    """A finished demo, read from its files: judgements, scores and windows of every topic."""
 
     topics: Mapping[str, Topic]
     qrels: Mapping[str, Mapping[str, int]]
@@ -35,7 +35,7 @@ class DemoResult:
         return before[MEASURES[0]], after[MEASURES[0]]
 
 
-def read_outcome(folder: DemoFolder, topics: Sequence[Topic]) -> DemoResult:
+def read_result(folder: DemoFolder, topics: Sequence[Topic]) -> DemoResult:
     """What the files of a finished demo hold; the errors of their readers for files that are damaged."""
     qrels = read_qrels(folder.qrels)
     before, after = (
@@ -46,20 +46,20 @@ def read_outcome(folder: DemoFolder, topics: Sequence[Topic]) -> DemoResult:
     return DemoResult(known, qrels, Scored(before, after), by_query(read_trace(folder.reranked)))
 
 
-def query_lines(outcome: DemoResult, query_id: str | None = None) -> list[str]:
+def query_lines(result: DemoResult, query_id: str | None = None) -> list[str]:
     """One query's first ranks before and after, relevant passages marked, and what the model wrote last."""
-    id = query_id or telling(outcome)
-    topic, steps = outcome.topics[id], outcome.windows[id]
+    id = query_id or example_query(result)
+    topic, steps = result.topics[id], result.windows[id]
     texts = {document.id: document.text for document in World.load().documents}
     before, after = orders(steps)
     places = {docid: rank for rank, docid in enumerate(before, 1)}
     numbers = {docid: f"[{number}]" for number, docid in enumerate(steps[-1].window, 1)}
-    relevant, wide = outcome.qrels[id], max(map(len, texts))
+    relevant, wide = result.qrels[id], max(map(len, texts))
 
     def line(rank: int, docid: str, more: str) -> str:
         return f"{rank:4} {'*' if docid in relevant else ' '} {docid:{wide}}  {more}{clean(texts[docid])}"
 
-    first, last = outcome.values(id)
+    first, last = result.values(id)
     note = ", one that gained much (--query ID shows another)" if query_id is None and last > first else ""
     return [
         f"query {id}{note}: {topic.text}",
@@ -80,20 +80,20 @@ def query_lines(outcome: DemoResult, query_id: str | None = None) -> list[str]:
     ]  # fmt: skip
 
 
-def telling(outcome: DemoResult) -> str:
-    """The id of a query to show: of those that gained, the one that gained most and was reasoned about rightly.
+def example_query(result: DemoResult) -> str:
+    """The id of the query to show: of those reasoned about correctly, the one that gained most.
 
-    Rightly: the last window's answer is complete, and its reasoning names the concept that the query describes.
-    Without one, that which gained most; without any gain, the first.
+    Correctly: the last window's answer is complete, and its reasoning names the concept that the query describes. If
+    there is none, the one that gained most; if none gained, the first.
     """
-    gained = changes(outcome.scored.after, outcome.scored.before, MEASURES[0]).helped
-    right = (id for id in gained if _right(outcome.topics[id].concept, outcome.windows[id][-1]))
-    return next(right, next(iter(gained or outcome.topics)))
+    gained = changes(result.scored.after, result.scored.before, MEASURES[0]).helped
+    right = (id for id in gained if _right(result.topics[id].concept, result.windows[id][-1]))
+    return next(right, next(iter(gained or result.topics)))
 
 
-def score_lines(outcome: DemoResult) -> list[str]:
+def score_lines(result: DemoResult) -> list[str]:
     """The means before and after and their difference, with bootstrap 95% intervals over the queries."""
-    row = summary(outcome.scored)[0]
+    row = summary(result.scored)[0]
     won, same, lost = row["counts"]
     lines = [f"{row['measure']:10}    mean  95% interval (queries: {row['queries']})"]
     for name, key, sign in (

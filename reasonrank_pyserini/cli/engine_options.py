@@ -48,12 +48,12 @@ SETTING_OPTIONS = (
     click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
     click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
     click.option("--force-answer/--no-force-answer", default=None,
-                 help="Ask for the answer alone where none came.  [default: yes; no with --compat and --api chat]"),
+                 help="Where no answer came, ask for it alone.  [default: yes; no with --compat, --api chat]"),
     click.option("--constrained", is_flag=True,
                  help="vllm: the answer after the reasoning can only be a permutation."),
     click.option("--answer-k", type=click.IntRange(min=1), metavar="K",
-                 help="Only the first K of a window are asked for, the rest keeps its order.  [default: all]"),
-    click.option("--compat", is_flag=True, help="The authors' parser, windows and one request, quirks included."),
+                 help="Ask only for the first K of a window; the rest keep their order.  [default: all]"),
+    click.option("--compat", is_flag=True, help="The authors' parser, windows and single request, quirks included."),
 )  # fmt: skip
 """How windows are made and shown; what is left out comes from data set and profile."""
 

@@ -15,13 +15,14 @@ from ..evaluation.evaluation import MEASURES
 from ..evaluation.statistics import Interval
 from ..scoring import Scores
 from . import VariadicCommand
+from .option_names import with_options
 from .show import clean
 
 
 @click.command(cls=VariadicCommand)
-@click.option("--run", "run_path", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
+@click.option("--run", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
 @click.option("--dataset", metavar="ID", help="Take the judgements of this test collection.")
-@click.option("--qrels", "qrels_path", metavar="FILE", help="Take the judgements of this qrels file.")
+@click.option("--qrels", metavar="FILE", help="Take the judgements of this qrels file.")
 @click.option(
     "--qrels-kind",
     type=click.Choice(["plain", "fixed"]),
@@ -31,20 +32,13 @@ from .show import clean
 )
 @click.option("-m", "--measure", "measures", multiple=True, metavar="NAME ...", help="ir_measures names.")
 @click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
+@click.option(
+    "--run-queries", is_flag=True, help="Average over the queries of the run (and of the baseline) only."
+)
 @click.option("--seed", default=0, show_default=True, help="For the resampling.")
 @click.option("--per-query", is_flag=True, help="Show every query.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    run_path: str,
-    dataset: str | None,
-    qrels_path: str | None,
-    qrels_kind: str,
-    measures: tuple[str, ...],
-    baseline: str | None,
-    seed: int,
-    per_query: bool,
-    as_json: bool,
-) -> None:
+def command(measures: tuple[str, ...], per_query: bool, as_json: bool, **settings: Any) -> None:
     """Score a run with ir-measures, by its scores as trec_eval does, over all judged queries.
 
     Means come with the bootstrap 95% interval over queries. With --baseline: difference of the means and its
@@ -55,41 +49,31 @@ def command(
       reasonrank evaluate --run out/run.trec --qrels qrels.txt -m nDCG@10 R@100 \\
           --baseline bm25.trec
     """
-    if seed < 0:
-        raise click.UsageError("--seed must be 0 or more")
-    if (dataset is None) == (qrels_path is None):
-        raise click.UsageError("give either --dataset ID or --qrels FILE")
-    if qrels_path is not None and qrels_kind != "plain":
-        raise click.UsageError("--qrels-kind chooses among a collection's judgements: use it with --dataset")
-    request = EvaluateRequest(
-        run=run_path,
-        qrels=qrels_path,
-        dataset=dataset,
-        qrels_kind=qrels_kind,
-        measures=measures or MEASURES,
-        baseline=baseline,
-        seed=seed,
-    )
+    request = EvaluateRequest(**settings, measures=measures or MEASURES)
     result = evaluate(request)
     for note in result.notes:
-        click.echo(f"note: {clean(note)}", err=True)
-    qrels = str(dataset or qrels_path)
+        click.echo(f"note: {clean(with_options(note))}", err=True)
     if as_json:
-        click.echo(json.dumps(_record(request, result, qrels, per_query), indent=1))
+        click.echo(json.dumps(_record(request, result, per_query), indent=1))
         return
-    click.echo(f"run    {run_path}")
-    click.echo(f"qrels  {qrels}{f' ({qrels_kind})' if dataset else ''}, {_count(result.scores)}")
-    if baseline is not None:
-        click.echo(f"base   {baseline}")
+    kind = f" ({request.qrels_kind})" if request.dataset is not None else ""
+    click.echo(f"run    {request.run}")
+    click.echo(f"qrels  {_qrels_name(request)}{kind}, {_count(result.scores)}")
+    if request.baseline is not None:
+        click.echo(f"base   {request.baseline}")
     if per_query:
         click.echo("\n" + _table(_query_rows(result.scores)))
     rows = _comparison_rows(result.comparison) if result.comparison else _mean_rows(result)
     click.echo("\n" + _table(rows))
 
 
-def _record(request: EvaluateRequest, result: EvaluateResult, qrels: str, per_query: bool) -> dict[str, Any]:
+def _qrels_name(request: EvaluateRequest) -> str:
+    return str(request.qrels if request.dataset is None else request.dataset)
+
+
+def _record(request: EvaluateRequest, result: EvaluateResult, per_query: bool) -> dict[str, Any]:
     """What --json prints."""
-    record: dict[str, Any] = {"run": request.run, "qrels": qrels}
+    record: dict[str, Any] = {"run": request.run, "qrels": _qrels_name(request)}
     record |= _scores_record(result.scores, result.intervals, per_query)
     if result.baseline is not None:
         baseline = _scores_record(result.baseline, result.baseline_intervals, per_query)

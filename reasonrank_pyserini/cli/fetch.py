@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import click
 
-from ..errors import InputError
+from ..reproduce import FetchRequest, fetch, needed
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
+from .terminal import say
 
 
 @click.command(cls=VariadicCommand)
 @click.argument("benchmark", type=click.Choice(NAMES), default="bright")
-@click.option("--condition", metavar="NAME", help="What will be reproduced.  [default: reasonrank-7b]")
+@click.option("--condition", default="reasonrank-7b", show_default=True, metavar="NAME",
+              help="What will be reproduced.")  # fmt: skip
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
 @click.option("--model", metavar="M", help="Another model than the condition's.")
 @click.option("--first-stage", metavar="upstream|bm25|bm25q", help="As for `reproduce`.  [condition]")
@@ -29,35 +30,22 @@ from . import VariadicCommand
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Put it all in DIR."
 )
 @click.option("--dry-run", is_flag=True, help="State what would be fetched, with sizes, and stop.")
-def command(benchmark: str, to: Path | None, dry_run: bool, no_model: bool, **flags: object) -> None:
+def command(benchmark: str, no_model: bool, dry_run: bool, **given: Any) -> None:
     """Fetch model, tokenizer, documents, queries, judgements and first-stage runs of a condition.
 
     Sizes come first; nothing is downloaded when the disk has no room. The same command again fetches what is
     missing. The lines on standard output are for the machine without a network: they make `reproduce` use what
-    was fetched and ask no one.
+    was fetched and never the network.
 
     \b
     Example:
       reasonrank fetch bright --condition reasonrank-7b --to /scratch/reasonrank > offline.sh
       . offline.sh; reasonrank reproduce bright --condition reasonrank-7b -o out/
     """
-    from ..reproduce import fetching
-
-    if to is not None and "huggingface_hub" in sys.modules:
-        raise InputError("--to has to be said before the hub's client is loaded: use the command line")
-    places = fetching.place(to)
-    from ..files.caches import cache_root
-    from ..reproduce.fetch_items import needed
-
-    items = needed(benchmark, flags, with_model=not no_model)
+    request = FetchRequest(benchmark, with_model=not no_model, **given)
     if dry_run:
-        for item in items:
+        for item in needed(request):
             click.echo(f"{'to fetch' if item.missing else 'here':8}  {item.name}", err=True)
         return
-    fetching.fetch_all(items, to or cache_root(), lambda line: click.echo(f"reasonrank: {line}", err=True))
-    click.echo(_lines(places))
-
-
-def _lines(places: Mapping[str, str]) -> str:
-    exports = [f"export {name}={quote(value)}" for name, value in places.items()]
-    return "\n".join([*exports, "export HF_HUB_OFFLINE=1"])
+    environment = fetch(request, say=say).environment
+    click.echo("\n".join(f"export {name}={quote(value)}" for name, value in environment.items()))

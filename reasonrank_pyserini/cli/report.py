@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import VariadicCommand
+from .option_names import with_options
+
+if TYPE_CHECKING:
+    from ..evaluation.report import ReportResult
 
 
 @click.command(cls=VariadicCommand)
@@ -20,7 +24,11 @@ from . import VariadicCommand
     type=click.Choice(["plain", "fixed"]),
     help="Which judgements of the collection  [default: the leaderboard's, else plain]",
 )
-@click.option("--run", metavar="FILE", help="The first-stage run; else its order is read off the windows.")
+@click.option(
+    "--run",
+    metavar="FILE",
+    help="The first-stage run; without it the windows give the order before.",
+)
 @click.option("--index", metavar="NAME|DIR", help="Passages of a prebuilt Pyserini index or an index folder.")
 @click.option("--corpus", metavar="FILE", help="Passages: JSONL with id and contents, or title and text.")
 @click.option("--topics", metavar="KEY|FILE", help="Query texts: TSV or JSONL, or a Pyserini key (dl20).")
@@ -36,8 +44,8 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """Make one self-contained HTML page of one or several rerankings: scores, gains and losses by query,
     every window with its reasoning.
 
-    A DIR is the -o folder of `reasonrank rerank`, or holds such folders. Without judgements there are no scores,
-    without a collection docids stand alone; a data set that the reranking used is taken when it is here already.
+    A DIR is an output folder of `reasonrank rerank`, or holds such folders. Without judgements there are no
+    scores, without a collection only docids. The data set that was reranked is used if it was downloaded before.
 
     \b
     Example:
@@ -46,18 +54,15 @@ def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """
     from ..evaluation.report import ReportRequest, build
 
-    if settings["qrels"] is not None:
-        if settings["dataset"] is not None:
-            raise click.UsageError("--dataset and --qrels both give judgements: give one of them")
-        if settings["qrels_kind"] is not None:
-            raise click.UsageError(
-                "--qrels-kind chooses among a collection's judgements: use it with --dataset"
-            )
-    result = build(ReportRequest(folders=folders, **settings), say=_print_note)
+    print_written(build(ReportRequest(folders=folders, **settings), say=print_note))
+
+
+def print_written(result: ReportResult) -> None:
+    """The page and its size, on standard error."""
     if result.output != "-":
         size = Path(result.output).stat().st_size
-        _print_note(f"{result.output}: {result.queries:,} queries, {size / 1e6:,.1f} MB")
+        print_note(f"{result.output}: {result.queries:,} queries, {size / 1e6:,.1f} MB")
 
 
-def _print_note(note: str) -> None:
-    click.echo(f"note: {' '.join(note.splitlines())}", err=True)
+def print_note(note: str) -> None:
+    click.echo(f"note: {with_options(' '.join(note.splitlines()))}", err=True)

@@ -1,4 +1,4 @@
-"""`reasonrank reproduce`: a published condition again, all tasks in one queue, and the table beside the paper's."""
+"""`reasonrank reproduce`: a published condition again, and its scores compared with the published ones."""
 
 from __future__ import annotations
 
@@ -9,41 +9,59 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
+from ..models.cost import duration
+from ..reproduce import (
+    ReproduceEstimate,
+    ReproduceRequest,
+    ReproduceResult,
+    estimate,
+    leaderboard_record,
+    parse_shard,
+    run,
+    text_table,
+)
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
-from .engine_options import engine_options, setting_options
+from .engine_options import SETTING_OPTIONS, oracle_noise, setting_overrides
+from .option_groups import option_group
 from .option_names import with_options
+from .reproduce_options import model_options
 from .run_again import run_again
+from .terminal import say, window_bar
 
 OUTSIDE, KEPT = 4, 3
-"""Exit statuses: all was done, but a score is outside the tolerance; windows failed and were kept."""
+"""Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
 
 
 @click.command(cls=VariadicCommand)
 @click.argument("benchmark", type=click.Choice(NAMES))
-@click.option("--condition", metavar="NAME", help="What to reproduce: see --list.  [default: reasonrank-7b]")
+@click.option("--condition", default="reasonrank-7b", show_default=True, metavar="NAME",
+              help="What to reproduce: see --list.")  # fmt: skip
 @click.option("--list", "list_only", is_flag=True, help="List the conditions and stop.")
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
 @click.option("--first-stage", metavar="upstream|bm25|bm25q", help="Where candidates come from.  [condition]")
-@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with a run a task.")
-@engine_options
+@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with a run per task.")
+@model_options
 @click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
               help="oracle: the ceiling of the first stage, no model needed.")  # fmt: skip
 @click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), help="Which judgements.  [condition]")
-@setting_options
+@option_group("settings", SETTING_OPTIONS, setting_overrides)
 @click.option(
     "--repeat", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs, seeds counting up."
 )
 @click.option("--shard", metavar="I/N", help="Only this part of the queries, for array jobs.")
-@click.option("--merge", is_flag=True, help="Unite the finished shards in -o; no model is asked.")
+@click.option("--merge", is_flag=True, help="Unite the finished shards in -o; no model is called.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries of each task.")
-@click.option("--estimate", is_flag=True, help="State windows, tokens, time and money, then stop.")
+@click.option(
+    "--estimate", "estimate_only", is_flag=True, help="State windows, tokens, time and money, then stop."
+)
 @click.option("--gpu", default="h200", show_default=True, metavar="CLASS", help="For --estimate.")
 @click.option(
     "--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="For --estimate: how many."
 )
-@click.option("--price", type=click.FloatRange(min=0), metavar="P", help="For --estimate: money a GPU hour.")
+@click.option(
+    "--price", type=click.FloatRange(min=0), metavar="P", help="For --estimate: money per GPU hour."
+)
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
               help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
@@ -51,7 +69,19 @@ OUTSIDE, KEPT = 4, 3
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-def command(benchmark: str, list_only: bool, **flags: Any) -> None:
+def command(
+    benchmark: str,
+    output: Path | None,
+    list_only: bool,
+    estimate_only: bool,
+    as_json: bool,
+    judge: str,
+    shard: str | None,
+    gpu: str,
+    gpus: int,
+    price: float | None,
+    **given: Any,
+) -> None:
     """Reproduce a published condition and compare with its numbers.
 
     All tasks share one engine and one queue; DIR/TASK holds each task's run, trace and manifest, DIR the table
@@ -64,35 +94,61 @@ def command(benchmark: str, list_only: bool, **flags: Any) -> None:
       reasonrank reproduce bright --judge oracle --tasks biology stackoverflow -o ceiling/
       reasonrank reproduce r2med --condition reasonrank-32b --estimate --gpu h100 --gpus 4 --price 2.5
     """
-    from ..files.outputs import check_folder
-    from ..reproduce.leaderboard_tables import leaderboard_record, text_table
-    from ..reproduce.reproduce_job import Reproduction
-
     if list_only:
         from .condition_table import condition_table
 
         click.echo(condition_table(benchmark))
         return
-    if flags["output"] is None and not flags["estimate"]:
-        raise InputError("give -o DIR, the folder for the tasks' runs and the table")
-    if flags["merge"] and flags["shard"]:
-        raise InputError("--merge unites what --shard made: give one of them")
+    request = ReproduceRequest(
+        benchmark,
+        output=output,
+        oracle=oracle_noise(judge),
+        shard=None if shard is None else parse_shard(shard),
+        command=tuple(sys.argv[1:]),
+        **given,
+    )
     with run_again():
-        if flags["output"] is not None:
-            check_folder(flags["output"])
-        job = Reproduction.prepare(benchmark, flags, sys.argv[1:])
-        for note in job.notes():
-            click.echo(f"reasonrank: {with_options(note)}", err=True)
-        if flags["estimate"]:
-            click.echo("\n".join(job.estimate(flags["gpu"], flags["gpus"], flags["price"])))
+        if estimate_only:
+            found = estimate(request, gpu, gpus, price, say=say)
+            click.echo("\n".join(_estimate_lines(found, gpu, gpus, price)))
             return
-        errors = job.merge() if flags["merge"] else job.run()
-    if flags["shard"]:
-        click.echo(json.dumps({"shard": flags["shard"], "queries": job.queries, "errors": errors}))
+        result = run(request, say=say, display=window_bar())
+    _print(result, shard, as_json)
+
+
+def _estimate_lines(found: ReproduceEstimate, gpu: str, gpus: int, price: float | None) -> list[str]:
+    prompt, new = found.prompt_tokens, found.new_tokens
+    if not found.windows and prompt is None:
+        return ["windows            0 (the first stage alone)"]
+    lines = [f"tasks              {found.tasks}", f"queries            {found.queries}",
+             f"windows            {found.windows:,}"]  # fmt: skip
+    if prompt is not None and new is not None:
+        like = f"{prompt:,.0f} a window as on BRIGHT economics"
+        lines += [
+            f"prompt tokens      {found.windows * prompt:,.0f} (modelled, {like})",
+            f"new tokens         {found.windows * new:,} (modelled, {new} a window)",
+        ]
+    if found.not_modelled is not None:
+        lines.append(f"time               not modelled: {with_options(found.not_modelled)}")
+    if found.seconds is not None:
+        time = f"{duration(found.seconds)} (modelled for {found.profile}, not measured)"
+        lines.append(f"time on {gpus} {gpu:<9}  {time}")
+    if found.money is not None:
+        lines.append(f"money              {found.money:,.2f} (modelled, {price:g} per GPU hour)")
+    return lines
+
+
+def _print(result: ReproduceResult, shard: str | None, as_json: bool) -> None:
+    """The table, or a shard's counts; ends the program with another status than 0 where the result says so."""
+    board = result.leaderboard
+    if board is None:
+        click.echo(json.dumps({"shard": shard, "queries": result.queries, "errors": result.errors}))
     else:
-        board = job.table()
-        click.echo(json.dumps(leaderboard_record(board), indent=1) if flags["as_json"] else text_table(board))
-        if not errors and board.within_tolerance is False:
-            sys.exit(OUTSIDE)
-    if errors:
-        sys.exit(KEPT)
+        click.echo(json.dumps(leaderboard_record(board), indent=1) if as_json else text_table(board))
+    exit_with(result.errors, result.within_tolerance)
+
+
+def exit_with(errors: int, within_tolerance: bool | None) -> None:
+    """End the program with status KEPT or OUTSIDE where one of them applies."""
+    if errors or within_tolerance is False:
+        sys.exit(KEPT if errors else OUTSIDE)

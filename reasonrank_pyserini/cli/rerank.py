@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,40 @@ import click
 
 from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError
+from ..jobs.rerank_request import OracleRequest, RerankRequest, RerankResult
 from ..jobs.task_runs import TAG
+from ..ranking.model_request import ModelRequest, SettingOverrides
 from . import VariadicCommand
-from .collection_options import corpus_options
-from .engine_options import JUDGE_OPTIONS, engine_options, setting_options
-from .option_groups import add_options
-from .option_names import with_options
+from .collection_options import collection_options
+from .engine_options import ENGINE_OPTIONS, JUDGE_OPTIONS, model_request, oracle_noise, setting_group
+from .option_groups import option_group
+from .terminal import say, window_bar
+
+
+def judge_request(
+    *, judge: str, qrels: str | None, qrels_kind: str, model: str | None, **engine: Any
+) -> ModelRequest | OracleRequest:
+    """The model or the oracle that the options name; InputError when neither is named."""
+    if (noise := oracle_noise(judge)) is not None:
+        return OracleRequest(noise=noise, qrels=qrels, qrels_kind=qrels_kind)
+    if model is None:
+        raise InputError(
+            "no model: give --model M, such as liuwenhan/reasonrank-7B (or --judge oracle, which needs none)"
+        )
+    return model_request(model=model, **engine)
 
 
 @click.command(cls=VariadicCommand)
 @click.option("--run", type=click.Path(path_type=Path), help="The first stage's TREC run, plain or .gz.")
 @click.option("--requests", type=click.Path(path_type=Path), help="RankLLM's JSONL, instead of --run.")
-@corpus_options
-@engine_options
-@add_options(JUDGE_OPTIONS)
-@setting_options
+@collection_options
+@option_group("judge", (*ENGINE_OPTIONS, *JUDGE_OPTIONS), judge_request)
+@setting_group
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
 @click.option("--query-ids", help="Only these queries: A,B,C.")
-@click.option("--dry-run", is_flag=True, help="State windows, tokens and time, then stop.")
+@click.option("--dry-run", is_flag=True, help="Print windows, tokens and time, then stop.")
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
-              help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+              help="A failing window ends the run, or keeps its order and is counted (exit 3).")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Seconds for a query, waiting included, then its order so far is taken (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
@@ -39,9 +54,16 @@ from .option_names import with_options
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
-              help="In run.trec: the collection's own docids, or castorini's, with _ for blanks.")  # fmt: skip
+              help="In run.trec: the collection's own docids, or castorini's, with _ for spaces.")  # fmt: skip
 @click.option("--tag", default=TAG, show_default=True, help="Last column of run.trec.")
-def command(**flags: Any) -> None:
+def command(
+    judge: ModelRequest | OracleRequest,
+    settings: SettingOverrides,
+    query_ids: str | None,
+    dry_run: bool,
+    output: Path | None,
+    **request: Any,
+) -> None:
     """Rerank the candidates of a first stage with a reasoning listwise model.
 
     Writes DIR/run.trec, DIR/trace.jsonl (every window with the model's reasoning) and DIR/manifest.json.
@@ -54,42 +76,43 @@ def command(**flags: Any) -> None:
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
           --base-url http://a:8000/v1 http://b:8000/v1 -o out/     # two servers share the windows
 
-    The first one again with --replay makes the same run from DIR/journal, without GPU and weights; where the
-    result is there already, it is compared with what the journal gives.
+    With --replay the first one makes the same run again from DIR/journal, without GPU and weights; an existing
+    result is compared with it and not changed.
     """
-    from ..files.trec import check_tag
-    from ..jobs.rerank_job import Job
-    from ..jobs.rerank_replay import replay_job
-    from ..jobs.rerank_run import Target, run_job
+    from ..jobs import estimate, rerank
 
-    if (flags["run"] is None) == (flags["requests"] is None):
-        raise InputError(
-            "give one of --run FILE (a TREC run) and --requests FILE.jsonl (queries with candidates)"
-        )
-    if flags["output"] is None and not flags["dry_run"]:
-        raise InputError("give -o DIR, the folder for run.trec, trace.jsonl and manifest.json")
-    if flags["replay"] and flags["deadline"] is not None:
-        raise InputError("--replay asks nobody and waits for nothing: leave --deadline out")
-    check_tag(flags["tag"])
-    job = Job.prepare(flags, command=sys.argv[1:])
-    for note in job.notes():
-        click.echo(f"reasonrank: {with_options(note)}", err=True)
-    if flags["dry_run"]:
-        from ..jobs.estimate import estimate
+    ids = None if query_ids is None else tuple(id.strip() for id in query_ids.split(",") if id.strip())
+    asked = RerankRequest(
+        output=output,
+        judge=replace(judge, settings=settings),
+        query_ids=ids,
+        command=tuple(sys.argv[1:]),
+        **request,
+    )
+    if dry_run:
+        from .estimate_lines import estimate_lines
 
-        click.echo("\n".join(estimate(job)))
+        click.echo("\n".join(estimate_lines(estimate(asked, say=say))))
         return
-    target = Target(flags["output"], flags["overwrite"], flags["tag"], flags["docid_style"])
-    if flags["replay"]:
-        summary = replay_job(job, target, on_error=flags["on_error"])
-    else:
-        summary = run_job(
-            job,
-            target,
-            on_error=flags["on_error"],
-            max_failed=flags["max_failed"],
-            deadline=flags["deadline"],
-        )
-    click.echo(json.dumps(summary))
-    if summary["errors"] or summary["deadline"]:
+    result = rerank(asked, say=say, display=window_bar())
+    click.echo(json.dumps(summary(result)))
+    if not result.complete:
         sys.exit(3)
+
+
+def summary(result: RerankResult) -> dict[str, Any]:
+    """The counts that are printed at the end."""
+    counts = result.counts
+    if result.already_there and not result.replayed:
+        return {"queries": counts.queries, "windows": counts.windows, "errors": 0, "deadline": 0}
+    found = {
+        "queries": counts.queries,
+        "windows": counts.windows,
+        "statuses": counts.statuses,
+        "prompt_tokens": counts.prompt_tokens,
+        "completion_tokens": counts.completion_tokens,
+        "errors": counts.errors,
+        "deadline": counts.deadline,
+        "counts": counts.notes,
+    }
+    return {**found, "replayed": True} if result.replayed else found

@@ -1,4 +1,4 @@
-"""Batch systems' signals: a run that is told to stop says, by its exit status, that it should be run again."""
+"""Signals of batch systems: a command that they stop ends with a status that says it should be run again."""
 
 from __future__ import annotations
 

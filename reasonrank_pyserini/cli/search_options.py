@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from ..errors import InputError
 from ..first_stages.encoder_options import EncoderOptions
-from ..first_stages.opening import SearchOptions
+from ..first_stages.opening import FusionOptions, SearchOptions
 from .option_groups import option_group
 
 SEARCH_OPTIONS = (
@@ -27,6 +30,25 @@ SEARCH_OPTIONS = (
     click.option("--device", metavar="D", help="dense: cpu, cuda:0, mps."),
     click.option("--threads", type=int, metavar="N", help="Searching threads.  [default: all processors]"),
 )
+FUSION_OPTIONS = (
+    click.option("--fuse", metavar="rrf|weighted", help="How several runs and methods become one run."),
+    click.option("--weights", multiple=True, type=float, metavar="W", help="One each: runs, then methods."),
+    click.option("--rrf-k", type=float, default=60, show_default=True, help="The constant of rrf."),
+    click.option(
+        "--depth", type=int, default=1000, show_default=True, help="Candidates of each that are fused."
+    ),
+)
+
+
+def fusion_options(
+    *, fuse: Any, weights: tuple[float, ...], rrf_k: float, depth: int
+) -> FusionOptions | None:
+    """The options' values as FusionOptions; None without --fuse."""
+    if fuse is None:
+        if weights:
+            raise InputError("--weights belongs to --fuse rrf or --fuse weighted")
+        return None
+    return FusionOptions(method=fuse, weights=weights or None, rrf_k=rrf_k, depth=depth)
 
 
 def search_options(

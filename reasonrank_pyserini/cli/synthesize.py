@@ -5,32 +5,64 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import InputError
 from . import VariadicCommand
-from .synthesize_options import input_options, list_options, student_options, teacher_options
+from .option_names import with_options
+from .synthesize_options import (
+    candidate_options,
+    list_options,
+    source_options,
+    student_options,
+    teacher_options,
+)
+from .terminal import say
+
+if TYPE_CHECKING:
+    from ..training.synthesis import (
+        CandidateOptions,
+        ListOptions,
+        StudentOptions,
+        SynthesisEstimate,
+        TeacherOptions,
+    )
 
 
 @click.command(cls=VariadicCommand)
-@input_options
+@source_options
+@candidate_options
 @teacher_options
 @list_options
 @student_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N queries.")
-@click.option("--dry-run", is_flag=True, help="State calls, tokens and money, then stop.")
+@click.option("--dry-run", is_flag=True, help="Show calls, tokens and money, then stop.")
 @click.option(
     "--paper", is_flag=True, help="With --dry-run: for the paper's 13,517 lists instead of --sources."
 )
-@click.option("--on-error", type=click.Choice(["raise", "drop"]), default="raise", show_default=True,
-              help="A call that fails for good ends the run, or drops its query, counted (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Stop when, after 50 queries, a larger share gave nothing that can be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-def command(**flags: Any) -> None:
+def command(
+    *,
+    sources: tuple[Path, ...],
+    domain: str | None,
+    against: tuple[str, ...],
+    ngram: int,
+    candidates: CandidateOptions,
+    teacher: TeacherOptions,
+    lists: ListOptions,
+    student: StudentOptions,
+    limit: int | None,
+    dry_run: bool,
+    paper: bool,
+    max_failed: float,
+    overwrite: bool,
+    output: Path | None,
+) -> None:
     """Make training lists for a reasoning reranker with a teacher model.
 
     Two calls a query: the teacher picks the relevant passages, seeing the gold answer; then it orders a
@@ -44,23 +76,42 @@ def command(**flags: Any) -> None:
           --model deepseek-reasoner --base-url https://example.org/v1 --against bright/theoremqa_theorems -o lists/
       reasonrank synthesize --dry-run --paper --price-in 0.55 --price-out 2.19
     """
-    from ..training.synthesis.synthesis_estimate import estimate, paper_estimate
+    from ..files.outputs import clean_stdout
+    from ..training import synthesis
+    from .synthesize_progress import query_bar
 
-    if flags["paper"]:
-        if not flags["dry_run"]:
-            raise InputError("--paper goes with --dry-run: it states what the paper's lists would cost")
-        click.echo("\n".join(paper_estimate(flags)))
+    if paper:
+        if not dry_run:
+            raise InputError("--paper goes with --dry-run: it shows what the paper's lists would cost")
+        prices = {"price_in": teacher.price_in, "price_out": teacher.price_out}
+        _print_lines(synthesis.paper_estimate(pool=candidates.pool, **prices))
         return
-    if flags["output"] is None and not flags["dry_run"]:
-        raise InputError("give -o DIR, the folder for records.jsonl, sft.jsonl, rl.jsonl and the rest")
-    from ..training.synthesis.synthesis_job import SynthesisJob
-    from ..training.synthesis.synthesis_run import run_synthesis
-
-    job = SynthesisJob.prepare(flags, command=sys.argv[1:])
-    if flags["dry_run"]:
-        click.echo("\n".join(estimate(job)))
+    request = synthesis.SynthesisRequest(
+        sources=sources,
+        domain=domain,
+        candidates=candidates,
+        teacher=teacher,
+        lists=lists,
+        student=student,
+        against=against,
+        ngram=ngram,
+        limit=limit,
+        max_failed=max_failed,
+        output=output,
+        overwrite=overwrite,
+        command=tuple(sys.argv[1:]),
+    )
+    if dry_run:
+        with clean_stdout():
+            found = synthesis.estimate(request, say=say)
+        _print_lines(found)
         return
-    summary = run_synthesis(job, flags["output"], overwrite=flags["overwrite"])
-    click.echo(json.dumps(summary))
-    if summary.get("dropped", {}).get("failed call"):
+    with clean_stdout():
+        done = synthesis.run(request, say=say, display=query_bar())
+    click.echo(json.dumps(done.counts))
+    if done.failed_calls:
         sys.exit(3)
+
+
+def _print_lines(found: SynthesisEstimate) -> None:
+    click.echo(with_options("\n".join(found.lines())))

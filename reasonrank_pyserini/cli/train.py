@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from . import NamedGroup, VariadicCommand
+from .terminal import say
 
 
 @click.group(cls=NamedGroup, what="stage")
@@ -32,12 +33,12 @@ def _shared(function: Any) -> Any:
         click.option("--data", required=True, type=click.Path(path_type=Path), help="Examples, JSONL."),
         click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE ...", help="Over the recipe."),
-        click.option("--dry-run", is_flag=True, help="State data, steps and memory, then stop."),
+        click.option("--dry-run", is_flag=True, help="Show data, steps and memory, then stop."),
         click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True,
                      help="For --dry-run: GPUs that share the states."),
         click.option("--sharding", type=click.Choice(["fsdp", "zero3", "none"]), default="fsdp",
                      show_default=True, help="For --dry-run."),
-        click.option("--resume", is_flag=True, help="Refuse to start anew: a checkpoint has to be there."),
+        click.option("--resume", is_flag=True, help="Continue from a checkpoint, or stop when there is none."),
         click.option("--overwrite", is_flag=True, help="Remove another training in -o."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -48,7 +49,7 @@ def _shared(function: Any) -> Any:
 @command.command("sft", cls=VariadicCommand)
 @_shared
 @click.option("--model", metavar="M", help="A folder or hub id.  [the recipe's]")
-def sft(**flags: Any) -> None:
+def sft(**options: Any) -> None:
     """Fine-tune on reasoning chains; the loss is on the answer and its end token.
 
     Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
@@ -59,17 +60,15 @@ def sft(**flags: Any) -> None:
       reasonrank train sft --recipe 7b --data sft.jsonl --dry-run
       torchrun --nproc_per_node 8 $(which reasonrank) train sft --recipe 7b --data sft.jsonl -o sft/
     """
-    from .train_job import run
-
-    run("sft", flags, command=sys.argv[1:])
+    _run("sft", **options)
 
 
 @command.command("grpo", cls=VariadicCommand)
 @_shared
 @click.option("--model", required=True, metavar="DIR", help="The fine-tuned model: a folder or hub id.")
 @click.option("--vllm", is_flag=True, help="Sample with vLLM (GPU only).")
-def grpo(**flags: Any) -> None:
-    """Reinforce on the multi-view ranking reward; total, nDCG, recall, RBO and format are logged apart.
+def grpo(**options: Any) -> None:
+    """Reinforce on the multi-view ranking reward; its total, nDCG, recall, RBO and format are logged.
 
     Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
     the last checkpoint.
@@ -78,9 +77,50 @@ def grpo(**flags: Any) -> None:
     Example:
       reasonrank train grpo --recipe 7b --data rl.jsonl --model sft/ --vllm -o model/
     """
-    from .train_job import run
+    _run("grpo", **options)
 
-    run("grpo", flags, command=sys.argv[1:])
+
+def _run(
+    stage: Literal["sft", "grpo"],
+    *,
+    recipe: str,
+    data: Path,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    gpus: int,
+    sharding: str,
+    resume: bool,
+    overwrite: bool,
+    model: str | None,
+    vllm: bool = False,
+) -> None:
+    """Print the estimate of a dry run, or train and print the key figures."""
+    from .. import training
+    from ..files.outputs import clean_stdout
+    from ..training.recipe_loading import parse_settings
+
+    request = training.TrainRequest(
+        stage=stage,
+        recipe=recipe,
+        data=data,
+        model=model,
+        output=output,
+        overrides=parse_settings(overrides),
+        resume=resume,
+        overwrite=overwrite,
+        vllm=vllm,
+        command=tuple(sys.argv[1:]),
+    )
+    if dry_run:
+        with clean_stdout():
+            lines = list(training.estimate(request, gpus=gpus, sharding=sharding).lines())
+        click.echo("\n".join(lines))
+        return
+    with clean_stdout():
+        done = training.run(request, say=say)
+    if done.leader:
+        click.echo(json.dumps(done.as_dict()))
 
 
 @command.command("score")
@@ -89,19 +129,19 @@ def grpo(**flags: Any) -> None:
     "--data", required=True, type=click.Path(path_type=Path), help="Examples that were not trained on."
 )
 @click.option("--max-completion", type=click.IntRange(min=1), default=3072, show_default=True,
-              help="New tokens at most.")  # fmt: skip
+              help="Most new tokens of an answer.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Prompts at a time.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N examples.")
 def score(model: str, data: Path, max_completion: int, batch: int, limit: int | None) -> None:
-    """The mean reward of a model's greedy answers, and of its parts, as JSON.
+    """Print the mean reward of a model's greedy answers, and of its parts, as JSON.
 
     \b
     Example:
       reasonrank train score --model model/ --data held-out.jsonl
     """
+    from .. import training
     from ..files.outputs import clean_stdout
-    from ..training.heldout import mean_rewards
 
     with clean_stdout():
-        found = mean_rewards(model, data, max_completion=max_completion, batch=batch, limit=limit)
+        found = training.score(model, data, max_completion=max_completion, batch=batch, limit=limit)
     click.echo(json.dumps(found))

@@ -8,19 +8,16 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
+from ..reproduce import ModelOverrides, VerifyRequest, VerifyResult, text_table, verify
 from . import VariadicCommand
-from .engine_options import engine_options
-from .option_names import with_options
-from .reproduce import KEPT, OUTSIDE
+from .reproduce import exit_with
+from .reproduce_options import model_options
 from .run_again import run_again
-
-TASK = "theoremqa-theorems"
-"""BRIGHT's smallest task: 76 queries."""
+from .terminal import say, window_bar
 
 
 @click.command(cls=VariadicCommand)
-@engine_options
+@model_options
 @click.option("--condition", metavar="NAME", help="The published row.  [that of the model]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with the task's first-stage run."
@@ -37,38 +34,35 @@ TASK = "theoremqa-theorems"
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write to.",
 )
-def command(margin: float, **flags: Any) -> None:
+def command(model: ModelOverrides, condition: str | None, margin: float, **given: Any) -> None:
     """Rerank BRIGHT's theoremqa-theorems (76 queries, 684 windows) and compare with the published number.
 
     Prints the row, the equivalence test (two one-sided tests, MARGIN on both sides), and a line for a
-    reproduction log. 76 queries tell little: an interval of a few points is the most that one task allows. Exit
-    status as `reproduce`.
+    reproduction log. 76 queries are few: expect an interval several points wide. Exit status as `reproduce`.
 
     \b
     Example:
       reasonrank verify --model liuwenhan/reasonrank-7B -o check/
     """
-    from ..reproduce.leaderboard_tables import text_table
-    from ..reproduce.reproduce_job import Reproduction
-    from ..reproduce.verification import condition_of, equivalence_line, log_line
-
-    if flags["model"] is None and flags["condition"] is None:
-        raise InputError("give --model M, such as liuwenhan/reasonrank-7B, or --condition NAME")
-    flags["condition"] = flags["condition"] or condition_of(flags["model"])
-    defaults = {
-        "tasks": (TASK,), "first_stage": None, "judge": "llm", "qrels_kind": None, "shard": None, "merge": False,
-        "limit": None, "estimate": False, "on_error": "raise", "max_failed": 0.5, "overwrite": False, "window": None,
-        "step": None, "passes": None, "depth": None, "passage_tokens": None, "reasoning_tokens": None, "seed": 0,
-        "force_answer": None, "constrained": False, "answer_k": None, "compat": False,
-    }  # fmt: skip
+    request = VerifyRequest(
+        model=model, condition=condition, margin=margin, command=tuple(sys.argv[1:]), **given
+    )
     with run_again():
-        job = Reproduction.prepare("bright", {**defaults, **flags}, sys.argv[1:])
-        for note in job.notes():
-            click.echo(f"reasonrank: {with_options(note)}", err=True)
-        errors = job.run()
-    board = job.table()
-    click.echo(text_table(board))
-    click.echo(f"{equivalence_line(job, board, margin)}\n")
-    click.echo(log_line(job, board, margin))
-    if errors or board.within_tolerance is False:
-        sys.exit(KEPT if errors else OUTSIDE)
+        result = verify(request, say=say, display=window_bar())
+    click.echo(text_table(result.leaderboard))
+    click.echo(f"{_equivalence(result, margin)}\n")
+    click.echo(result.log)
+    exit_with(result.errors, result.within_tolerance)
+
+
+def _equivalence(result: VerifyResult, margin: float) -> str:
+    """The test in words."""
+    test = result.test
+    if test is None:
+        return "no number was published for this task: there is nothing to compare with"
+    verdict = "the same" if test.equivalent else "not shown to be the same"
+    return (
+        f"within {margin:g} of the published number: {verdict} (difference {100 * test.difference:+.2f}, 90% interval "
+        f"{100 * test.low:+.2f}..{100 * test.high:+.2f}, p {test.p:.3f}, two one-sided tests over "
+        f"{result.leaderboard.rows[0].queries} queries)"
+    )

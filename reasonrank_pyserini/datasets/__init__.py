@@ -56,6 +56,15 @@ class Docstore(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksIds(Protocol):
+    """A Docstore that finds ids without reading texts."""
+
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that have a document."""
+        ...
+
+
 class Dataset(Protocol):
     """A test collection."""
 

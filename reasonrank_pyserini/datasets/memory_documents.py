@@ -25,6 +25,10 @@ class MemoryDocuments:
     def __iter__(self) -> Iterator[Document]:
         return iter(self._documents.values())
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that have a document."""
+        return {id for id in ids if id in self._documents}
+
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id, in the order asked for."""
         return {id: self._documents[id] for id in ids if id in self._documents}

@@ -9,7 +9,7 @@ from ..scoring import Scores
 from .statistics import bootstrap_mean, paired_tests
 
 _TIE = 1e-12
-"""Differences of a measure up to this are rounding."""
+"""Differences up to this are rounding errors, and count as ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Changes:
 def compare(
     scores: Scores, baseline: Scores, *, seed: int = 0, samples: int = 10_000
 ) -> dict[str, Comparison]:
-    """The paired comparison for every measure that both hold; equal seeds give equal results."""
+    """The paired comparison for every measure of both; equal seeds give equal results."""
     _check(scores, baseline)
     return {
         measure: _compare(measure, scores, baseline, seed, samples)
@@ -55,7 +55,7 @@ def compare(
 
 
 def changes(scores: Scores, baseline: Scores, measure: str) -> Changes:
-    """Which queries `measure` says were helped, hurt and unchanged, against the baseline."""
+    """Which queries the run helped, hurt and left unchanged by that measure, against the baseline."""
     _check(scores, baseline)
     if measure not in scores.means or measure not in baseline.means:
         raise UnknownNameError("measure of both runs", measure, scores.means.keys() & baseline.means.keys())

@@ -36,7 +36,7 @@ class Equivalence:
     """Two one-sided t-tests of a mean against a target.
 
     `difference`: mean minus target; `low`, `high`: its 90% interval; `p`: the larger of the two p values.
-    `equivalent`: p is below 0.05, which is to say that the interval lies within the margin on both sides.
+    `equivalent`: p is below 0.05, which means that the interval lies within the margin on both sides.
     """
 
     difference: float
@@ -64,13 +64,13 @@ def stratified_mean(
 ) -> Interval:
     """The mean of the groups' means and its interval, queries resampled within each group.
 
-    Every group counts alike, whatever its size; the order of the groups does not matter.
+    Every group has equal weight, whatever its size; the order of the groups does not matter.
     """
     import numpy
     from scipy import stats
 
     if not groups:
-        raise InputError("there are no groups to average over")
+        raise InputError("no groups to average over")
     if samples < 1:
         raise InputError(f"{samples} bootstrap samples: at least one is needed")
     columns = [_column(groups[name]) for name in sorted(groups)]
@@ -94,8 +94,8 @@ def stratified_mean(
 def paired_tests(differences: Sequence[float], *, seed: int = 0, samples: int = 10_000) -> PairedTests | None:
     """Whether the mean of paired differences is 0; None for fewer than two differences.
 
-    The randomisation test draws `samples` sign patterns, or takes all of them where there are no more than that
-    (up to 13 differences for 10,000).
+    The randomisation test draws `samples` sign patterns (its smallest p is then 2 / (samples + 1)); where no more
+    exist it takes each once (10,000: up to 13 differences).
     """
     import numpy
     from scipy import stats
@@ -120,7 +120,7 @@ def paired_tests(differences: Sequence[float], *, seed: int = 0, samples: int = 
 
 
 def equivalence(values: Sequence[float], target: float, margin: float) -> Equivalence:
-    """Whether the values' mean is within `margin` of the target, both in the unit of the values (TOST).
+    """Whether the mean is within `margin` of the target (two one-sided t-tests), both in the unit of the values.
 
     Raises InputError for fewer than two values and for a margin that is not positive.
     """

@@ -15,6 +15,8 @@ from typing import IO, TextIO, cast
 
 from ..errors import InputError, OutputError
 
+NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+"""What file systems that cannot sync say: the data is where the system keeps it, as after any write."""
 _DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
 
 
@@ -60,8 +62,11 @@ def _replacing(target: Path, path: str | Path) -> Iterator[TextIO]:
                 yield stream
             binary.flush()
             if target.exists():
-                os.fchmod(binary.fileno(), target.stat().st_mode & 0o7777)
-            os.fsync(binary.fileno())
+                with contextlib.suppress(
+                    OSError
+                ):  # WSL's /mnt, CIFS, FUSE: the mode of a new file is as good
+                    os.fchmod(binary.fileno(), target.stat().st_mode & 0o7777)
+            sync_file(binary.fileno())
         _replace(part, target, path)
     finally:
         part.unlink(missing_ok=True)
@@ -118,6 +123,15 @@ def _replace(part: Path, target: Path, path: str | Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     sync_folder(target.parent)
+
+
+def sync_file(handle: int) -> None:
+    """Write an open file to the disk; OSError when that fails, not where the file system has no such call."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 def sync_folder(folder: Path) -> None:

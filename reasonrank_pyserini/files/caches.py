@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,13 @@ def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path],
     final = parent / fingerprint(content)[:32]
     if final.is_dir():
         return final
-    with FileLock(f"{final}.lock"):
+    with FileLock(f"{final}.lock", mode=0o666):
         if final.is_dir():
             return final
         for left in parent.glob(f"{final.name}.part-*"):
             shutil.rmtree(left, ignore_errors=True)  # left by a build that was killed
-        partial = Path(tempfile.mkdtemp(prefix=f"{final.name}.part-", dir=parent))
+        partial = parent / f"{final.name}.part-{secrets.token_hex(6)}"
+        partial.mkdir()  # by the umask, so that a group can share the cache
         try:
             build(partial)
             (partial / "content.json").write_text(json.dumps(content, indent=1, sort_keys=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..errors import InputError
+from ..errors import FileFormatError, InputError
 from ..types import Document
 from .caches import cache_root, cached_folder, file_sha256
 from .corpus_index import CorpusFile, CorpusIndex, build_index, load_index, parse_document, save_index
@@ -47,6 +47,10 @@ class Corpus:
                 if (document := parse_document(source, number, raw)) is not None:
                     yield document
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that have a document, by the index alone: 64-bit hashes of ids."""
+        return {id for _, id in self._open().find(list(ids))}
+
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id, in the order asked for; ids without a document are left out."""
         index = self._open()
@@ -79,13 +83,39 @@ def _sources(path: Path) -> list[Path]:
 
 def _plain(source: Path) -> CorpusFile:
     with check_file(source, "corpus").open("rb") as stream:
-        packed = stream.read(2) == GZIP_MAGIC
+        head = stream.read(4096)
+    packed = head[:2] == GZIP_MAGIC
+    if not packed:
+        _check_format(source, head)
     plain = source
     if packed:
         content = {"layout": 1, "gzip_sha256": file_sha256(source)}
         plain = _cached("corpus-unpacked", content, lambda to: _unpack(source, to)) / "corpus.jsonl"
     state = plain.stat()
     return CorpusFile(source, plain, state.st_size, state.st_mtime_ns)
+
+
+OTHER_FORMATS = {
+    b"BZh": "is compressed by bzip2",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd",
+    b"\xfd7zXZ": "is compressed by xz",
+    b"PK\x03\x04": "is a zip archive",
+    b"PAR1": "is a Parquet file",
+    b"ARROW1": "is an Arrow file",
+    b"SQLite": "is an SQLite database",
+}
+"""What corpora also come as, known by the first bytes."""
+
+
+def _check_format(source: Path, head: bytes) -> None:
+    """FileFormatError for a format that is not JSONL but that corpora often come in."""
+    found = next((what for magic, what in OTHER_FORMATS.items() if head.startswith(magic)), None)
+    line = head.partition(b"\n")[0].lstrip(b"\xef\xbb\xbf \t\r")
+    if found is None and b"\t" in line and not line.startswith((b"{", b"[")):
+        found = "holds lines with tabs (TSV)"
+    if found is not None:
+        form = '{"id": "d1", "contents": "a passage"}'
+        raise FileFormatError(source, None, f"{found}: convert it to JSONL, plain or .gz, one {form} a line")
 
 
 def _kept_index(files: list[CorpusFile]) -> CorpusIndex:
@@ -96,7 +126,9 @@ def _kept_index(files: list[CorpusFile]) -> CorpusIndex:
 
 def _unpack(source: Path, folder: Path) -> None:
     with (folder / "corpus.jsonl").open("wb") as plain:
-        for _, _, raw in raw_lines(source):
+        for number, _, raw in raw_lines(source):
+            if number == 1:
+                _check_format(source, raw)
             plain.write(raw)
 
 

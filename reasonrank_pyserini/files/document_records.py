@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError
-from ..types import TEXT_FIELDS, Document
+from ..types import TEXT_FIELDS, Document, is_missing
 from .lines import json_type, printable
 
 DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
@@ -42,13 +42,15 @@ def find_text(path: str | Path, line: int | None, record: Mapping[str, Any], nam
     present = [name for name in names if name in record]
     if not present:
         raise FileFormatError(path, line, f"no text: expected one of {', '.join(names)}; {fields_of(record)}")
-    name = next((name for name in present if record[name] is not None), present[0])
+    name = next((name for name in present if not is_missing(record[name])), present[0])
+    if record[name] is not None and is_missing(record[name]):
+        raise FileFormatError(path, line, f"field {name!r} holds NaN, not a text")
     return as_text(path, line, name, record[name])
 
 
 def as_text(path: str | Path, line: int | None, name: str, value: object) -> str:
-    """A field's text; null is empty, numbers become text, lists and objects are FileFormatErrors."""
-    if value is None:
+    """A field's text; null and NaN are empty, numbers become text, lists and objects are FileFormatErrors."""
+    if is_missing(value):
         return ""
     if isinstance(value, dict | list | bool):
         raise FileFormatError(path, line, f"field {name!r} holds {json_type(value)}, not a text")

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError, one_line
+from .web_environment import check_certificates, check_proxies
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
                    "chat_template*", "additional_chat_templates/*", "config.json")  # fmt: skip
@@ -63,6 +64,9 @@ def folder_of(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
     folder = local_folder(model)
     if folder is not None:
         return folder
+    if not is_offline():
+        check_proxies()
+        check_certificates()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

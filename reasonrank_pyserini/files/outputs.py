@@ -15,7 +15,7 @@ def check_output(path: str) -> None:
     """InputError when no file can be written at `path`; called before the work, so that no work is lost."""
     if path == "-":
         if sys.stdout is None:
-            raise InputError("standard output is closed: give a file as `output`")
+            raise InputError("`output` -: standard output is closed; give a file")
         return
     target = Path(path)
     if target.is_dir():
@@ -26,7 +26,7 @@ def check_output(path: str) -> None:
         return
     parent = target.resolve().parent
     if not parent.is_dir():
-        raise InputError(f"`output` {path}: there is no folder {parent}, make it first")
+        raise InputError(f"`output` {path}: there is no folder {parent}: make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"`output` {path}: no permission to write in {parent}")
 

@@ -10,6 +10,7 @@ from ..errors import FileFormatError
 from ..types import Query
 from .document_records import CANDIDATE_LISTS, QUERY_IDS, QUERY_TEXTS, find_id, find_text
 from .lines import check_file, read_lines, read_objects, starts_with
+from .topics_xml import XML_STARTS, xml_topics
 
 Numbered = Iterator[tuple[int, Query]]
 
@@ -20,13 +21,16 @@ def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
     TSV has no header; everything after the first tab is the text. JSONL (or one JSON array) has the id in
     id, qid, query_id or _id and the text in text, query, title or contents, or in `field` if given. TREC
     topics (`<top>`) give the title, or `field` (title, desc, narr), and lose leading zeros as in the qrels.
-    Empty texts are kept. Raises FileFormatError for bad lines, repeated ids and a file without topics.
+    XML topics of TREC's newer tracks are read by `topics_xml.xml_topics`. Empty texts are kept. Raises
+    FileFormatError for bad lines, repeated ids and a file without topics.
     """
     check_file(path, "topics file")
-    start = starts_with(path)
+    start = starts_with(path).lower()
     if start[:1] in ("{", "["):
         topics = _json_topics(path, field)
-    elif start.lower().startswith("<top"):
+    elif start.startswith(XML_STARTS):
+        topics = xml_topics(path, field)
+    elif start.startswith("<top"):
         topics = _trec_topics(path, field or "title")
     elif field is not None:
         raise FileFormatError(path, None, f"no field {field!r}: a TSV topics file has the text only")

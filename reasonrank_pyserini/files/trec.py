@@ -73,6 +73,14 @@ def read_run_report(path: str | Path) -> RunReport:
     return RunReport(str(path), run, lines, duplicates, first, repeated)
 
 
+def order_by_score(
+    run: Mapping[str, Sequence[ScoredDocument]],
+) -> tuple[dict[str, list[ScoredDocument]], tuple[str, ...]]:
+    """The run best score first, as trec_eval judges it, ties in the order given; and the queries that this changes."""
+    ordered = {query: sorted(hits, key=lambda hit: -hit.score) for query, hits in run.items()}
+    return ordered, tuple(query for query, hits in run.items() if ordered[query] != list(hits))
+
+
 def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float]:
     fields = line.split()
     if len(fields) == 6:

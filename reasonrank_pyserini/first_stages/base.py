@@ -56,8 +56,8 @@ class RunFirstStage:
 class ExcludingStage:
     """A first stage without excluded documents, which still gives `k` candidates where `k` exist.
 
-    At least `k + |excluded(query)|` candidates are retrieved, in a few batches of queries that exclude about the
-    same number of documents.
+    At least `k + |excluded(query)|` candidates are fetched; queries are searched in a few batches,
+    grouped by how many documents they exclude.
     """
 
     stage: FirstStage

@@ -1,4 +1,4 @@
-"""Judgements from wherever they are: a qrels file, a mapping, or a data set."""
+"""Judgements of a qrels file, a mapping or a data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QrelsSource = str | Path | Qrels
 
 
 def read_judgements(
-    dataset: str | Dataset | None,
+    dataset: str | Path | Dataset | None,
     qrels: QrelsSource | None,
     kind: str = "plain",
     *,
@@ -26,19 +26,17 @@ def read_judgements(
 ) -> Qrels:
     """The grades of `qrels`, else those of the data set, by query and document id.
 
-    `kind` (`plain`, `fixed`) chooses among the judgements of a data set. `say` takes what a file's reader noticed,
-    one line each. Raises InputError when neither is given, and for a `kind` with `qrels`.
+    `kind` (`plain`, `fixed`) chooses among the judgements of a data set. `say` gets the notes on a qrels file, one line
+    each. Raises InputError when neither is given, and for a `kind` with `qrels`.
     """
     if qrels is None:
         if dataset is None:
-            raise InputError("no judgements: give qrels or a dataset")
+            raise InputError("no judgements: give `dataset` ID or `qrels` FILE")
         from ..datasets import load_dataset
 
-        return load_dataset(dataset).qrels(kind) if isinstance(dataset, str) else dataset.qrels(kind)
+        return load_dataset(dataset).qrels(kind) if isinstance(dataset, str | Path) else dataset.qrels(kind)
     if kind != "plain":
-        raise InputError(
-            f"qrels_kind {kind!r} chooses among the judgements of a dataset; qrels have one kind"
-        )
+        raise InputError("`qrels_kind` chooses among the judgements of a data set: use it with `dataset`")
     if isinstance(qrels, Mapping):
         return qrels
     report = read_qrels_report(qrels)

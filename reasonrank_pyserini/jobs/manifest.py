@@ -16,7 +16,7 @@ from ..engines.journal import Journal
 from ..models.identity import chat_template_hash
 from ..models.machine import installed_gpus
 from ..ranking.settings import Settings
-from ..types import Query, Step
+from ..types import Step
 from .rerank_input import RerankInput
 
 PACKAGES = (
@@ -79,7 +79,7 @@ def run_manifest(
 ) -> dict[str, Any]:
     """What a result was made with, ready for manifest.json.
 
-    `details` is what the engine tells of itself, `machine` the `environment()`, where that is known already.
+    `details` is what the engine states about itself, `machine` the `environment()` where it is known already.
     """
     engine = described.get("engine")
     return {
@@ -103,7 +103,7 @@ def run_manifest(
 class WindowCounts:
     """Counts over the windows of a run: statuses, tokens, errors and what was done to prompts.
 
-    `deadline` counts the queries that were cut short; whoever takes their rankings counts them.
+    `deadline` counts the queries that were cut short; `TaskRun.take` adds them.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,8 @@ class WindowCounts:
         self.notes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def add(self, query: Query, step: Step) -> None:
+    def add(self, step: Step) -> None:
+        """Count a window."""
         verdict = step.verdict
         self.windows += 1
         self.statuses[verdict.status.value] += 1

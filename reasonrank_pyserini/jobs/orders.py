@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 class Orders(Mapping[str, tuple[str, ...]]):
     """Docids by query, best first; each query's are one text: a third of the memory of as many strings.
 
-    Queries keep the order in which they were announced and have no docids before they are set.
+    Queries keep the order given; a query has no docids before they are set.
     """
 
     def __init__(self, queries: Iterable[str]) -> None:
@@ -19,7 +19,7 @@ class Orders(Mapping[str, tuple[str, ...]]):
         return tuple(joined.split("\n")) if joined else ()
 
     def __setitem__(self, query: str, ids: Sequence[str]) -> None:
-        self._joined[query] = "\n".join(ids)  # no id of a run or of a request holds a line's end
+        self._joined[query] = "\n".join(ids)  # ids of runs and requests contain no line breaks
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._joined)
@@ -29,7 +29,7 @@ class Orders(Mapping[str, tuple[str, ...]]):
 
 
 class Renamed(Mapping[str, list[str]]):
-    """A run with every docid as `name` writes it, query by query when it is asked for."""
+    """A run with every docid as `name` writes it, renamed when it is read."""
 
     def __init__(self, run: Mapping[str, Sequence[str]], name: Callable[[str], str]) -> None:
         self._run, self._name = run, name

@@ -1,23 +1,28 @@
-"""What a reranking works on: queries with their candidates, from a run or a request file."""
+"""What a reranking works on: queries with their candidates, from a run or from requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..datasets import Docstore
+from ..datasets import ChecksIds, Docstore
 from ..errors import InputError, UnknownNameError
-from ..files.caches import file_sha256
+from ..files.caches import file_sha256, fingerprint
 from ..files.lines import check_file
-from ..files.requests import read_requests
-from ..files.trec import check_ids, read_run_report
+from ..files.requests import Request, read_requests
+from ..files.trec import check_ids
 from ..first_stages.base import Run, RunFirstStage
+from ..ranking.candidates import as_candidates
 from ..types import Candidate, Document, Query, ScoredDocument
+from .run_source import GivenRun, RunSource, read_source
 
 Excluded = Callable[[str], Collection[str]]
 Rename = Callable[[Collection[str]], Mapping[str, str]]
 """Docids of another style to those of the corpus; what needs no change is left out."""
+RequestSource = str | Path | Sequence[tuple[Query, Iterable[Any]]]
+"""A request file, or queries with candidates, best first (see `candidates.as_candidates`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +43,32 @@ class RerankInput:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-def select(queries: Sequence[Query], limit: int | None, ids: str | None) -> tuple[Query, ...]:
-    """The queries whose ids are listed (comma-separated, in their own order), then the first `limit`."""
+def select(queries: Sequence[Query], limit: int | None, ids: Collection[str] | None) -> tuple[Query, ...]:
+    """The queries with those ids (None: all) in their own order, then the first `limit`."""
     if ids is not None:
-        wanted = {id.strip() for id in ids.split(",") if id.strip()}
-        known = {query.id for query in queries}
+        wanted, known = set(ids), {query.id for query in queries}
         if unknown := sorted(wanted - known):
             raise UnknownNameError("query", unknown[0], known)
         queries = [query for query in queries if query.id in wanted]
     return tuple(queries[:limit])
 
 
-def from_requests(path: Path, limit: int | None, ids: str | None) -> RerankInput:
-    """The requests of a file; texts are read again, request by request, when they are needed."""
+def from_requests(
+    source: RequestSource,
+    documents: Docstore | None = None,
+    *,
+    limit: int | None = None,
+    ids: Collection[str] | None = None,
+) -> RerankInput:
+    """The requests of a file, whose texts are read again, request by request, when they are needed; or requests in
+    memory, where `documents` gives the text of hits that carry none."""
+    given = None if isinstance(source, str | Path) else _in_memory(source, documents)
+
+    def requests() -> Iterator[Request]:
+        return read_requests(source) if isinstance(source, str | Path) else iter(given or ())
+
     counts, duplicates, queries = {}, 0, []
-    for request in read_requests(path):
+    for request in requests():
         queries.append(request.query)
         counts[request.query.id] = len(request.candidates)
         duplicates += request.duplicates
@@ -61,15 +77,55 @@ def from_requests(path: Path, limit: int | None, ids: str | None) -> RerankInput
     wanted = {query.id for query in chosen}
 
     def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
-        return ((r.query, r.candidates) for r in read_requests(path) if r.query.id in wanted)
+        return ((r.query, r.candidates) for r in requests() if r.query.id in wanted)
 
     notes = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
-    hashes = {"requests": file_sha256(path)}
+    hashes = {
+        "requests": file_sha256(source) if isinstance(source, str | Path) else _fingerprint(given or ())
+    }
     return RerankInput(chosen, counts, load, hashes, notes, reread=True, dropped={"deduplicated": duplicates})
 
 
+def _in_memory(source: Sequence[tuple[Query, Iterable[Any]]], documents: Docstore | None) -> list[Request]:
+    found: dict[str, Request] = {}
+    for query, items in source:
+        if query.id in found:
+            raise InputError(f"query id {query.id!r} is in `requests` twice: make ids unique")
+        listed = list(items)
+        candidates = as_candidates(listed, documents)
+        found[query.id] = Request(query, candidates, len(listed) - len(candidates))
+    if not found:
+        raise InputError("`requests` is empty: give queries with their candidates")
+    return list(found.values())
+
+
+def _fingerprint(requests: Iterable[Request]) -> str:
+    """The sha256 of requests in memory: ids, texts, scores."""
+    return fingerprint(
+        {
+            "requests": [
+                [
+                    r.query.id,
+                    r.query.text,
+                    [[c.id, c.document.title, c.document.text, c.score] for c in r.candidates],
+                ]
+                for r in requests
+            ]
+        }
+    )
+
+
+def _read(source: RunSource, *, by_score: bool = True) -> tuple[GivenRun, str]:
+    """The run and the sha256 of its file or its content."""
+    if isinstance(source, str | Path):
+        path = check_file(source, "run file")
+        return read_source(path, by_score=by_score), file_sha256(path)
+    given = read_source(source, by_score=by_score)
+    return given, fingerprint(given.content)
+
+
 def from_run(
-    path: Path,
+    candidates: RunSource,
     topics: Sequence[Query] | None,
     documents: Docstore | None,
     *,
@@ -77,30 +133,32 @@ def from_run(
     depth: int,
     excluded: Excluded | None,
     limit: int | None = None,
-    ids: str | None = None,
+    ids: Collection[str] | None = None,
     shard: tuple[int, int] = (1, 1),
     rename: Rename | None = None,
     hashes: Mapping[str, str],
+    by_score: bool = True,
 ) -> RerankInput:
-    """A run's queries in the order of the run. Every candidate that will be shown is checked to exist first.
+    """A run's queries in the order of the run; every candidate that will be shown is checked to exist first.
+
+    `by_score` as for `read_source`.
 
     Without `topics` the queries are known by id alone, without `documents` the candidates are (an oracle reads
     neither). `shard` (i, n) leaves every n-th query, from the i-th. Raises InputError for queries without topic
-    and candidates without text, before any model is loaded.
+    and candidates without text, before any model is loaded. Texts are read when a query starts and are not kept: a
+    hundred thousand queries have gigabytes of them.
     """
-    report = read_run_report(check_file(path, "run file"))
-    run = _renamed(report.run, rename) if rename is not None else report.run
-    known = {query.id: query for query in topics} if topics is not None else {id: Query(id, "") for id in run}
+    first, sha256 = _read(candidates, by_score=by_score)
+    run = _renamed(first.run, rename) if rename is not None else first.run
+    known = _topics_by_id(topics, run)
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
-            f"{len(lacking)} of {len(run)} queries of {path} have no topic, e.g. {lacking[0]!r}: "
-            "give the --topics that the run was made from"
+            f"{len(lacking)} of {len(run)} queries of {first.name} have no topic, e.g. {lacking[0]!r}: "
+            "give the `topics` that the run was made from"
         )
     queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]
-    stage = RunFirstStage(run, excluded)
-    longest = max((len(hits) for hits in run.values()), default=0) or 1
-    found = dict(zip((q.id for q in queries), stage.candidates(queries, longest), strict=True))
+    found = _without_excluded(run, excluded, [query.id for query in queries])
     if documents is not None:
         _check_texts(queries, found, documents, depth, source)
 
@@ -109,46 +167,71 @@ def from_run(
         return ((query, _with_texts(found[query.id], documents, depth)) for query in longest_first)
 
     dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
-    notes = [*report.notes]
-    if dropped:
-        notes.append(f"{dropped} excluded candidates dropped")
-    counts = {id: len(hits) for id, hits in found.items()}
+    notes = (*first.notes, f"{dropped} excluded candidates dropped") if dropped else first.notes
     return RerankInput(
-        queries, counts, load, {"run": file_sha256(path), **hashes}, tuple(notes),
-        dropped={"deduplicated": sum(len(report.repeated.get(q.id, ())) for q in queries), "excluded": dropped},
+        queries, {id: len(hits) for id, hits in found.items()}, load, {"run": sha256, **hashes}, notes,
+        dropped={"deduplicated": sum(first.repeated.get(q.id, 0) for q in queries), "excluded": dropped},
     )  # fmt: skip
 
 
-def clean_run(path: Path, excluded: Excluded | None, rename: Rename | None = None) -> Run:
-    """A run file as a reranking sees it: docids of the corpus, each once, without the excluded ones."""
-    report = read_run_report(path)
-    run = _renamed(report.run, rename) if rename is not None else report.run
+def _topics_by_id(topics: Sequence[Query] | None, run: Run) -> dict[str, Query]:
+    """The topics by id, an id of the run that differs by leading zeros alone included; without topics, ids alone."""
+    if topics is None:
+        return {id: Query(id, "") for id in run}
+    known = {query.id: query for query in topics}
+    numbered = {_number(id): query for id, query in known.items()}
+    lacking = (id for id in run if id not in known and id.isdecimal() and _number(id) in numbered)
+    return known | {id: Query(id, numbered[_number(id)].text) for id in lacking}
+
+
+def _number(id: str) -> str:
+    """The id without leading zeros, if it is a number."""
+    return id.lstrip("0") or "0" if id.isdecimal() else id
+
+
+def clean_run(source: RunSource, excluded: Excluded | None, rename: Rename | None = None) -> Run:
+    """A run as a reranking sees it: docids of the corpus, each once, without the excluded ones."""
+    first, _ = _read(source)
+    run = _renamed(first.run, rename) if rename is not None else first.run
+    return _without_excluded(run, excluded, list(run))
+
+
+def _without_excluded(run: Run, excluded: Excluded | None, ids: Sequence[str]) -> Run:
     longest = max((len(hits) for hits in run.values()), default=0) or 1
-    hits = RunFirstStage(run, excluded).candidates([Query(id, "") for id in run], longest)
-    return dict(zip(run, hits, strict=True))
+    hits = RunFirstStage(run, excluded).candidates([Query(id, "") for id in ids], longest)
+    return dict(zip(ids, hits, strict=True))
 
 
 def _check_texts(
     queries: Sequence[Query],
-    found: Mapping[str, Sequence[ScoredDocument]],
+    found: Run,
     documents: Docstore,
     depth: int,
     source: str,
 ) -> None:
+    """InputError when a candidate that will be shown has no text.
+
+    `source` is what the user calls the documents. A docstore that cannot look for ids alone reads every text here,
+    and again when its query starts.
+    """
     shown = {hit.id: query.id for query in reversed(queries) for hit in found[query.id][:depth]}
     ids = list(shown)
     for begin in range(0, len(ids), 2000):
         part = ids[begin : begin + 2000]
-        present = documents.get_many(part)
+        present = _present(documents, part)
         missing = next((id for id in part if id not in present), None)
         if missing is not None:
             hits = [hit.id for hit in found[shown[missing]][:depth]]
-            texts = documents.get_many(hits)
-            count = sum(hit not in texts for hit in hits)
+            there = _present(documents, hits)
+            count = sum(hit not in there for hit in hits)
             raise InputError(
                 f"{count} of {len(hits)} candidates of query {shown[missing]} are not in {source}, "
                 f"e.g. {missing!r}: is it the corpus that the run was made from?"
             )
+
+
+def _present(documents: Docstore, ids: Sequence[str]) -> Collection[str]:
+    return documents.present(ids) if isinstance(documents, ChecksIds) else documents.get_many(ids).keys()
 
 
 def _renamed(run: Run, rename: Rename) -> dict[str, list[ScoredDocument]]:
@@ -164,7 +247,12 @@ def _with_texts(
     hits: Sequence[ScoredDocument], documents: Docstore | None, depth: int
 ) -> tuple[Candidate, ...]:
     """Candidates with texts for the first `depth`; the tail keeps its ids only."""
-    texts = documents.get_many([hit.id for hit in hits[:depth]]) if documents is not None else {}
+    shown = [hit.id for hit in hits[:depth]] if documents is not None else []
+    texts = documents.get_many(shown) if documents is not None and shown else {}
+    if missing := [id for id in shown if id not in texts]:
+        raise InputError(
+            f"candidate {missing[0]!r} has no text any more: did the corpus change during the run?"
+        )
     return tuple(
         Candidate(texts.get(hit.id) or Document(hit.id, ""), hit.score, rank)
         for rank, hit in enumerate(hits, 1)

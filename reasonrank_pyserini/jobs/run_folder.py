@@ -1,4 +1,4 @@
-"""The folder of one reranking: run.trec, trace.jsonl, manifest.json, journal/. Whole or not there at all."""
+"""The folder of one reranking: run.trec, trace.jsonl, manifest.json, journal/; results are whole or not there."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ class RunFolder:
 
     Entering refuses, with InputError, a folder that another process is writing or that holds another
     configuration's result (`overwrite` allows that and keeps the journal, whose entries stay valid).
-    `finished` tells whether the very same configuration is already complete here: no failed window was kept, no
-    query was cut short.
+    `finished`: the same configuration is already complete here; no failed window was kept, no query was cut short.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class RunFolder:
             changed = differences(held, self.configuration)
             raise InputError(
                 f"{self.path} holds the result of another configuration ({changed}): "
-                "choose another -o, or --overwrite (recorded answers are kept)"
+                "choose another `output`, or `overwrite` (recorded answers are kept)"
             )
         same = manifest is not None and fingerprint(manifest.get("configuration") or {}) == mine
         wanting = manifest is not None and (manifest.get("errors") or manifest.get("deadline"))
@@ -86,7 +85,7 @@ class RunFolder:
             raise OutputError(_cannot_write(self.path, error)) from error
 
     def adopt(self, traces: Sequence[Path]) -> None:
-        """Take over the windows of other folders' traces, in that order, instead of tracing one's own."""
+        """Use the windows of other folders' traces, in that order, as this folder's trace."""
         try:
             self._traced = True
             with open(self.path / "trace.jsonl.part", "wb") as whole:
@@ -103,7 +102,7 @@ class RunFolder:
             write_run(self.path / "run.trec", run, tag)
             self._close_trace()
             part = self.path / "trace.jsonl.part"
-            if not self._traced:  # a part that is there is another run's
+            if not self._traced:  # an existing part belongs to another run
                 part.write_bytes(b"")
             os.replace(part, self.path / "trace.jsonl")
             with atomic_open(self.path / "manifest.json") as stream:
@@ -141,7 +140,7 @@ class RunFolder:
             (self.journal / name).unlink(missing_ok=True)
         (self.path / "trace.jsonl.part").unlink(missing_ok=True)
         for folder in (self.journal, self.path):
-            with contextlib.suppress(OSError):  # not empty: somebody else's files stay
+            with contextlib.suppress(OSError):  # not empty: other files stay
                 folder.rmdir()
 
 

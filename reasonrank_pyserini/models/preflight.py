@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files.hub import cache_folder, cached_file, check_model, is_offline
+from ..files.hub import cache_folder, cached_file, check_model, is_offline, local_folder
 from .identity import WEIGHT_SUFFIXES, model_context, read_config
 from .machine import Gpu, MachineFacts, machine_facts
 from .profiles import Profile
@@ -22,7 +23,11 @@ USABLE = 0.92
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Facts about a model that is not loaded; None where unknown. `here`: its weights are on this machine."""
+    """Facts about a model that is not loaded; None where unknown.
+
+    `here`: all its weights are on this machine. `folder`: it is a local folder, not a name on the hub. `adapter`: the
+    base model, if the model is only an adapter.
+    """
 
     model: str
     here: bool
@@ -32,6 +37,8 @@ class ModelFacts:
     kv_bytes_per_token: int | None = None
     context: int | None = None
     prefers_bfloat16: bool = True
+    folder: bool = False
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,21 @@ def model_facts(model: str, revision: str | None, profile: Profile) -> ModelFact
         kv_bytes_per_token=_kv_bytes(text) or profile.size.kv_bytes_per_token,
         context=model_context(model, revision),
         prefers_bfloat16=stored in ("bfloat16", "auto"),
+        folder=local_folder(model) is not None,
+        adapter=_adapter_base(model),
     )
+
+
+def _adapter_base(model: str) -> str | None:
+    """The base model of a folder that holds a LoRA adapter alone; None for any other."""
+    folder = local_folder(model)
+    if folder is None or not (folder / "adapter_config.json").is_file() or (folder / "config.json").is_file():
+        return None
+    try:
+        content = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        return str(content["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "named by its adapter_config.json"
 
 
 def judge_machine(machine: MachineFacts, model: ModelFacts, plan: LoadRequest) -> Findings:
@@ -124,6 +145,18 @@ def judge_machine(machine: MachineFacts, model: ModelFacts, plan: LoadRequest) -
 
 def _judge_weights(machine: MachineFacts, model: ModelFacts, problems: list[str], notes: list[str]) -> None:
     if model.here:
+        return
+    if model.adapter is not None:
+        problems.append(
+            f"the folder {model.model} is an adapter, not a model: give its base model ({model.adapter}) as `model`, "
+            f"and this folder as engine argument lora={model.model}"
+        )
+        return
+    if model.folder:
+        problems.append(
+            f"the folder {model.model} has no weights, or not all: give one with every .safetensors file that its "
+            "index names"
+        )
         return
     cache = cache_folder()
     if machine.offline:

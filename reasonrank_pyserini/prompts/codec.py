@@ -106,8 +106,12 @@ class Codec:
         )
 
     def surrounded(self, ids: Iterable[int]) -> tuple[int, ...]:
-        """The ids with those that the tokenizer adds around every text, such as a beginning-of-text id."""
-        return (*self._before, *ids, *self._after)
+        """The ids with those that the tokenizer adds around every text, such as a beginning-of-text id.
+
+        Not a second time if the chat template has written it already (Llama 3, Gemma, the R1 distillations).
+        """
+        inner, before = tuple(ids), tuple(self._before)
+        return (*(() if before and inner[: len(before)] == before else before), *inner, *self._after)
 
     def encode(self, spans: Sequence[Span]) -> Encoded:
         """The ids of the joined spans, as one text."""

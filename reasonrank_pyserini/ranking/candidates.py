@@ -9,7 +9,7 @@ from typing import Any
 from ..datasets import Docstore
 from ..errors import InputError
 from ..files.document_records import document_of_raw, record_of
-from ..types import TEXT_FIELDS, Candidate, Document
+from ..types import TEXT_FIELDS, Candidate, Document, ScoredDocument, is_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tu
     ({"id" or "docid", "text"/"contents"/...}), (docid, text) pairs and plain texts (docid is then the
     position from 1). `documents` gives the text of hits that carry none. InputError for anything else.
     """
+    _check_collection(items)
     found: dict[str, Candidate | _Textless] = {}
     for position, item in enumerate(items, 1):
         candidate = _one(item, position)
@@ -42,6 +43,49 @@ def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tu
         )
     return tuple(
         Candidate(texts[c.id], c.score, c.rank) if isinstance(c, _Textless) else c for c in found.values()
+    )
+
+
+def as_hits(items: Iterable[Any]) -> list[ScoredDocument]:
+    """Docids with scores in the given order, repeats included; texts are not looked at.
+
+    Accepts ScoredDocuments, Candidates, Pyserini hits and other objects with `docid` and `score`, (docid, score)
+    pairs, and plain docids, whose scores count down to 1. InputError for anything else.
+    """
+    _check_collection(items)
+    listed = list(items)
+    return [_hit(item, len(listed) - at) for at, item in enumerate(listed)]
+
+
+def _check_collection(items: Any) -> None:
+    """InputError for what can be iterated over but is not a list of candidates: letters, keys, column names."""
+    kind = type(items).__name__
+    advice = {
+        "str": "give a list of texts",
+        "bytes": "give a list of texts",
+        "DataFrame": "give its records: frame.to_dict('records')",
+    }
+    if isinstance(items, Mapping):
+        raise InputError(
+            f"candidates are a {kind}: give its items, as (docid, text) pairs: list(given.items())"
+        )
+    if kind in advice or isinstance(items, str | bytes):
+        raise InputError(f"candidates are a {kind}: {advice.get(kind, advice['str'])}")
+
+
+def _hit(item: Any, countdown: int) -> ScoredDocument:
+    if isinstance(item, ScoredDocument):
+        return item
+    if isinstance(item, str):
+        return ScoredDocument(item, float(countdown))
+    if isinstance(item, Candidate):
+        return ScoredDocument(item.id, item.score)
+    if isinstance(item, tuple) and len(item) == 2:
+        return ScoredDocument(str(item[0]), float(item[1]))
+    if hasattr(item, "docid") and hasattr(item, "score"):
+        return ScoredDocument(str(item.docid), float(item.score))
+    raise InputError(
+        f"a hit is a {type(item).__name__}: give ScoredDocuments, Pyserini hits, (docid, score) pairs or docids"
     )
 
 
@@ -69,17 +113,21 @@ def _one(item: Any, position: int) -> Candidate | _Textless:
 
 
 def _from_mapping(item: Mapping[str, Any], position: int) -> Candidate | _Textless:
-    id = next((item[name] for name in ("docid", "id", "_id") if item.get(name) is not None), None)
+    id = next((item[name] for name in ("docid", "id", "_id") if not is_missing(item.get(name))), None)
     if id is None:
         has = ", ".join(map(str, item)) or "nothing"
         raise InputError(f"candidate {position} has no 'docid' or 'id': it has {has}")
     score, record = float(item.get("score") or 0.0), item.get("doc", item)
     record = record_of(record) if isinstance(record, str) else record
     fields = (*TEXT_FIELDS, "content")
-    text = next((record[name] for name in fields if record.get(name) is not None), None) if record else None
+    text = (
+        next((record[name] for name in fields if not is_missing(record.get(name))), None) if record else None
+    )
     if text is None:
         return _Textless(str(id), score, position)
-    return Candidate(Document(str(id), str(text), str(record.get("title") or "")), score, position)
+    return Candidate(
+        Document.from_record(str(id), {"text": text, "title": record.get("title")}), score, position
+    )
 
 
 def _from_hit(hit: Any, position: int) -> Candidate | _Textless:

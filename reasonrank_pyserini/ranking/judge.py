@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .. import permutation
@@ -22,7 +22,6 @@ from ..types import (
     Prompt,
     Query,
     Sampling,
-    TaskQuery,
     Verdict,
 )
 
@@ -45,7 +44,7 @@ JudgeFactory = Callable[[int | None], Judge]
 
 @runtime_checkable
 class Closable(Protocol):
-    """A judge that holds something, such as a thread; whoever runs it calls `close` after the last window."""
+    """A judge that holds something, such as a thread; a Reranker calls `close` when it is closed."""
 
     def close(self) -> None: ...
 
@@ -56,38 +55,38 @@ def window_seed(seed: int, query_id: str, window: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A task among several that are reranked together, and which of its repeats, from 0."""
+
+    task: str = ""
+    repeat: int = 0
+
+
 class RoutedJudge:
-    """Hands each query to the judge that `route` names: several tasks, or repeats, in one queue.
+    """One judge for every task and repeat: `judge_of` gives it; used as a judge it is that of `TaskKey()`.
 
     `close` is what `closing` does, nothing by default.
     """
 
-    def __init__(self, route: Callable[[Query], Judge], closing: Callable[[], None] = lambda: None) -> None:
-        self.route, self.close = route, closing
+    def __init__(
+        self, judge_of: Callable[[TaskKey], Judge], closing: Callable[[], None] = lambda: None
+    ) -> None:
+        self.judge_of, self.close = judge_of, closing
 
     async def judge(self, query: Query, documents: Sequence[Document], window: int = 0) -> Verdict:
-        return await self.route(query).judge(query, documents, window)
-
-
-def task_of(query: Query) -> str:
-    """The task that a query belongs to; "" for a query that belongs to none."""
-    return query.task if isinstance(query, TaskQuery) else ""
-
-
-def repeat_of(query: Query) -> int:
-    """Which repeat of its task a query stands for, from 0."""
-    return query.repeat if isinstance(query, TaskQuery) else 0
+        return await self.judge_of(TaskKey()).judge(query, documents, window)
 
 
 class LLMJudge:
     """Asks a language model: prompt, completion, parsed permutation.
 
-    Where the model's budget ended before its answer, or it gave none, a second request goes on from its own
-    words and asks for the answer alone (`force_answer`; never with `compat`, nor where the engine is sent
-    messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can
-    enforce a permutation does so in the first request, too. A cut answer that can be read stands where the second
-    request fails (`unforced` in the notes). `answer_k`: an answer of the first k passages is complete (0: of all),
-    and the others follow in window order; an enforced or forced answer ends there. Prompts are built in
+    Where the token budget ended before the answer, or the model gave none, a second request continues the model's
+    own text and asks only for the answer (`force_answer`; never with `compat`, and not where the engine takes chat
+    messages, which cannot be continued: there the first answer stands). `constrained`: an engine that can enforce a
+    permutation does so in the first request as well. Where the second request fails, a cut first answer that can be
+    read stands (`unforced` in the notes). `answer_k`: an answer with the first k passages is complete (0: all), and
+    the others follow in window order; an enforced or forced answer ends there. Prompts are built in
     `prompt_thread`, which several judges may share; without one the judge has a thread of its own.
     """
 
@@ -144,16 +143,16 @@ class LLMJudge:
         return min(n, self.answer_k or n)
 
     def _answer_tokens(self, n: int) -> int:
-        """The budget of a request for the answer alone."""
-        meant = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
-        return answer_budget(meant, max(1, n), max(1, self._count(n)))
+        """The token budget of a request that asks only for the answer."""
+        answer_tokens = self.sampling.max_tokens - (self.sampling.reasoning_tokens or 0)
+        return answer_budget(answer_tokens, max(1, n), max(1, self._count(n)))
 
     def _sampling(self, query: Query, n: int, window: int) -> Sampling:
-        drawn, asked = self.sampling, None
+        sampling, enforced = self.sampling, None
         if self.constrained:  # a bare answer without reasoning starts at once
-            written = "" if drawn.answer == "bare" and not drawn.reasoning_tokens else None
-            asked = Permutation(n, self._count(n), drawn.answer, written)
-        return replace(drawn, seed=window_seed(self.seed, query.id, window), permutation=asked)
+            written = "" if sampling.answer == "bare" and not sampling.reasoning_tokens else None
+            enforced = Permutation(n, self._count(n), sampling.answer, written)
+        return replace(sampling, seed=window_seed(self.seed, query.id, window), permutation=enforced)
 
     def _parsed(self, prompt: Prompt, completion: Completion, n: int) -> Parsed:
         text = _with_opening(prompt, completion.text)
@@ -163,9 +162,9 @@ class LLMJudge:
     async def _forced(
         self, prompt: Prompt, first: Completion, parsed: Parsed, sampling: Sampling
     ) -> tuple[Completion, bool]:
-        """The first completion with an answer that a second request added; itself where none can be asked for.
+        """The first completion with the answer of a second request, and whether that request failed.
 
-        Whether the second request failed, too: raised where the first cannot be read either.
+        The first alone where it cannot be continued. The failure is raised where the first cannot be read.
         """
         n, text = len(parsed.order), _with_opening(prompt, first.text)
         then = continuation(text, n, answer=sampling.answer, count=self._count(n))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..files.caches import fingerprint
 from ..models.profiles import GENERIC, shipped_profile
-from .judge import OracleJudge, RoutedJudge, repeat_of, task_of
+from .judge import OracleJudge, RoutedJudge, TaskKey
 from .model_request import SettingOverrides
 from .plan import RerankerParts
 from .settings import Settings
@@ -66,9 +66,8 @@ class OraclePlan:
         """As `Plan.parts`; there is nothing to tokenize, to record or to replay."""
         settings = self.settings
         judges = {
-            (task, i): OracleJudge(qrels, self.noise, settings.seed + i)
+            TaskKey(task, i): OracleJudge(qrels, self.noise, settings.seed + i)
             for task, qrels in self.qrels.items()
             for i in range(repeats)
         }
-        judge = RoutedJudge(lambda query: judges[task_of(query), repeat_of(query)])
-        return RerankerParts(judge, None, settings.strategy, settings.depth)
+        return RerankerParts(RoutedJudge(judges.__getitem__), None, settings.strategy, settings.depth)

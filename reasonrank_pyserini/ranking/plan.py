@@ -18,7 +18,7 @@ from ..models.profiles import Profile, find_profile
 from ..prompts import PromptBuilder, get_style
 from ..prompts.prompt_thread import PromptThread
 from ..strategies import RankingStrategy
-from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge, repeat_of
+from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge
 from .model_request import ModelRequest
 from .settings import QUERY_ROOM, Settings
 
@@ -96,7 +96,7 @@ class Plan:
         return {**self.requested_config(), "settings": self.settings.as_dict()}
 
     def requested_config(self) -> dict[str, Any]:
-        """The model and the engine as they were asked for."""
+        """The model and the engine as requested."""
         config = self.config
         return {
             "model": dict(model_identity(config.model, config.revision)),
@@ -107,22 +107,22 @@ class Plan:
         }
 
     def replay_record(self, journal: str | Path | None) -> EngineRecord:
-        """What the journal's answers were asked of, for a replay without engine and weights.
+        """The engine that the journal's answers came from, for a replay without engine and weights.
 
-        A journal without such a note is taken to be of the engine as it would be started now. Raises InputError
-        when that cannot be told here, and when there is no journal.
+        A journal without a record of it is taken to belong to the engine as it would be started now. Raises InputError
+        where that engine cannot be identified on this machine, and where there is no journal.
         """
         if journal is None or not Path(journal).is_dir():
             which = "no journal is given" if journal is None else f"there is no journal {journal}"
             raise InputError(f"{which}: a replay needs the folder of a recorded run")
         requested = self.requested_config()
-        note = find_record(Path(journal), requested, any_weights=not has_weights(self.config.model))
-        if note is not None:
-            return note
+        record = find_record(Path(journal), requested, any_weights=not has_weights(self.config.model))
+        if record is not None:
+            return record
         return EngineRecord(requested, dict(load_engine(self.engine, self.config).identity), self.context)
 
     def manifest_entry(self) -> dict[str, Any]:
-        """For a manifest: the model and how it is asked."""
+        """For a manifest: the model, its engine and its profile."""
         config = self.config
         return {
             "model": config.model,
@@ -142,12 +142,12 @@ class Plan:
         return self.config.api != "chat" or self.config.tokenizer is not None
 
     def preflight(self) -> tuple[str, ...]:
-        """What is worth knowing before the model is loaded, a line each; InputError when it cannot work."""
+        """Notes on whether the model fits this machine, a line each; InputError when it does not."""
         config = self.config
         return preflight(config.model, config.revision, self.engine, self.profile, self.context, config.args)
 
     def tokenizer(self) -> Any | None:
-        """The model's tokenizer (or the one asked for); None where none is needed."""
+        """The requested tokenizer, else the model's own; None where none is needed."""
         if not self.needs_tokenizer:
             return None
         local = self.config.tokenizer
@@ -172,8 +172,8 @@ class Plan:
     ) -> RerankerParts:
         """What a Reranker is made of; nothing is started. `tokenizer`: where it is loaded already.
 
-        With `repeats`, repeat i of a `TaskQuery` is judged with seed + i. With `replay` no engine is started:
-        every completion comes from the journal, or is a ReplayMissError.
+        With `repeats`, repeat i of a task (see `judge.TaskKey`) is judged with seed + i. With `replay` no engine is
+        started: every completion comes from the journal, or is a ReplayMissError.
         """
         tokenizer = tokenizer if tokenizer is not None else self.tokenizer()
         engine = self._opened(journal, replay)
@@ -181,10 +181,10 @@ class Plan:
         def judge(served: int | None) -> Judge:
             context = replay.context if replay is not None else self._context(served)
             builder = self.builder(tokenizer, context)
-            self._note(engine, builder)
+            self._record_engine(engine, builder)
             thread = PromptThread()
             judges = [self._judge(builder, engine, thread, i) for i in range(repeats)]
-            return RoutedJudge(lambda query: judges[repeat_of(query)], thread.close)
+            return RoutedJudge(lambda key: judges[key.repeat], thread.close)
 
         return RerankerParts(judge, engine, self.settings.strategy, self.settings.depth)
 
@@ -215,15 +215,17 @@ class Plan:
         engine: Engine = ThrottledEngine(load_engine(self.engine, self.config))
         return engine if journal is None else Recorded(engine, Journal(journal))
 
-    def _note(self, engine: Engine, builder: PromptBuilder) -> None:
-        """Tell the journal, if there is one, what it records."""
+    def _record_engine(self, engine: Engine, builder: PromptBuilder) -> None:
+        """Write into the journal, if there is one, which engine its answers come from."""
         if isinstance(engine, Recorded):
-            note = EngineRecord(
+            record = EngineRecord(
                 self.requested_config(), dict(engine.identity), builder.context or self.context
             )
             try:
-                write_record(engine.journal.folder, note)
-            except JournalError as error:  # all answers may be there; else the first new one meets it, too
+                write_record(engine.journal.folder, record)
+            except (
+                JournalError
+            ) as error:  # the run may need no new answer; if it does, the same error comes then
                 log.warning("%s", error)
 
     def _check_answer(self, context: int) -> None:
@@ -232,12 +234,12 @@ class Plan:
         if budget >= context:
             raise InputError(
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
-                "lower --reasoning-tokens"
+                "lower `reasoning_tokens`"
             )
 
 
 def _engine_name(request: ModelRequest) -> str:
-    """The engine asked for, or the default; InputError for an unknown one."""
+    """The requested engine, or the default; InputError for an unknown one."""
     engine = request.engine or ("openai" if request.base_urls else default_engine(request.model))
     if engine not in ENGINES and ":" not in engine:
         raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")

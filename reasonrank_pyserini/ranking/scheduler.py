@@ -38,8 +38,8 @@ async def rerank_query(
     `observe` is called in the event loop once per judged window, in the order they finish. A failing window
     raises, or with `on_error="keep"` keeps its order and is recorded in its step. `deadline` is in seconds
     from the first window on, waiting for the engine included: calls under way are then cancelled and the
-    ranking is the order so far, marked `cut_short`. Whoever shares the engine shares it by `caller` (see
-    `engines.gate.Gated`).
+    ranking is the order so far, marked `cut_short`. Callers share the engine evenly (see
+    `engines.gate.ThrottledEngine`).
     """
     head = candidates[:depth]
     judged: list[tuple[Window, Verdict]] = []
@@ -141,7 +141,9 @@ async def stream(
     the iterator cancels all.
     """
     end, iterator, numbers = object(), iter(items), itertools.count()
-    reader = ThreadPoolExecutor(1, "reasonrank-reader")  # its own: a blocked source starves nobody
+    reader = ThreadPoolExecutor(
+        1, "reasonrank-reader"
+    )  # a thread of its own: a blocked source holds up nothing else
     reading: asyncio.Future[Any] | None = None
     pending: set[asyncio.Future[Result]] = set()
     waiting: list[tuple[int, int, Item]] = []

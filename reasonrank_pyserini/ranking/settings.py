@@ -21,11 +21,11 @@ TEMPLATE_ROOM = 512
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything about a reranking that changes its result, besides model and input.
+    """Everything that changes the result of a reranking, apart from model and input.
 
-    `force_answer`: where no answer came, a second request asks for the answer alone. `constrained`: the answer
+    `force_answer`: where no answer came, a second request asks only for the answer. `constrained`: the answer
     within the first request can only be a permutation, too (vllm in this process). `answer_k`: an answer of the
-    first k identifiers is complete, 0 all. With `compat` there is the authors' one free request.
+    first k identifiers is complete, 0 all. `compat` makes the authors' single, unconstrained request.
     """
 
     style: str
@@ -56,8 +56,8 @@ class Settings:
     ) -> Settings:
         """The profile's values; the data set's passage length replaces the profile's, `overrides` replace both.
 
-        A window smaller than the profile's step, with no step asked for, moves by half of itself. InputError for
-        values out of range.
+        Where a window is smaller than the profile's step and no step is given, the step is half the window.
+        InputError for values out of range.
         """
         given = overrides.given()
         values = {f.name: getattr(profile, f.name) for f in fields(cls) if hasattr(profile, f.name)}
@@ -87,7 +87,7 @@ class Settings:
             )
         if self.compat and (self.constrained or self.answer_k):
             raise InputError(
-                "compat is the authors' one free request: leave it out, or constrained and answer_k"
+                "`compat` makes one unconstrained request: leave out `compat`, or `constrained` and `answer_k`"
             )
         _ = self.strategy
 

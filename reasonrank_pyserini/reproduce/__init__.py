@@ -1,26 +1,40 @@
-"""The leaderboard in one command: conditions' first stages, all tasks in one queue, the table."""
+"""Published results made again and compared: leaderboards, verification, and downloading what they need."""
 
 from __future__ import annotations
 
-from .condition_runs import FIRST_STAGES, FirstRun, first_run, prebuilt_index, task_file
-from .leaderboard_results import TaskRuns, collect, per_query, write_tables
-from .leaderboard_run import LeaderboardRun, TaskRepeat
-from .shards import Shard, merge_shards, parse_shard, shard_folder
+from ..ranking.model_request import SettingOverrides
+from .condition_runs import FIRST_STAGES
+from .fetching import FetchRequest, FetchResult, fetch, needed
+from .leaderboard import Leaderboard, Row
+from .leaderboard_tables import latex_rows, leaderboard_record, markdown_table, text_table
+from .reproduce_estimate import ReproduceEstimate, estimate
+from .reproduce_job import run
+from .reproduce_request import ModelOverrides, ReproduceRequest, ReproduceResult
+from .shards import Shard, parse_shard
+from .verification import VerifyRequest, VerifyResult, verify
 
 __all__ = [
     "FIRST_STAGES",
-    "FirstRun",
-    "LeaderboardRun",
+    "FetchRequest",
+    "FetchResult",
+    "Leaderboard",
+    "ModelOverrides",
+    "ReproduceEstimate",
+    "ReproduceRequest",
+    "ReproduceResult",
+    "Row",
+    "SettingOverrides",
     "Shard",
-    "TaskRepeat",
-    "TaskRuns",
-    "collect",
-    "first_run",
-    "merge_shards",
+    "VerifyRequest",
+    "VerifyResult",
+    "estimate",
+    "fetch",
+    "latex_rows",
+    "leaderboard_record",
+    "markdown_table",
+    "needed",
     "parse_shard",
-    "per_query",
-    "prebuilt_index",
-    "shard_folder",
-    "task_file",
-    "write_tables",
+    "run",
+    "text_table",
+    "verify",
 ]

@@ -13,57 +13,79 @@ from ..files.caches import fingerprint
 from ..files.downloads import WebFile
 from ..files.trec import write_scored_run
 from ..first_stages.base import METHODS, FirstStage, without
+from ..jobs.run_source import RunSource
 from ..lazy import resolve
 from ..types import Query, ScoredDocument
-from .conditions import BENCHMARKS, Condition, FirstStageSource, upstream_url
+from .conditions import BENCHMARKS, Condition, FirstStageSource, first_stage, upstream_url
+from .reproduce_request import Runs
 
 FIRST_STAGES = ("upstream", "bm25", "bm25q")
-"""Where candidates can come from besides a folder of runs: the authors' files, or a search by Pyserini."""
+"""Where candidates come from when no runs are given: the authors' files, or a search by Pyserini."""
 SUFFIXES = (".trec", ".txt", ".run", ".trec.gz", ".txt.gz", ".run.gz")
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """A run file and where it came from; `published`: it is the condition's own first stage."""
+    """A run and where it came from; `published`: it is the condition's own first stage."""
 
-    path: Path
+    run: RunSource
     origin: str
     published: bool = False
 
 
 def first_run(
     condition: Condition,
-    source: FirstStageSource,
     task: str,
     dataset: Dataset,
     *,
     how: str | None,
-    runs: Path | None,
+    runs: Runs | None,
     keep: Path,
 ) -> FirstRun:
-    """The run of one task; fetched, found or made now.
+    """The run of one task, found, fetched or made now.
 
-    `runs` is a folder with a file a task and decides when given; else `how`, one of FIRST_STAGES (None: the
-    condition's own). A run that Pyserini makes is kept under `keep` and made once. InputError, in one line, when
-    there is no such run.
+    `runs` decides where it is given; otherwise `how`, one of FIRST_STAGES (None: the condition's own). A run that
+    Pyserini makes is kept in the folder `keep` and made once. InputError where there is no such run.
     """
     if runs is not None:
-        return FirstRun(found := task_file(runs, task), f"file {found.name}")
-    how = how or source.usual
-    if how not in FIRST_STAGES:
-        raise UnknownNameError("first stage", how, FIRST_STAGES, "or give --runs DIR")
+        return _given(runs, task)
+    source = first_stage(condition.benchmark, condition.first_stage)
+    how = known_first_stage(how or source.usual)
     if how == "upstream":
         return _upstream(condition, source, task)
-    variant = source.query_variant if source.query_variant in dataset.variants() else None
-    return _searched(how, variant, condition, task, dataset, keep, published=how == source.method)
+    return _searched(source, how, task, dataset, condition.depth, keep)
+
+
+def known_first_stage(name: str) -> str:
+    """The name itself; UnknownNameError unless it is one of FIRST_STAGES."""
+    if name not in FIRST_STAGES:
+        raise UnknownNameError("first stage", name, FIRST_STAGES, "or give `runs`")
+    return name
+
+
+def query_variant(source: FirstStageSource, dataset: Dataset) -> str | None:
+    """The query variant that a search for the source uses; None for the queries as they are."""
+    return source.query_variant if source.query_variant in dataset.variants() else None
+
+
+def _given(runs: Runs, task: str) -> FirstRun:
+    if isinstance(runs, str | Path):
+        return FirstRun(found := task_file(Path(runs), task), f"file {found.name}")
+    by_task = {_plain(name): run for name, run in runs.items()}
+    run = by_task.get(_plain(task))
+    if run is None:
+        raise InputError(f"`runs` has no run of task {task}; it has: {', '.join(runs) or 'none'}")
+    if isinstance(run, str | Path):
+        return FirstRun(Path(run), f"file {Path(run).name}")
+    return FirstRun(run, "a run in memory")
 
 
 def _upstream(condition: Condition, source: FirstStageSource, task: str) -> FirstRun:
     run = source.upstream.get(task)
     if run is None:
         raise InputError(
-            f"condition {condition.name}: there is no public run of {source.label} for {task}: give --runs DIR "
-            f"with a run a task, or --first-stage {' or '.join(FIRST_STAGES[1:])}"
+            f"condition {condition.name}: {source.label} has no public run of {task}: give `runs` DIR with a run per "
+            f"task, or `first_stage` {' or '.join(FIRST_STAGES[1:])}"
         )
     path = WebFile(upstream_url(run), run.sha256, run.size).fetch()
     return FirstRun(path, upstream_url(run), published=True)
@@ -72,26 +94,24 @@ def _upstream(condition: Condition, source: FirstStageSource, task: str) -> Firs
 def task_file(folder: Path, task: str) -> Path:
     """The run of a task in a folder: `<task>.trec`, `<task>.<anything>.txt`, `<task>/run.trec` and the like.
 
-    Case and the signs between words do not count, nor does the benchmark's name in front (`earth_science`,
-    `r2med_MedQA-Diag`). InputError when none or several fit.
+    Case, hyphens and underscores make no difference, and the benchmark's name may stand in front
+    (`earth_science`, `r2med_MedQA-Diag`). InputError unless exactly one file fits.
     """
     if not folder.is_dir():
-        raise InputError(f"--runs {folder}: there is no such folder")
+        raise InputError(f"`runs` {folder}: no such folder")
     paths = sorted(folder.iterdir())
     wanted = {f"{front}{_plain(task)}" for front in ("", *BENCHMARKS)}
     fitting = [path for path in paths if _plain(path.name.split(".")[0]) in wanted]
     files = [file for path in fitting if (file := _inside(path)) is not None]
     if len(files) != 1:
         have = ", ".join(path.name for path in (fitting or paths)[:6]) or "nothing"
-        problem = f"{len(files)} files fit" if files else "there is no run"
-        raise InputError(
-            f"--runs {folder}: {problem} for task {task} (it holds {have}): name one {task}.trec"
-        )
+        problem = f"{len(files)} files fit task {task}" if files else f"it has no run of task {task}"
+        raise InputError(f"`runs` {folder}: {problem} (found: {have}): name one of them {task}.trec")
     return files[0]
 
 
 def _inside(path: Path) -> Path | None:
-    """The run file itself: the path, or the only run in the folder that it is."""
+    """The path where it is a run file; the run file in it where it is a folder with one."""
     if path.is_file():
         return path if path.name.endswith(SUFFIXES) else None
     whole = path / "run.trec"
@@ -106,25 +126,18 @@ def _plain(name: str) -> str:
 
 
 def _searched(
-    method: str,
-    variant: str | None,
-    condition: Condition,
-    task: str,
-    dataset: Dataset,
-    keep: Path,
-    *,
-    published: bool,
+    source: FirstStageSource, method: str, task: str, dataset: Dataset, depth: int, keep: Path
 ) -> FirstRun:
+    variant = query_variant(source, dataset)
     origin = f"Pyserini {method}, k1 0.9, b 0.4, queries {variant or 'as given'}"
-    content = {"dataset": dataset.id, "method": method, "variant": variant, "k": condition.depth}
+    content = {"dataset": dataset.id, "method": method, "variant": variant, "k": depth}
     path = keep / f"{task}.{fingerprint(content)[:12]}.trec"
     if not path.is_file():
         queries = dataset.queries(variant)
-        stage = _stage(method, dataset)
-        hits = without(stage, dataset.excluded).candidates(queries, condition.depth)
+        hits = without(_stage(method, dataset), dataset.excluded).candidates(queries, depth)
         keep.mkdir(parents=True, exist_ok=True)
         write_scored_run(path, {q.id: found for q, found in zip(queries, hits, strict=True)}, method)
-    return FirstRun(path, origin, published)
+    return FirstRun(path, origin, published=method == source.method)
 
 
 def _stage(method: str, dataset: Dataset) -> FirstStage:
@@ -143,7 +156,7 @@ def prebuilt_index(dataset: Dataset) -> str | None:
 
 
 class _HubIds:
-    """A first stage over an index whose docids are in castorini's style, answering with the data set's own."""
+    """A first stage over an index with docids in castorini's style; its candidates have the data set's docids."""
 
     def __init__(self, stage: FirstStage, dataset: Dataset) -> None:
         self.stage, self.dataset = stage, dataset

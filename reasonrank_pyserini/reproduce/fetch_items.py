@@ -1,49 +1,149 @@
-"""What a condition needs, item by item."""
+"""What can be fetched for a condition: single files, models, collections, prebuilt indexes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Protocol
 
-from ..datasets import Dataset, load_dataset
-from ..errors import InputError, UnknownNameError
-from ..files.downloads import WebFile
-from . import FIRST_STAGES, prebuilt_index
-from .conditions import BENCHMARKS, Condition, find_condition, first_stage, upstream_url
-from .fetching import FileItem, IndexItem, Item, ModelItem, collection_items
-from .reproduce_inputs import DEFAULT, task_names
+from ..datasets import Dataset, Fetchable
+from ..files.downloads import HubFile, RemoteFile
+from ..files.hub import MODEL_FILES, TOKENIZER_FILES, cached_file, folder_of, local_folder
+from ..lazy import resolve
 
-
-def needed(benchmark: str, flags: Mapping[str, Any], *, with_model: bool) -> list[Item]:
-    """Everything for the condition's tasks; InputError for names that do not exist."""
-    condition = find_condition(benchmark, flags["condition"] or DEFAULT)
-    model = flags["model"] or condition.model
-    revision = condition.revision if model == condition.model else None
-    items: list[Item] = [ModelItem(model, revision)] if with_model and model else []
-    for task in task_names(condition, flags["tasks"]):
-        id = BENCHMARKS[benchmark].dataset(task)
-        if id is None:
-            raise InputError(f"{task} has to be obtained from its owner: name other --tasks")
-        dataset = load_dataset(id)
-        kind = flags["qrels_kind"] or condition.qrels_kind
-        run, variants = _first_stage(condition, task, dataset, flags)
-        items += [*collection_items(dataset, variants, kind), *run]
-    unique = {item.name: item for item in items}
-    return list(unique.values())
+INDEXES = {"prebuilt": "reasonrank_pyserini.first_stages.prebuilt:find_index"}
+"""Finds a prebuilt index, downloading it where it is not here."""
 
 
-def _first_stage(
-    condition: Condition, task: str, dataset: Dataset, flags: Mapping[str, Any]
-) -> tuple[list[Item], list[str]]:
-    """The run to fetch, or the query variant that a search will need."""
-    source = first_stage(condition.benchmark, condition.first_stage)
-    how = flags["first_stage"] or source.usual
-    if how not in FIRST_STAGES:
-        raise UnknownNameError("first stage", how, FIRST_STAGES)
-    if flags["runs"] is not None:
-        return [], []
-    if how == "upstream":
-        run = source.upstream.get(task)
-        return ([FileItem(WebFile(upstream_url(run), run.sha256, run.size))] if run else []), []
-    index: list[Item] = [IndexItem(prebuilt)] if (prebuilt := prebuilt_index(dataset)) else []
-    return index, [source.query_variant] if source.query_variant in dataset.variants() else []
+class Item(Protocol):
+    """Something to fetch; `size` is in bytes, None where it is not known beforehand, `missing`: it is not here yet."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def missing(self) -> bool: ...
+
+    def fetch(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileItem:
+    """A single file."""
+
+    file: RemoteFile
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def size(self) -> int | None:
+        """As listed, else as the hub states it; None where neither is known."""
+        if self.file.size is not None or not isinstance(self.file, HubFile):
+            return self.file.size
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        file = self.file
+        url = hf_hub_url(file.repo, file.path, revision=file.revision, repo_type=file.repo_type)
+        try:
+            return get_hf_file_metadata(url).size
+        except Exception:  # whatever the hub client raises: `fetch` reports it
+            return None
+
+    @property
+    def missing(self) -> bool:
+        return self.file.cached() is None
+
+    def fetch(self) -> None:
+        self.file.fetch()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelItem:
+    """Weights, configuration and tokenizer of a hub model; a local folder is never missing."""
+
+    model: str
+    revision: str | None
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the files that are loaded, as the hub lists them; None where the hub cannot be reached."""
+        from huggingface_hub import HfApi
+
+        try:
+            found = HfApi().model_info(self.model, revision=self.revision, files_metadata=True)
+        except Exception:  # whatever the hub client raises: `fetch` reports it
+            return None
+        patterns = (*MODEL_FILES, *TOKENIZER_FILES)
+        loaded = [one for one in found.siblings or () if any(fnmatch(one.rfilename, p) for p in patterns)]
+        return sum(one.size or 0 for one in loaded)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the configuration, the tokenizer or a file of the weights is not here."""
+        if local_folder(self.model) is not None:
+            return False
+        config = cached_file(self.model, self.revision, "config.json")
+        if config is None:
+            return True
+        index = config.with_name("model.safetensors.index.json")
+        weights = {"model.safetensors"}
+        if index.is_file():
+            weights = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        tokenizer = any(config.with_name(name).is_file() for name in ("tokenizer.json", "vocab.json"))
+        return not tokenizer or not all(config.with_name(name).is_file() for name in weights)
+
+    def fetch(self) -> None:
+        folder_of(self.model, self.revision, (*MODEL_FILES, *TOKENIZER_FILES))
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionItem:
+    """A collection that ir_datasets downloads: queries, judgements and documents."""
+
+    dataset: Dataset
+    size: int | None = None
+    missing: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset.id} (through ir_datasets)"
+
+    def fetch(self) -> None:
+        self.dataset.queries()
+        self.dataset.qrels()
+        self.dataset.documents.get_many(["0"])
+
+
+@dataclass(frozen=True, slots=True)
+class IndexItem:
+    """A prebuilt index that Pyserini downloads."""
+
+    index: str
+    size: int | None = None
+    missing: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.index} (index, through Pyserini)"
+
+    def fetch(self) -> None:
+        resolve("index source", "prebuilt", INDEXES)(self.index)
+
+
+def collection_items(dataset: Dataset, variants: Sequence[str], qrels_kind: str) -> list[Item]:
+    """What to fetch of a collection: its files one by one where it lists them."""
+    if isinstance(dataset, Fetchable):
+        files = dataset.files(variants=variants, qrels_kinds=(qrels_kind,))
+        return [FileItem(file) for file in files]
+    return [CollectionItem(dataset)]

@@ -1,21 +1,24 @@
-"""Everything a condition needs, on this machine's disk before a machine without a network runs it."""
+"""`fetch`: everything that a condition needs, downloaded for a machine without a network."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatch
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Protocol
 
-from ..datasets import Dataset, Fetchable
+from ..datasets import Dataset
 from ..errors import InputError
-from ..files.downloads import HubFile, RemoteFile
-from ..files.hub import MODEL_FILES, TOKENIZER_FILES, cached_file, folder_of, local_folder
-from ..lazy import resolve
+from ..files.caches import cache_root
+from ..files.downloads import WebFile
+from ..jobs.progress import Say, silent
+from .condition_runs import known_first_stage, prebuilt_index, query_variant
+from .conditions import Condition, find_condition, first_stage, upstream_url
+from .fetch_items import FileItem, IndexItem, Item, ModelItem, collection_items
+from .reproduce_inputs import task_dataset, task_names
+from .reproduce_request import DEFAULT_CONDITION, Runs
 
 FOLDERS = {
     "HF_HOME": "huggingface",
@@ -24,166 +27,102 @@ FOLDERS = {
     "IR_DATASETS_HOME": "ir_datasets",
     "PYSERINI_CACHE": "pyserini",
 }
-"""The caches by the variable that places them, and their names below one folder."""
-
-
-INDEXES = {"prebuilt": "reasonrank_pyserini.first_stages.prebuilt:find_index"}
-"""What fetches a prebuilt index."""
-
-
-class Item(Protocol):
-    """Something to fetch: `size` in bytes (None: not known beforehand), `missing` whether it is not here yet."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def size(self) -> int | None: ...
-
-    @property
-    def missing(self) -> bool: ...
-
-    def fetch(self) -> None: ...
+"""The caches by the environment variable that sets them, and their names below one folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileItem:
-    """A single file."""
+class FetchRequest:
+    """What will be reproduced, and where to put what it needs.
 
-    file: RemoteFile
-
-    @property
-    def name(self) -> str:
-        return self.file.name
-
-    @property
-    def size(self) -> int | None:
-        """As it is known, else as the hub tells it; None when it does not."""
-        if self.file.size is not None or not isinstance(self.file, HubFile):
-            return self.file.size
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-        file = self.file
-        url = hf_hub_url(file.repo, file.path, revision=file.revision, repo_type=file.repo_type)
-        try:
-            return get_hf_file_metadata(url).size
-        except Exception:  # whatever the hub client raises: `fetch` will tell it in words
-            return None
-
-    @property
-    def missing(self) -> bool:
-        return self.file.cached() is None
-
-    def fetch(self) -> None:
-        self.file.fetch()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelItem:
-    """Weights, configuration and tokenizer of a hub model; a local folder is never missing."""
-
-    model: str
-    revision: str | None
-
-    @property
-    def name(self) -> str:
-        return self.model
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of the files that are loaded, as the hub lists them; None when it cannot be asked."""
-        from huggingface_hub import HfApi
-
-        try:
-            found = HfApi().model_info(self.model, revision=self.revision, files_metadata=True)
-        except Exception:  # whatever the hub client raises: `fetch` will tell it in words
-            return None
-        patterns = (*MODEL_FILES, *TOKENIZER_FILES)
-        loaded = [one for one in found.siblings or () if any(fnmatch(one.rfilename, p) for p in patterns)]
-        return sum(one.size or 0 for one in loaded)
-
-    @property
-    def missing(self) -> bool:
-        """Whether configuration, tokenizer or any file of the weights is not here."""
-        if local_folder(self.model) is not None:
-            return False
-        config = cached_file(self.model, self.revision, "config.json")
-        if config is None:
-            return True
-        index = config.with_name("model.safetensors.index.json")
-        weights = {"model.safetensors"}
-        if index.is_file():
-            weights = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        tokenizer = any(config.with_name(name).is_file() for name in ("tokenizer.json", "vocab.json"))
-        return not tokenizer or not all(config.with_name(name).is_file() for name in weights)
-
-    def fetch(self) -> None:
-        folder_of(self.model, self.revision, (*MODEL_FILES, *TOKENIZER_FILES))
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionItem:
-    """A collection that ir_datasets fetches by itself: queries, judgements and documents."""
-
-    dataset: Dataset
-    size: int | None = None
-    missing: bool = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.dataset.id} (through ir_datasets)"
-
-    def fetch(self) -> None:
-        self.dataset.queries()
-        self.dataset.qrels()
-        self.dataset.documents.get_many(["0"])
-
-
-@dataclass(frozen=True, slots=True)
-class IndexItem:
-    """A prebuilt index of Pyserini's, which downloads it by itself."""
-
-    index: str
-    size: int | None = None
-    missing: bool = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.index} (index, through Pyserini)"
-
-    def fetch(self) -> None:
-        resolve("index source", "prebuilt", INDEXES)(self.index)
-
-
-def collection_items(dataset: Dataset, variants: Sequence[str], qrels_kind: str) -> list[Item]:
-    """What has to be fetched of a collection: its files one by one where it can tell them."""
-    if isinstance(dataset, Fetchable):
-        files = dataset.files(variants=variants, qrels_kinds=(qrels_kind,))
-        return [FileItem(file) for file in files]
-    return [CollectionItem(dataset)]
-
-
-def place(folder: Path | None) -> Mapping[str, str]:
-    """Point the caches below `folder` and name them; without one, where they are.
-
-    Has to come before the hub's client is loaded, which reads its folder when it is.
+    `model` replaces the condition's; without `with_model` no model is fetched, with `runs` no first-stage run. `to`: a
+    folder for all caches, None leaves them where they are. The other fields as in ReproduceRequest.
     """
-    if folder is None:
-        return {name: value for name in FOLDERS if (value := os.environ.get(name))}
+
+    benchmark: str = "bright"
+    condition: str = DEFAULT_CONDITION
+    _: KW_ONLY
+    tasks: tuple[str, ...] = ()
+    model: str | None = None
+    first_stage: str | None = None
+    runs: Runs | None = None
+    qrels_kind: str | None = None
+    with_model: bool = True
+    to: str | Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """How many of the `needed` items were fetched, and the environment in which they are used without a network."""
+
+    fetched: int
+    needed: int
+    environment: Mapping[str, str]
+
+
+def fetch(request: FetchRequest, *, say: Say = silent) -> FetchResult:
+    """Download what is missing, sizes first; InputError before any download where the disk has no room.
+
+    With `to` this process's caches are moved there, too; that has to happen before the hub's client is imported.
+    """
+    items = needed(request)
+    fetched = _fetch_all(items, cache_root() if request.to is None else Path(request.to), say)
+    return FetchResult(fetched, len(items), {**_places(), "HF_HUB_OFFLINE": "1"})
+
+
+def needed(request: FetchRequest) -> list[Item]:
+    """Everything that the condition's tasks need, fetched already or not; InputError for unknown names."""
+    if request.to is not None:
+        _move_caches(Path(request.to))
+    condition = find_condition(request.benchmark, request.condition)
+    model = request.model or condition.model
+    revision = condition.revision if model == condition.model else None
+    items: list[Item] = [ModelItem(model, revision)] if request.with_model and model else []
+    for task in task_names(condition, request.tasks):
+        dataset = task_dataset(condition, task)
+        run, variants = _first_stage(condition, task, dataset, request)
+        items += [*collection_items(dataset, variants, request.qrels_kind or condition.qrels_kind), *run]
+    unique = {item.name: item for item in items}
+    return list(unique.values())
+
+
+def _first_stage(
+    condition: Condition, task: str, dataset: Dataset, request: FetchRequest
+) -> tuple[list[Item], list[str]]:
+    """The run to fetch, or the query variant that a search will need."""
+    source = first_stage(condition.benchmark, condition.first_stage)
+    how = known_first_stage(request.first_stage or source.usual)
+    if request.runs is not None:
+        return [], []
+    if how == "upstream":
+        run = source.upstream.get(task)
+        return ([FileItem(WebFile(upstream_url(run), run.sha256, run.size))] if run else []), []
+    index: list[Item] = [IndexItem(prebuilt)] if (prebuilt := prebuilt_index(dataset)) else []
+    variant = query_variant(source, dataset)
+    return index, [] if variant is None else [variant]
+
+
+def _move_caches(folder: Path) -> None:
+    """Point this process's caches below `folder`; InputError where the hub's client has read its own already."""
     chosen = {name: str(folder.absolute() / below) for name, below in FOLDERS.items()}
+    if "huggingface_hub" in sys.modules and any(os.environ.get(name) != chosen[name] for name in chosen):
+        raise InputError(
+            "`to` must be set before huggingface_hub is imported, which reads its cache folder then: start a new "
+            "process, or use the command line"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--to {folder} cannot be made: {error.strerror}") from error
+        raise InputError(f"`to` {folder} cannot be made: {error.strerror}") from error
     os.environ.update(chosen)
-    return chosen
 
 
-def fetch_all(items: Sequence[Item], disk: Path, say: Callable[[str], None]) -> int:
-    """Fetch what is missing, sizes first; how many items were fetched.
+def _places() -> dict[str, str]:
+    """The environment variables that place the caches, where they are set."""
+    return {name: value for name in FOLDERS if (value := os.environ.get(name))}
 
-    InputError before anything is downloaded when the disk has no room for what is missing.
-    """
+
+def _fetch_all(items: Sequence[Item], disk: Path, say: Say) -> int:
+    """Fetch what is missing, sizes first; how many items were fetched."""
     missing = [(item, item.size) for item in items if item.missing]
     total = sum(size or 0 for _, size in missing)
     unknown = sum(size is None for _, size in missing)
@@ -194,7 +133,7 @@ def fetch_all(items: Sequence[Item], disk: Path, say: Callable[[str], None]) -> 
     free = shutil.disk_usage(_existing(disk)).free
     if total > free:
         raise InputError(
-            f"{_bytes(total)} to fetch, but {disk} has {_bytes(free)} free: choose another disk by --to DIR"
+            f"{_bytes(total)} to fetch, but {disk} has {_bytes(free)} free: choose another disk with `to` DIR"
         )
     for number, (item, _) in enumerate(missing, 1):
         say(f"[{number}/{len(missing)}] {item.name}")

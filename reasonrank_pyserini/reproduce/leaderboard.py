@@ -106,8 +106,7 @@ def leaderboard(
 
 
 def average_tolerance(condition: Condition, tasks: int, of: int) -> float:
-    """The tolerance of an average over `tasks` of `of` tasks: sqrt(of / tasks) times that of the whole average, at
-    most that of a single task."""
+    """That of an average over `tasks` of `of` tasks: the whole average's x sqrt(of / tasks), at most a task's."""
     wider = min(condition.tolerance, condition.average_tolerance * math.sqrt(of / tasks))
     return max(condition.average_tolerance, wider)
 

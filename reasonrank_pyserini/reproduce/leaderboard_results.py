@@ -1,4 +1,4 @@
-"""From finished task folders to the leaderboard's table and exports."""
+"""From finished runs to the leaderboard and its files."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from .leaderboard_tables import latex_rows, leaderboard_record, markdown_table
 
 @dataclass(frozen=True, slots=True)
 class TaskRuns:
-    """One task: its judgements, its first stage's run, and the finished run of every repeat."""
+    """One task: its judgements, its first-stage run, and the finished run of every repeat."""
 
-    task: str
+    name: str
     qrels: Qrels
     first_stage: Run | None
     runs: Sequence[Mapping[str, Sequence[ScoredDocument]]]
 
 
 def collect(
-    condition: Condition, outcomes: Sequence[TaskRuns], *, seed: int = 0, candidates: str | None = None
+    condition: Condition, tasks: Sequence[TaskRuns], *, seed: int = 0, candidates: str | None = None
 ) -> Leaderboard:
     """The leaderboard of those tasks under the condition's measure; `candidates` as for `leaderboard`."""
-    results = [_result(condition.measure, one) for one in outcomes]
+    results = [_result(condition.measure, one) for one in tasks]
     return leaderboard(condition, results, seed=seed, candidates=candidates)
 
 
-def _result(measure: str, outcome: TaskRuns) -> TaskResult:
-    first = outcome.first_stage
+def _result(measure: str, task: TaskRuns) -> TaskResult:
+    first = task.first_stage
     return TaskResult(
-        outcome.task,
-        None if first is None else _per_query(outcome.qrels, first, measure),
-        tuple(_per_query(outcome.qrels, run, measure) for run in outcome.runs),
+        task.name,
+        None if first is None else _per_query(task.qrels, first, measure),
+        tuple(_per_query(task.qrels, run, measure) for run in task.runs),
     )
 
 
-def per_query(measure: str, outcome: TaskRuns) -> list[float]:
+def per_query(measure: str, task: TaskRuns) -> list[float]:
     """The measure of every judged query, averaged over the repeats."""
-    found = [_per_query(outcome.qrels, run, measure) for run in outcome.runs]
-    return [sum(one[query] for one in found) / len(found) for query in outcome.qrels]
+    found = [_per_query(task.qrels, run, measure) for run in task.runs]
+    return [sum(one[query] for one in found) / len(found) for query in task.qrels]
 
 
 def _per_query(qrels: Qrels, run: Run, measure: str) -> Mapping[str, float]:
@@ -57,9 +57,9 @@ def _per_query(qrels: Qrels, run: Run, measure: str) -> Mapping[str, float]:
 
 
 def write_tables(
-    folder: Path, board: Leaderboard, outcomes: Sequence[TaskRuns], extra: Mapping[str, Any]
+    folder: Path, board: Leaderboard, tasks: Sequence[TaskRuns], extra: Mapping[str, Any]
 ) -> None:
-    """leaderboard.json, .md and .tex, and BRIGHT's score JSON of every task's first repeat, each written whole."""
+    """Write leaderboard.json (with `extra`), .md and .tex, and BRIGHT's score JSON of every task's first repeat."""
     with atomic_open(folder / "leaderboard.json") as stream:
         json.dump({**leaderboard_record(board), **extra}, stream, indent=1)
         stream.write("\n")
@@ -67,6 +67,6 @@ def write_tables(
         with atomic_open(folder / name) as stream:
             stream.write(text.rstrip("\n") + "\n")
     (folder / "scores").mkdir(exist_ok=True)
-    for outcome in outcomes:
-        if outcome.runs:
-            write_score_json(folder / "scores" / f"{outcome.task}.json", outcome.runs[0])
+    for task in tasks:
+        if task.runs:
+            write_score_json(folder / "scores" / f"{task.name}.json", task.runs[0])

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..engines import engine_details
-from ..engines.journal import damage_line, recorder
+from ..engines.journal import damage_line
 from ..jobs.manifest import environment, run_manifest
+from ..jobs.progress import Progress
 from ..jobs.rerank_input import RerankInput
+from ..jobs.rerank_output import engine_manifest_fields
 from ..jobs.run_folder import RunFolder
-from ..jobs.task_runs import TAG, TaskRun, observer, run_tasks, windows
+from ..jobs.task_runs import TAG, TaskRun, run_tasks, windows
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..ranking.scheduler import OnError
+from ..ranking.settings import Settings
 from ..reranker import Reranker
-from ..types import Query, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +64,39 @@ class LeaderboardRun:
     def run(
         self,
         journal: Path,
+        progress: Progress,
         *,
         tokenizer: Any,
         on_error: OnError,
-        watch: Callable[[Query, Step], None],
-        say: Callable[[str], None],
         command: Sequence[str],
     ) -> None:
         """Rerank what is left; every task's folder is whole as soon as its last query is."""
-        if not self.tasks:
-            return
         for line in self.plan.preflight():
-            say(line)
-        with Reranker.from_plan(
-            self.plan,
-            tokenizer=tokenizer,
-            journal=journal,
-            on_error=on_error,
-            observe=observer(self.tasks, watch),
-            repeats=1 + max(task.repeat for task in self.tasks),
-        ) as reranker:
+            progress.say(line)
+        with (
+            progress.watching(journal),
+            Reranker.from_plan(
+                self.plan,
+                tokenizer=tokenizer,
+                journal=journal,
+                on_error=on_error,
+                repeats=1 + max(task.repeat for task in self.tasks),
+            ) as reranker,
+        ):
             if (damage := damage_line(reranker.engine)) is not None:
-                say(damage)
-
-            machine = environment()  # once: it asks programs, while which no query starts
+                progress.say(damage)
+            machine = environment()  # once: it runs programs, and no query would start meanwhile
 
             def done(task: TaskRun) -> None:
-                details = engine_details(reranker.engine) if reranker.engine is not None else {}
-                settings = replace(self.plan.settings, seed=self.plan.settings.seed + task.repeat)
                 manifest = run_manifest(
-                    self.plan.manifest_entry(), task.work, settings, task.tally, task.seconds,
-                    command=command, details=details, tokenizer=tokenizer, journal=recorder(reranker.engine),
-                    machine=machine,
+                    self.plan.manifest_entry(), task.work, self._settings(task), task.tally, task.seconds,
+                    command=command, tokenizer=tokenizer, machine=machine, **engine_manifest_fields(reranker.engine),
                 )  # fmt: skip
-                extra = {"task": task.name, "repeat": task.repeat}
-                task.folder.finish(task.run, TAG, {**manifest, **extra})
+                task.folder.finish(task.run, TAG, {**manifest, "task": task.name, "repeat": task.repeat})
 
-            run_tasks(self.tasks, reranker, done)
+            run_tasks(self.tasks, reranker, done, progress.window)
+
+    def _settings(self, task: TaskRun) -> Settings:
+        """The settings of a task's repeat: its seed counts up."""
+        settings = self.plan.settings
+        return replace(settings, seed=settings.seed + task.repeat)

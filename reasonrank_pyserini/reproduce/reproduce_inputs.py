@@ -1,25 +1,29 @@
-"""What `reasonrank reproduce` works on: the condition, the flags it fills in, its tasks."""
+"""What a reproduction works on: its condition, completed by the request, and its tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..datasets import Dataset, load_dataset
 from ..errors import InputError
 from ..files.caches import cache_root
 from ..jobs.rerank_input import RerankInput, clean_run, from_run
-from ..jobs.rerank_job import oracle_noise
+from ..ranking.model_request import ModelRequest, SettingOverrides
 from ..types import ScoredDocument
-from . import FirstRun, first_run, parse_shard
-from .conditions import BENCHMARKS, Condition, find_condition, first_stage
+from .condition_runs import FirstRun, first_run
+from .conditions import BENCHMARKS, Condition, conditions, find_condition
+from .reproduce_request import ReproduceRequest
+from .shards import Shard
 
-PUBLISHED = ("model", "window", "step", "passes", "depth", "passage_tokens")
-"""Flags whose published value is the condition's."""
-UNPUBLISHED = ("reasoning_tokens", "answer_k", "profile", "first_stage")
-"""Flags that leave the published way whenever they are given."""
-DEFAULT = "reasonrank-7b"
+PUBLISHED_SETTINGS = ("window", "step", "passes", "depth", "passage_tokens")
+"""Settings that a condition has."""
+UNPUBLISHED_SETTINGS = (
+    "reasoning_tokens", "answer_k", "style", "answer_tokens", "temperature", "top_p", "top_k", "min_p",
+)  # fmt: skip
+"""Settings that differ from the publication whenever they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,73 +37,112 @@ class TaskInput:
 
     def candidates(self) -> Mapping[str, Sequence[ScoredDocument]]:
         """The first stage's run; judged documents have the same docid in every style."""
-        return clean_run(self.first.path, self.dataset.excluded)
+        return clean_run(self.first.run, self.dataset.excluded)
 
 
-def asked_condition(benchmark: str, flags: Mapping[str, Any]) -> Condition:
-    condition = find_condition(benchmark, flags["condition"] or DEFAULT)
+@dataclass(frozen=True, slots=True)
+class FilledCondition:
+    """A condition together with a request's own values.
+
+    `model` is None where the condition is a first stage alone. `changed`: the values that differ from the
+    publication, by name.
+    """
+
+    condition: Condition
+    model: ModelRequest | None
+    settings: SettingOverrides
+    changed: Mapping[str, Any]
+
+    @property
+    def depth(self) -> int:
+        return self.settings.depth or self.condition.depth
+
+
+def fill(request: ReproduceRequest) -> FilledCondition:
+    """The request's condition, with the request's values in place of its own; InputError where they do not fit."""
+    condition = find_condition(request.benchmark, request.condition)
     if condition.kind == "reference":
+        others = [one.name for one in conditions(request.benchmark) if one.kind != "reference"]
         raise InputError(
-            f"condition {condition.name} holds the numbers of others and cannot be run: "
-            f"reasonrank reproduce {benchmark} --list"
+            f"condition {condition.name} only quotes other papers' numbers and cannot be run: "
+            f"choose one of {', '.join(others)}"
         )
-    if oracle_noise(flags["judge"]) is None and condition.kind == "first-stage" and flags["model"]:
-        raise InputError(f"condition {condition.name} is a first stage: no --model belongs to it")
-    return replace(condition, qrels_kind=flags["qrels_kind"] or condition.qrels_kind)
+    own = request.model
+    if request.oracle is None and condition.kind == "first-stage" and own.model:
+        raise InputError(f"condition {condition.name} is a first stage: leave `model` out")
+    settings = _settings(condition, request.settings)
+    changed = _changed(condition, request)
+    model = own.model or condition.model
+    revision = own.revision
+    if revision is None and "model" not in changed:
+        revision = condition.revision
+    return FilledCondition(
+        replace(condition, qrels_kind=request.qrels_kind or condition.qrels_kind),
+        None if model is None else ModelRequest(
+            model=model, revision=revision, tokenizer=own.tokenizer, profile=own.profile, engine=own.engine,
+            base_urls=tuple(own.base_urls), api=own.api, engine_args=own.engine_args, settings=settings,
+        ),
+        settings,
+        changed,
+    )  # fmt: skip
 
 
-def filled(condition: Condition, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were left out, from the condition; `changed`: what the user asked for otherwise, by name."""
-    found: dict[str, Any] = {}
-    changed = {name: flags[name] for name in UNPUBLISHED if flags[name] is not None}
-    for name in PUBLISHED:
-        published, asked = getattr(condition, name) or None, flags[name]
-        found[name] = asked if asked is not None else published
-        if published is not None and asked not in (None, published):
-            changed[name] = asked
-    if flags["revision"] is None and "model" not in changed:
-        found["revision"] = condition.revision
-    return {**found, "changed": changed}
+def _settings(condition: Condition, overrides: SettingOverrides) -> SettingOverrides:
+    """The overrides, with the condition's values for the settings that they leave out."""
+    given = overrides.given()
+    published = {name: getattr(condition, name) or None for name in PUBLISHED_SETTINGS}
+    return replace(overrides, **{name: value for name, value in published.items() if name not in given})
+
+
+def _changed(condition: Condition, request: ReproduceRequest) -> dict[str, Any]:
+    given = request.settings.given()
+    changed = {name: given[name] for name in UNPUBLISHED_SETTINGS if name in given}
+    others = {"profile": request.model.profile, "first_stage": request.first_stage}
+    changed |= {name: value for name, value in others.items() if value is not None}
+    own = {"model": request.model.model, **{name: given.get(name) for name in PUBLISHED_SETTINGS}}
+    for name, value in own.items():
+        published = getattr(condition, name) or None
+        if published is not None and value not in (None, published):
+            changed[name] = value
+    return changed
 
 
 def task_names(condition: Condition, names: Sequence[str]) -> list[str]:
-    """The tasks asked for (none: all), in the benchmark's order; spelled with underscores or hyphens."""
+    """The tasks of those names (none: all), in the benchmark's order; underscores and hyphens are the same."""
     benchmark = BENCHMARKS[condition.benchmark]
-    asked = {benchmark.known(name.lower().replace("_", "-")) for name in names}
-    return [task for task in benchmark.tasks if not asked or task in asked]
+    wanted = {benchmark.known(name.lower().replace("_", "-")) for name in names}
+    return [task for task in benchmark.tasks if not wanted or task in wanted]
 
 
-def open_task(
-    name: str, condition: Condition, flags: Mapping[str, Any], depth: int, light: bool
-) -> TaskInput:
-    id = BENCHMARKS[condition.benchmark].dataset(name)
+def task_dataset(condition: Condition, task: str) -> Dataset:
+    """The test collection of a task; InputError where it cannot be downloaded."""
+    id = BENCHMARKS[condition.benchmark].dataset(task)
     if id is None:
         raise InputError(
-            f"{name} has to be obtained from its owner and is no ir_datasets id: name other --tasks"
+            f"the collection of {task} cannot be downloaded: its owner gives it on request; leave it out of `tasks`"
         )
-    dataset = load_dataset(id)
-    source = first_stage(condition.benchmark, condition.first_stage)
-    keep = cache_root() if flags["estimate"] else flags["output"]
+    return load_dataset(id)
+
+
+def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, texts: bool) -> TaskInput:
+    """The task with its first-stage run; `texts`: queries and passages are read and checked, too."""
+    condition = filled.condition
+    dataset = task_dataset(condition, task)
+    keep = cache_root() if request.output is None else Path(request.output)
     first = first_run(
-        condition,
-        source,
-        name,
-        dataset,
-        how=flags["first_stage"],
-        runs=flags["runs"],
-        keep=keep / "first-stage",
+        condition, task, dataset, how=request.first_stage, runs=request.runs, keep=keep / "first-stage"
     )
-    shard = parse_shard(flags["shard"])
+    shard = request.shard or Shard()
     work = from_run(
-        first.path,
-        None if light else dataset.queries(),
-        None if light else dataset.documents,
+        first.run,
+        dataset.queries() if texts else None,
+        dataset.documents if texts else None,
         source=dataset.id,
-        depth=depth,
+        depth=filled.depth,
         excluded=dataset.excluded,
-        limit=flags["limit"],
+        limit=request.limit,
         shard=(shard.number, shard.of),
-        rename=None if light else getattr(dataset, "hub_ids", None),
+        rename=getattr(dataset, "hub_ids", None) if texts else None,
         hashes={"dataset": dataset.id},
     )
-    return TaskInput(name, dataset, first, work)
+    return TaskInput(task, dataset, first, work)

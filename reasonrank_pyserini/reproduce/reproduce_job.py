@@ -1,4 +1,4 @@
-"""One `reasonrank reproduce`: from flags to tasks, from finished tasks to the table."""
+"""`run`: a published condition again, from a request to the leaderboard and its files."""
 
 from __future__ import annotations
 
@@ -9,88 +9,86 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files.outputs import make_folder
-from ..jobs.estimate import modelled_lines
-from ..jobs.progress import Progress
-from ..jobs.rerank_job import (
-    fit_context,
-    make_plan,
-    oracle_noise,
-    plan_notes,
-    setting_flags,
-    work_configuration,
-)
+from ..files.outputs import check_folder, make_folder
+from ..jobs.progress import Progress, ProgressDisplay, Say, silent
+from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
 from ..jobs.run_folder import RunFolder
-from ..jobs.task_runs import windows
 from ..jobs.trace import read_manifest
-from ..models.cost import WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..runfile import read_run
 from ..types import ScoredDocument
-from . import (
-    LeaderboardRun,
-    Shard,
-    TaskRepeat,
-    TaskRuns,
-    collect,
-    merge_shards,
-    parse_shard,
-    per_query,
-    shard_folder,
-    write_tables,
-)
 from .conditions import Condition
 from .leaderboard import Leaderboard
-from .reproduce_inputs import TaskInput, asked_condition, filled, open_task, task_names
+from .leaderboard_results import TaskRuns, collect, per_query, write_tables
+from .leaderboard_run import LeaderboardRun, TaskRepeat
+from .reproduce_inputs import FilledCondition, TaskInput, fill, open_task, task_names
+from .reproduce_request import ReproduceRequest, ReproduceResult
+from .shards import Shard, merge_shards, shard_folder
+
+
+def run(
+    request: ReproduceRequest, *, say: Say = silent, display: ProgressDisplay | None = None
+) -> ReproduceResult:
+    """Rerank the condition's tasks into folders below `output`, and compare the scores with the published ones.
+
+    `output` holds a folder per task (run.trec, trace.jsonl, manifest.json), the leaderboard as leaderboard.json, .md
+    and .tex, and BRIGHT's score JSON. A second call with the same request continues where the first one stopped. `say`
+    and `display` as for `jobs.rerank`.
+    """
+    job = Reproduction.prepare(request)
+    for note in job.notes():
+        say(note)
+    errors = job.merge() if request.merge else job.rerank(say, display)
+    return job.result(errors)
 
 
 @dataclass(frozen=True)
 class Reproduction:
     """A checked reproduction; `plan` is None where the first stage itself is the condition."""
 
-    condition: Condition
+    request: ReproduceRequest
+    filled: FilledCondition
     plan: Plan | OraclePlan | None
     tasks: tuple[TaskInput, ...]
-    tokenizer: Any
-    flags: Mapping[str, Any]
-    command: tuple[str, ...]
+    tokenizer: Any = None
 
     @classmethod
-    def prepare(cls, benchmark: str, flags: Mapping[str, Any], command: Sequence[str]) -> Reproduction:
-        """Everything that can be checked before a model is loaded; InputError for whatever cannot work."""
-        condition = asked_condition(benchmark, flags)
-        flags = {**flags, **filled(condition, flags)}
-        noise = oracle_noise(flags["judge"])
-        light = bool(flags["estimate"] or flags["merge"] or noise is not None or condition.model is None)
-        depth = flags["depth"] or condition.depth
-        tasks = tuple(
-            open_task(name, condition, flags, depth, light) for name in task_names(condition, flags["tasks"])
-        )
-        plan: Plan | OraclePlan | None = None
-        tokenizer = None
-        if noise is not None:
-            qrels = {task.name: task.dataset.qrels(condition.qrels_kind) for task in tasks}
-            plan = OraclePlan.make(qrels, noise, setting_flags(flags))
-        elif condition.model is not None:
-            plan = make_plan(flags, None)
-            if not light:
-                plan, tokenizer = fit_context(plan, [task.work for task in tasks])
-        return cls(condition, plan, tasks, tokenizer, flags, tuple(command))
+    def prepare(cls, request: ReproduceRequest, *, estimate_only: bool = False) -> Reproduction:
+        """Everything that can be checked before a model is loaded; InputError for whatever cannot work.
+
+        With `estimate_only` no texts are read, and no folder is needed.
+        """
+        request.check()
+        if not estimate_only:
+            check_folder(_output(request))
+        filled = fill(request)
+        asks_model = request.oracle is None and filled.model is not None
+        texts = asks_model and not estimate_only and not request.merge
+        names = task_names(filled.condition, request.tasks)
+        tasks = tuple(open_task(name, filled, request, texts=texts) for name in names)
+        if request.oracle is not None:
+            qrels = {task.name: task.dataset.qrels(filled.condition.qrels_kind) for task in tasks}
+            return cls(request, filled, OraclePlan.make(qrels, request.oracle, filled.settings), tasks)
+        if filled.model is None:
+            return cls(request, filled, None, tasks)
+        plan = Plan.make(filled.model)
+        if not texts:
+            return cls(request, filled, plan, tasks)
+        plan, tokenizer = fit_context(plan, [task.work for task in tasks])
+        return cls(request, filled, plan, tasks, tokenizer)
 
     @property
     def queries(self) -> int:
+        """Queries of all tasks together."""
         return sum(len(task.work.queries) for task in self.tasks)
 
     @cached_property
-    def output(self) -> Path:
-        folder = shard_folder(self.flags["output"], self.shard)
+    def folder(self) -> Path:
+        """Where this job's results go, made now: `output`, or the shard's folder in it."""
+        folder = shard_folder(_output(self.request), self.request.shard or Shard())
         make_folder(folder)
         return folder
-
-    @property
-    def shard(self) -> Shard:
-        return parse_shard(self.flags["shard"])
 
     def notes(self) -> list[str]:
         """What the user should know before it starts, a line each."""
@@ -101,116 +99,123 @@ class Reproduction:
             found.append(f"not as published: {self.changed}")
         return found
 
-    def estimate(self, gpu: str, gpus: int, price: float | None) -> list[str]:
-        """Windows, tokens, time and money; all but the windows are modelled."""
-        if self.plan is None:
-            return ["windows            0 (the first stage alone)"]
-        count = self.flags["repeat"] * sum(windows(task.work, self.plan.settings) for task in self.tasks)
-        lines = [f"tasks              {len(self.tasks)}", f"queries            {self.queries}",
-                 f"windows            {count:,}"]  # fmt: skip
-        if not isinstance(self.plan, Plan):
-            return lines
-        settings = self.plan.settings
-        prompt = WINDOW_PROMPT_TOKENS * settings.window * settings.passage_tokens / (20 * 512)
-        new = min(WINDOW_NEW_TOKENS, settings.sampling.max_tokens)
-        lines += [
-            f"prompt tokens      {count * prompt:,.0f} (modelled, {prompt:,.0f} a window as on BRIGHT economics)",
-            f"new tokens         {count * new:,} (modelled, {new} a window)",
-        ]
-        return lines + modelled_lines(self.plan, count, prompt, new, gpu, gpus, price)
-
-    def run(self) -> int:
-        """Rerank what is not done yet; the number of failed windows that were kept."""
+    def rerank(self, say: Say = silent, display: ProgressDisplay | None = None) -> int:
+        """Rerank what is not done yet; the number of failed windows that kept their order."""
         if self.plan is None:
             return 0
-        journal = self.flags["output"] / "journal"
-        with LeaderboardRun(self.plan, list(self._parts()), overwrite=self.flags["overwrite"]) as queue:
-            progress = Progress(queue.windows, self.flags["max_failed"])
+        request = self.request
+        journal = _output(request) / "journal"
+        with LeaderboardRun(self.plan, self.parts, overwrite=request.overwrite) as queue:
             if not queue.tasks:
-                progress.say(f"{self.output} already holds every task: nothing to rerank")
+                say(f"{self.folder} already holds the result of every task: nothing to rerank")
             else:
-                with progress.watching(journal):
-                    queue.run(
-                        journal, tokenizer=self.tokenizer, on_error=self.flags["on_error"],
-                        watch=progress.add, say=progress.say, command=self.command,
-                    )  # fmt: skip
-        return sum(read_manifest(part.folder)["errors"] for part in self._parts())
+                progress = Progress(queue.tasks, queue.windows, request.max_failed, say=say, display=display)
+                queue.run(
+                    journal,
+                    progress,
+                    tokenizer=self.tokenizer,
+                    on_error=request.on_error,
+                    command=request.command,
+                )
+        return sum(read_manifest(part.folder)["errors"] for part in self.parts)
 
     def merge(self) -> int:
         """Unite the shards of every task; the number of failed windows in them."""
         if self.plan is None:
-            raise InputError(f"{self.condition.name} is a first stage: there are no shards of it")
+            raise InputError(f"condition {self.filled.condition.name} is a first stage: it has no shards")
+        where = _output(self.request)
         errors = 0
-        for part in self._parts():
-            with RunFolder(part.folder, part.configuration, overwrite=self.flags["overwrite"]) as folder:
-                where = self.flags["output"]
+        for part in self.parts:
+            with RunFolder(part.folder, part.configuration, overwrite=self.request.overwrite) as folder:
                 name = str(part.folder.relative_to(where))
                 if not folder.finished and not merge_shards(where, name, part.work.queries, folder):
                     raise InputError(
-                        f"{where} holds no finished shard of {name}: run --shard 1/N to N/N first"
+                        f"{where} holds no finished shard of {name}: run `shard` 1/N to N/N first"
                     )
             errors += read_manifest(part.folder)["errors"]
         return errors
 
+    def result(self, errors: int) -> ReproduceResult:
+        """What is done, with the leaderboard unless this is a shard."""
+        board = self.table() if self.request.shard is None else None
+        return ReproduceResult(board, errors, self.queries, self.folder)
+
     def table(self) -> Leaderboard:
-        """The leaderboard of what is done, written to the output folder as well."""
-        outcomes = [self._outcome(task) for task in self.tasks]
+        """The leaderboard of what is done, also written to the folder."""
+        outcomes = [self._task_runs(task) for task in self.tasks]
         stages = {task.name: task.first.origin for task in self.tasks}
-        own = all(task.first.published for task in self.tasks)
-        runs = self.flags["runs"]
-        candidates = None if own else f"runs in {runs}" if runs else self.tasks[0].first.origin
-        board = collect(self.shown(), outcomes, candidates=candidates)
-        make_folder(self.output / "scores")
-        write_tables(self.output, board, outcomes, {"first_stage_runs": stages})
+        board = collect(self.condition_as_run(), outcomes, candidates=self._candidates())
+        make_folder(self.folder / "scores")
+        write_tables(self.folder, board, outcomes, {"first_stage_runs": stages})
         return board
 
-    def shown(self) -> Condition:
-        """The condition as it was really run: its model, its window, what differs from the publication."""
-        condition, plan = self.condition, self.plan
+    def condition_as_run(self) -> Condition:
+        """The condition with the model and windows that were used, and a note on what differs from the publication."""
+        condition, plan, noise = self.filled.condition, self.plan, self.request.oracle
         if plan is not None:
             used = plan.settings
             condition = replace(condition, window=used.window, step=used.step, depth=used.depth)
-        if isinstance(plan, OraclePlan):
-            sampled = plan.noise > 0
-            condition = replace(condition, label=f"Judge {self.flags['judge']}", sampled=sampled, note="")
+        if noise is not None:
+            label = f"Judge oracle:{noise:g}" if noise else "Judge oracle"
+            condition = replace(condition, label=label, sampled=noise > 0, note="")
         elif changed := self.changed:
             note = "; ".join(filter(None, [condition.note, f"not as published: {changed}"]))
-            label = self.flags["changed"].get("model", condition.label)
+            label = self.filled.changed.get("model", condition.label)
             condition = replace(condition, label=label, note=note)
-        if isinstance(plan, OraclePlan) or self.flags["limit"]:
+        if noise is not None or self.request.limit:
             condition = replace(condition, published={}, average=None)
         return condition
 
     @property
     def changed(self) -> str:
-        """What the user asked for otherwise than published, in words; empty when nothing."""
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.flags["changed"].items())
+        """The values that differ from the publication, in words; empty when there are none."""
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.filled.changed.items())
 
     def per_query(self) -> dict[str, list[float]]:
         """Task -> the measure of every query, averaged over the repeats."""
-        return {task.name: per_query(self.condition.measure, self._outcome(task)) for task in self.tasks}
+        measure = self.filled.condition.measure
+        return {task.name: per_query(measure, self._task_runs(task)) for task in self.tasks}
 
-    def _parts(self) -> Iterator[TaskRepeat]:
-        assert self.plan is not None
-        for repeat in range(self.flags["repeat"]):
-            folder = self.output if repeat == 0 else self.output / f"repeat-{repeat + 1}"
+    @cached_property
+    def parts(self) -> tuple[TaskRepeat, ...]:
+        """Every repeat of every task with its folder and configuration; none for a first stage alone."""
+        return () if self.plan is None else tuple(self._parts(self.plan))
+
+    def _parts(self, plan: Plan | OraclePlan) -> Iterator[TaskRepeat]:
+        for repeat in range(self.request.repeat):
+            folder = self.folder if repeat == 0 else self.folder / f"repeat-{repeat + 1}"
             for task in self.tasks:
-                made = work_configuration(self.plan, task.work)
+                made = work_configuration(plan, task.work)
                 made["settings"] = {**made["settings"], "seed": made["settings"]["seed"] + repeat}
                 yield TaskRepeat(task.name, task.work, folder / task.name, made, repeat)
 
-    def _outcome(self, task: TaskInput) -> TaskRuns:
-        qrels = task.dataset.qrels(self.condition.qrels_kind)
-        if self.flags["limit"]:
+    def _task_runs(self, task: TaskInput) -> TaskRuns:
+        qrels = task.dataset.qrels(self.filled.condition.qrels_kind)
+        if self.request.limit:
             qrels = {query.id: qrels.get(query.id, {}) for query in task.work.queries}
         first = task.candidates()
         if self.plan is None:
             return TaskRuns(task.name, qrels, None, [first])
-        parts = [part for part in self._parts() if part.task == task.name]
+        parts = [part for part in self.parts if part.task == task.name]
         return TaskRuns(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+
+    def _candidates(self) -> str | None:
+        """Where the candidates came from; None for the condition's own first stage."""
+        runs = self.request.runs
+        if all(task.first.published for task in self.tasks):
+            return None
+        if runs is None:
+            return self.tasks[0].first.origin
+        return f"runs in {runs}" if isinstance(runs, str | Path) else "runs given for each task"
+
+
+def _output(request: ReproduceRequest) -> Path:
+    if request.output is None:
+        raise InputError("give `output` DIR, the folder for the tasks' runs and the table")
+    return Path(request.output)
 
 
 def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:
-    """The run of a finished task; one whose queries all had no candidates is an empty file."""
+    """The run of a finished task; {} where no query had candidates and the file is empty."""
     path = folder / "run.trec"
     return read_run(path) if path.stat().st_size else {}

@@ -17,43 +17,49 @@ from ..jobs.trace import read_manifest
 from ..runfile import read_run
 from ..types import Query
 
-COUNTS = ("windows", "prompt_tokens", "completion_tokens", "errors", "cached", "seconds")
-COUNTERS = ("statuses", "error_messages", "counts")
+_COUNTS = ("windows", "prompt_tokens", "completion_tokens", "errors", "cached", "seconds")
+_COUNTERS = ("statuses", "error_messages", "counts")
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Part `number` of `of`, counted from 1: every `of`-th query of each task."""
+    """Part `number` of `of`, counted from 1: every `of`-th query of each task. InputError for an impossible one."""
 
     number: int = 1
     of: int = 1
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise _no_shard(f"{self.number}/{self.of}")
+
     @property
     def whole(self) -> bool:
+        """Whether it is the only part."""
         return self.of == 1
 
 
-def parse_shard(text: str | None) -> Shard:
-    """`3/12` as a Shard; None is the whole. InputError for anything else."""
-    if text is None:
-        return Shard()
+def parse_shard(text: str) -> Shard:
+    """`3/12` as a Shard; InputError for anything else."""
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
-    shard = Shard(int(found[1]), int(found[2])) if found else Shard(0, 0)
-    if not 1 <= shard.number <= shard.of:
-        raise InputError(f"--shard {text}: give it as 3/12, from 1/12 to 12/12")
-    return shard
+    if found is None:
+        raise _no_shard(text)
+    return Shard(int(found[1]), int(found[2]))
+
+
+def _no_shard(text: str) -> InputError:
+    return InputError(f"`shard` {text}: give it as 3/12, from 1/12 to 12/12")
 
 
 def shard_folder(output: Path, shard: Shard) -> Path:
-    """Where a shard's tasks go: a folder of its own in `output`, which the whole goes to."""
+    """The folder for a shard's tasks: one of its own in `output`; `output` itself where there is only one shard."""
     return output if shard.whole else output / f"shard-{shard.number}-of-{shard.of}"
 
 
 def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunFolder) -> bool:
-    """Write the whole result of a task from the shards in `output` that hold it; False when there is none.
+    """Write the whole result of a task from its finished shards in `output`; False where there are none.
 
-    The queries come in their own order, the windows shard by shard; counts are added up. InputError names what
-    is missing when the shards do not hold every query.
+    Queries keep the order of `queries`, windows come shard by shard, and counts are added up. InputError where the
+    shards do not hold every query exactly once, or were made with another configuration.
     """
     parts = sorted(path.parent for path in output.glob(f"shard-*-of-*/{task}/manifest.json"))
     if not parts:
@@ -65,7 +71,7 @@ def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunF
     have = ", ".join(part.parent.name for part in parts)
     if twice := [query for query, count in held.items() if count > 1]:
         raise InputError(
-            f"{task}: query {twice[0]!r} is in several shards ({have}): remove those of the other partition"
+            f"{task}: query {twice[0]!r} is in several shards ({have}): remove the shards of the other partition"
         )
     missing = [query.id for query in queries if query.id not in held]
     if missing:
@@ -76,7 +82,7 @@ def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunF
     for part, one in zip(parts, manifests, strict=True):
         if {**one["configuration"], "queries": ()} != {**_plain(folder.configuration), "queries": ()}:
             raise InputError(
-                f"{part} was made with another configuration than this command's: give the shards' own options"
+                f"{part} was made with another configuration: merge with the settings that the shards were made with"
             )
     folder.adopt([part / "trace.jsonl" for part in parts])
     run = {query.id: found.get(query.id, []) for query in queries}
@@ -85,17 +91,17 @@ def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunF
 
 
 def _plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as JSON gives it back."""
+    """The configuration after a round trip through JSON."""
     found: dict[str, Any] = json.loads(json.dumps(configuration))
     return found
 
 
 def _merged(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first manifest with the counts of all."""
+    """The first manifest, with the counts of all added up."""
     first = {name: value for name, value in manifests[0].items() if name != "configuration"}
-    for name in COUNTS:
+    for name in _COUNTS:
         first[name] = sum(one[name] for one in manifests)
-    for name in COUNTERS:
+    for name in _COUNTERS:
         total: Counter[str] = Counter()
         for one in manifests:
             total.update(one[name])

@@ -1,4 +1,4 @@
-"""The folder of one training stage: model, log.jsonl, curves.png, manifest.json; checkpoints/ while it is made."""
+"""The folder of one training stage: model, log.jsonl, curves.png, manifest.json; checkpoints/ during training."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ..files.caches import fingerprint
 from ..files.locks import acquire_lock, differences, held_configuration, read_json
 
 COMPLETE = "complete"
-"""The file that a checkpoint gets at last; it holds the number of processes, each of which keeps its random state."""
+"""The last file of a checkpoint; it holds the number of processes, each of which saves its random state."""
 
 
 class StageFolder:
-    """A folder held by one training alone; the first of several processes enters it for all of them.
+    """A folder that one training holds; of several processes the first one (`leader`) holds it for all.
 
-    Entering refuses, with InputError, a folder that another process writes or that holds another
-    configuration's training; `overwrite` removes that one. `finished` tells whether this very training is
-    already complete here; `resume_from` is its newest whole checkpoint. Half-written ones are removed.
+    Entering raises InputError for a folder that another process writes to, or that holds a training with another
+    configuration, which `overwrite` removes. `finished`: this training is complete here. `resume_from`: its newest
+    complete checkpoint. Incomplete checkpoints are removed.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StageFolder:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What a finished stage says of itself, empty before."""
+        """The manifest of a finished stage, else empty."""
         return read_json(self.path / "manifest.json") or {}
 
     @property
@@ -59,8 +59,8 @@ class StageFolder:
 
     @property
     def resume_from(self) -> Path | None:
-        whole = [folder for folder in _numbered(self.checkpoints) if _is_whole(folder)]
-        return whole[-1] if whole else None
+        complete = [folder for folder in _numbered(self.checkpoints) if _is_complete(folder)]
+        return complete[-1] if complete else None
 
     def __enter__(self) -> Self:
         if not self.leader:
@@ -80,13 +80,13 @@ class StageFolder:
         if held is not None and other and not self.overwrite:
             changed = differences(held, self.configuration)
             raise InputError(
-                f"{self.path} holds another training ({changed}): choose another -o, or --overwrite (it is removed)"
+                f"{self.path} holds another training ({changed}): choose another `output`, or `overwrite` to remove it"
             )
         if self.overwrite and (other or self.finished):
             self._clear()
         if not self.finished:
             for folder in _numbered(self.checkpoints):
-                if not _is_whole(folder):
+                if not _is_complete(folder):
                     shutil.rmtree(folder)
             with atomic_open(note) as stream:
                 json.dump(self.configuration, stream, indent=1)
@@ -114,18 +114,20 @@ class StageFolder:
     ) -> None:
         if not self.leader:
             return
-        if kind is not None and self.resume_from is None:  # nothing that another configuration could spoil
+        if (
+            kind is not None and self.resume_from is None
+        ):  # no checkpoint that another configuration could continue
             (self.checkpoints / "configuration.json").unlink(missing_ok=True)
         self._lock.release()
 
 
 def mark_complete(checkpoint: Path, processes: int) -> None:
-    """Say that the first process has written all of a checkpoint."""
+    """Mark a checkpoint as completely written by the first process."""
     (checkpoint / COMPLETE).write_text(str(processes))
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether the first process has finished with it and the others' random states are there."""
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether the first process has finished it and every process has saved its random state."""
     try:
         processes = int((checkpoint / COMPLETE).read_text())
     except (OSError, ValueError):
@@ -134,9 +136,9 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def publish(trained: Path, base: Path | None, folder: Path, tokenizer: Any, dtype: str) -> None:
-    """Write the model of `trained` into `folder` as safetensors of that dtype, with its tokenizer.
+    """Write the model of `trained` into `folder` as safetensors in that dtype, with its tokenizer.
 
-    With a `base`, `trained` is a LoRA adapter: it is merged into the base, and kept in `folder/adapter`.
+    With a `base`, `trained` is a LoRA adapter: it is merged into the base and kept in `folder/adapter`.
     """
     import torch
     from transformers import AutoModelForCausalLM

@@ -1,4 +1,4 @@
-"""What a training logged, line by line, and the picture of it."""
+"""A training's log, one line a step, and its curves as a picture."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NAMES: Mapping[str, str] = {
     "completions/min_length": "length_min", "completions/max_length": "length_max",
     "completions/clipped_ratio": "cut_off", "frac_reward_zero_std": "groups_alike",
 }  # fmt: skip
-"""The trainer's names of what is kept, and ours; times are left out, so that equal trainings log equal lines."""
+"""The trainer's names of the figures in the log, and ours; no times, so equal trainings log equal lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One plot of curves.png: its title and the log's fields in it, with what they are called."""
+    """One plot of curves.png: its title, and the log's fields in it with their labels."""
 
     title: str
     series: Mapping[str, str]
     band: tuple[str, str] | None = None
     exact: bool = False
-    """Drawn as it is, from zero: a schedule has no noise to smooth."""
+    """Not smoothed, and drawn from zero, as for a schedule."""
 
 
 PANELS = (
@@ -47,7 +47,7 @@ PANELS = (
 
 
 def log_line(step: int, logged: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One step as `log.jsonl` keeps it; None for what the trainer logs besides (its summary at the end)."""
+    """One step as a line of `log.jsonl`; None for the trainer's other entries, such as its summary."""
     if "loss" not in logged:
         return None
     line = {ours: logged[theirs] for theirs, ours in NAMES.items() if logged.get(theirs) is not None}
@@ -55,27 +55,27 @@ def log_line(step: int, logged: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def write_log(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """The lines, one JSON object each, instead of what the file held."""
+    """Write the lines, one JSON object each, in place of the file's content."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def append_log(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one line; it is on its way to the disk when this returns."""
+    """Add one line to the file."""
     with open(path, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
 
 def short(line: Mapping[str, Any], steps: int) -> str:
-    """A line of the log for the user: step and what matters of it."""
+    """A line of the log for the user: the step and its main figures."""
     shown = [f"{name} {line[name]:.4g}" for name in ("loss", "reward", "ndcg", "length") if name in line]
     return f"step {line['step']}/{steps}  " + "  ".join(shown)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `log.jsonl`; InputError when there are none."""
+    """The lines of a `log.jsonl`; InputError when it has none."""
     lines = [line for _, line in read_objects(path)]
     if not lines:
-        raise InputError(f"{path} holds no step yet")
+        raise InputError(f"{path} holds no step")
     return lines
 
 
@@ -89,7 +89,7 @@ def smoothed(values: Sequence[float], width: int) -> list[float]:
 
 
 def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """Write curves.png: a panel for everything that was logged; long series thin, their running mean over them."""
+    """Write curves.png: a panel for each logged figure; long series are thin lines under their running mean."""
     require("matplotlib", "drawing curves")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

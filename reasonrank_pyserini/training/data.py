@@ -1,4 +1,4 @@
-"""Training data as token ids: read, tokenised as at inference, overlong examples left out and counted."""
+"""Training data as token ids: tokenised as at inference, overlong examples left out and counted."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from .rendering import Example
 
 IGNORED = -100
-"""The label of a token that is not learnt."""
+"""The label of a token outside the loss."""
 
 
 def read_examples(path: str | Path) -> list[Example]:
-    """The examples of `sft.jsonl` or `rl.jsonl` as `reasonrank synthesize` writes them, or of the authors' rows.
+    """The examples of an `sft.jsonl` or `rl.jsonl` of a synthesis, or of a file of the authors.
 
-    FileFormatError names the line that is none; InputError when there is no example at all.
+    FileFormatError names the first line that is not an example; InputError for a file without any.
     """
     from . import rendering
 
@@ -70,9 +70,8 @@ def _are_messages(value: Any) -> bool:
 class Encoder:
     """Prompts and answers to token ids with a model's tokenizer and chat template.
 
-    Strings of control tokens inside messages and answers become plain text, but for an answer's own `<think>`
-    and `</think>`. `opened` tells that the template
-    ends the prompt with `<think>`; then an answer's own opening tag is not repeated.
+    Strings of control tokens inside messages and answers become plain text, except an answer's own `<think>` and
+    `</think>`. `opened`: the template ends the prompt with `<think>`, so an answer's opening tag is left out.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -114,12 +113,12 @@ class Encoder:
                     add_generation_prompt=generation,
                 )
             )
-        except Exception as error:  # whatever a template of somebody else's raises
+        except Exception as error:  # a template may raise anything
             problem = " ".join(str(error).split())[:200]
             raise InputError(f"the model's chat template cannot be rendered: {problem}") from error
 
     def _spans(self, messages: Sequence[Mapping[str, str]]) -> list[Span]:
-        """The rendered prompt; only what the template itself wrote is trusted."""
+        """The rendered prompt; only the template's own text is trusted."""
         text = self._template(messages)
         frame = self._frame([message["role"] for message in messages])
         for contents in ([m["content"] for m in messages], [m["content"].strip() for m in messages]):
@@ -128,10 +127,10 @@ class Encoder:
                 spans += [Span(content, trusted=False), Span(after, trusted=True)]
             if joined(spans) == text:
                 return spans
-        raise InputError("the model's chat template rewrites messages: give a model with a plainer one")
+        raise InputError("the model's chat template rewrites messages: use a model with a simpler one")
 
     def _frame(self, roles: Sequence[str]) -> list[str]:
-        """What the template writes before, between and after messages of those roles."""
+        """The template's text before, between and after messages of those roles."""
         probes = [f"Qx{number}7jv" for number in range(len(roles))]
         rest = self._template(
             [{"role": role, "content": probe} for role, probe in zip(roles, probes, strict=True)]
@@ -141,7 +140,7 @@ class Encoder:
             before, found, rest = rest.partition(probe)
             if not found:
                 raise InputError(
-                    "the model's chat template leaves a message out: give a model with a plainer one"
+                    "the model's chat template leaves a message out: use a model with a simpler one"
                 )
             frame.append(before)
         return [*frame, rest]
@@ -155,7 +154,7 @@ class Encoder:
         ids = self._codec.encode([Span(after, trusted=True)]).ids
         found = next((id for id in ids if id in special), self._tokenizer.eos_token_id)
         if found is None:
-            raise InputError("the model's tokenizer has no end token: an answer would never end")
+            raise InputError("the model's tokenizer has no end token, so answers would not end")
         return int(found)
 
 
@@ -191,7 +190,7 @@ class Tokenised:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the examples of a file."""
+    """How many examples were read, kept and left out."""
 
     read: int
     kept: int
@@ -204,7 +203,7 @@ class Counts:
 
 
 def for_sft(examples: Iterable[Example], encoder: Encoder, cutoff: int) -> tuple[list[Tokenised], Counts]:
-    """The examples of at most `cutoff` tokens; those without an answer are left out too. None is ever cut."""
+    """The examples of at most `cutoff` tokens; those without an answer are left out too. No example is cut."""
     kept, read, without = [], 0, 0
     for read, example in enumerate(examples, 1):  # noqa: B007
         if not example.answer.strip():
@@ -219,7 +218,7 @@ def for_sft(examples: Iterable[Example], encoder: Encoder, cutoff: int) -> tuple
 
 
 def for_grpo(examples: Iterable[Example], encoder: Encoder, longest: int) -> tuple[list[Tokenised], Counts]:
-    """The examples whose prompt has at most `longest` tokens. None is ever cut."""
+    """The examples whose prompt has at most `longest` tokens. No example is cut."""
     all_of_them = [Tokenised(example, tuple(encoder.prompt(example.prompt_messages))) for example in examples]
     kept = [tokenised for tokenised in all_of_them if tokenised.length <= longest]
     return _some(kept, Counts(len(all_of_them), len(kept), len(all_of_them) - len(kept)), longest)

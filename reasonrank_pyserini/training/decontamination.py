@@ -1,4 +1,4 @@
-"""Training texts that share a long run of words with an evaluation: found, reported, to be dropped."""
+"""Finds training texts that share a long run of words with an evaluation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 NGRAM = 13
-"""Words in a row that no training text may share with an evaluation, by default (as for GPT-3's filter)."""
+"""Words in a row that count as shared, by default (as in GPT-3's filter)."""
 _WORD = re.compile(r"\w+")
 _BASE = 0x9E3779B97F4A7C15
 _REMEMBERED = 1 << 18
-"""Words whose hash is kept."""
+"""How many words' hashes are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationText:
-    """A query or a document of an evaluation; `kind` says which, `source` where from."""
+    """A query or a document of an evaluation; `kind` is query or document, `source` its data set or file."""
 
     source: str
     kind: str
@@ -39,7 +39,7 @@ class EvaluationText:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The first shared words of one training text, and whose words they are."""
+    """The first shared words of a training text, and the evaluation text that has them."""
 
     words: str
     source: str
@@ -52,7 +52,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found: the overlap of each training query and document that has one, by id."""
+    """The overlaps that were found, by id of the training query or document; `compared` counts evaluation texts."""
 
     ngram: int
     compared: int
@@ -60,7 +60,7 @@ class Report:
     documents: Mapping[str, Overlap] = field(default_factory=dict)
 
     def as_dict(self, examples: int = 5) -> dict[str, Any]:
-        """Counts, and the first few of each kind, for a manifest."""
+        """Counts, and the first few overlaps of each kind, for a manifest."""
         found = {"queries": self.queries, "documents": self.documents}
         shown = {
             name: {id: str(overlap) for id, overlap in list(overlaps.items())[:examples]}
@@ -79,9 +79,9 @@ def overlaps(
 ) -> Report:
     """The training queries and documents that share `ngram` words in a row with an evaluation text.
 
-    Words are runs of letters and digits, whatever stands between them, without case. A text of fewer
-    words counts as one run of its own length, so it is found only where a whole evaluation text is the
-    same. The evaluation is streamed; memory is 12 bytes a training word.
+    Words are runs of letters and digits, compared without case and whatever stands between them. A text of fewer
+    words counts as one run of its own length, so only an evaluation text with just these words matches it.
+    The evaluation is streamed; memory is 12 bytes a training word.
     """
     if ngram < 1:
         raise InputError(f"an n-gram of {ngram} words: give at least 1")
@@ -103,7 +103,7 @@ def overlaps(
 
 
 class _Index:
-    """Hashes of all runs of words of the training texts, sorted, beside the number of their text."""
+    """Hashes of all runs of words of the training texts, sorted, each with the number of its text."""
 
     def __init__(self, ngram: int) -> None:
         self.ngram = ngram

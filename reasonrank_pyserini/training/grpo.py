@@ -10,40 +10,28 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..lazy import require
 from . import stage
-from . import stage_running as running
 from .checkpoints import StageFolder
 from .data import Encoder
 from .recipe import Grpo
+from .train_request import StageRequest
 
 if TYPE_CHECKING:
     from .rewards import Weights
 
 PARTS = ("total", "ndcg", "recall", "rbo", "format")
-"""The reward and its views, in the order in which the trainer gets them; the first alone is trained on."""
+"""The reward and its parts in the trainer's order; only the first is trained on."""
 
 
-def train(
-    request: stage.Request,
-    output: str | Path,
-    *,
-    overwrite: bool = False,
-    command: Sequence[str] = (),
-    say: running.Say = lambda line: None,
-) -> dict[str, Any]:
-    """Reinforce into `output` and return its key figures; continues from the last whole checkpoint.
-
-    `output` then holds the model, log.jsonl, curves.png and manifest.json. Under torchrun or accelerate every
-    process calls this. With `request.vllm` the rollouts come from vLLM in the trainer's processes.
-    """
+def check_processes(request: StageRequest) -> None:
+    """InputError when vLLM is asked for without a GPU, or does not divide the processes."""
     if request.vllm and not stage.has_gpu():
-        raise InputError("--vllm needs a GPU (its weights cannot be renewed on a CPU): leave it out")
+        raise InputError("`vllm` needs a GPU (on a CPU its weights cannot be updated): leave it out")
     settings, processes = request.settings, stage.world()
     if request.vllm and isinstance(settings, Grpo) and processes % settings.vllm_tensor_parallel:
         raise InputError(
             f"vLLM over {settings.vllm_tensor_parallel} GPUs does not divide {processes} processes: "
-            "--set vllm_tensor_parallel=N"
+            "set `vllm_tensor_parallel` to a divisor"
         )
-    return running.train(request, output, trainer, overwrite=overwrite, command=command, say=say)
 
 
 def reward_functions(
@@ -51,8 +39,8 @@ def reward_functions(
 ) -> list[Callable[..., list[float]]]:
     """One function for each of PARTS, as TRL calls them: data columns come as lists under their names.
 
-    The text is decoded here from the ids, without special tokens: what TRL hands over as completion depends
-    on the tokenizer's response template. `opened`: the prompt ended with `<think>`.
+    Text is decoded from the ids without special tokens, because TRL's own completion text depends on the
+    tokenizer's response template. `opened`: the prompt ended with `<think>`.
     """
     from .rewards import DEFAULT_WEIGHTS, RewardParts, reward_parts
 
@@ -87,7 +75,7 @@ def reward_functions(
 
 
 def trainer(prepared: stage.Prepared, folder: StageFolder, base: Path, callbacks: list[Any]) -> Any:
-    """TRL's trainer, whose prompts are tokenised as at inference."""
+    """TRL's trainer with the multi-view reward, its prompts tokenised as at inference."""
     trl = require("trl", "training")
     dataset = require("datasets", "training").Dataset.from_list([e.grpo_columns() for e in prepared.examples])
     settings = prepared.request.settings
@@ -110,7 +98,7 @@ def trainer(prepared: stage.Prepared, folder: StageFolder, base: Path, callbacks
 
 
 def trainer_arguments(settings: Grpo, folder: StageFolder, *, vllm: bool) -> dict[str, Any]:
-    """The recipe in the words of TRL's GRPOConfig."""
+    """The recipe as arguments of TRL's GRPOConfig."""
     arguments: dict[str, Any] = {
         **stage.shared_arguments(settings, folder),
         "num_generations": settings.rollouts,
@@ -142,10 +130,12 @@ def trainer_arguments(settings: Grpo, folder: StageFolder, *, vllm: bool) -> dic
 def _trainer_class(encoder: Encoder) -> Any:
     base: Any = require("trl", "training").GRPOTrainer
     if not hasattr(base, "_tokenize_prompts"):
-        raise InputError("this version of trl tokenises prompts elsewhere: pip install 'trl>=1.16,<1.17'")
+        raise InputError(
+            "this version of trl tokenises prompts in another place: pip install 'trl>=1.16,<1.17'"
+        )
 
     class Trainer(base):  # type: ignore[misc, unused-ignore]
-        """TRL's own tokenising would make control tokens of what a passage holds."""
+        """Tokenises prompts as at inference; TRL would turn control strings in passages into control tokens."""
 
         def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
             return [encoder.prompt(prompt) for prompt in prompts], None, {}

@@ -1,4 +1,4 @@
-"""How good a model's rankings are on examples that it was not trained on: the mean reward of greedy answers."""
+"""Scores a model on examples that it was not trained on: the mean reward of its greedy answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from .rendering import Example
 
 
-def mean_rewards(
+def score(
     model: str, data: str | Path, *, max_completion: int = 3072, batch: int = 16, limit: int | None = None
 ) -> dict[str, float]:
-    """Means of the reward and each of its parts over the examples of a file, and how many there were.
+    """The means of the reward and each of its parts over the examples of a file, and `examples`, their number.
 
-    In float32 on a CPU, in bfloat16 on a GPU.
+    `max_completion`: most new tokens of an answer; `batch`: prompts at a time. In float32 on a CPU, in bfloat16 on a
+    GPU.
     """
     from .rewards import RewardParts, reward_parts
 

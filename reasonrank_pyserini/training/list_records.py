@@ -1,4 +1,4 @@
-"""Training lists as ReasonRank's authors publish them: what was shown, how the teacher ranked it and why."""
+"""Training lists in the layout of ReasonRank's authors: docids as shown, the teacher's order and its reasoning."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The teacher's order as an answer, `[2] > [1] > ...`, each passage once; InputError when it ranks what
-        was not shown."""
+        """The teacher's order as an answer, `[2] > [1] > ...`, each passage once; InputError for a docid that was
+        not shown."""
         places: dict[str, int] = {}
         for place, docid in enumerate(self.initial_list, 1):
             places.setdefault(docid, place)
@@ -47,7 +47,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
 
     Two layouts: the fields of `Record` (`liuwenhan/reasonrank_data_13k`), and reinforcement learning rows
     as verl keeps them (`data_source`, `extra_info` with the three lists; `qid` or `index` there names the
-    query, and there is no reasoning). Fine-tuning rows (`instruction`, `output`) name no documents:
+    query, and there is no reasoning). Fine-tuning rows (`instruction`, `output`) have no docids:
     `rendering.read_examples` reads those. FileFormatError for anything else.
     """
     for line, row in read_rows(path):
@@ -59,7 +59,7 @@ def record_of_row(path: str | Path, line: int, row: Mapping[str, Any]) -> Record
     if "extra_info" in row:
         row = _flattened(path, line, row)
     elif "instruction" in row and "output" in row:
-        raise FileFormatError(path, line, "a fine-tuning row names no documents: read it with read_examples")
+        raise FileFormatError(path, line, "a fine-tuning row has no docids: read it with read_examples")
     return Record(
         dataset=str(row.get("dataset") or ""),
         qid=_id(path, line, "qid", row.get("qid")),
@@ -71,12 +71,12 @@ def record_of_row(path: str | Path, line: int, row: Mapping[str, Any]) -> Record
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> int:
-    """Writes JSONL in the published layout, whole or not at all; how many records there were."""
+    """Write JSONL in the published layout, whole or not at all; the number of records."""
     return write_rows(path, map(asdict, records))
 
 
 def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Writes one JSON object a line, whole or not at all; how many there were."""
+    """Write one JSON object a line, whole or not at all; the number of lines."""
     count = 0
     with atomic_open(path) as stream:
         for row in rows:

@@ -1,4 +1,4 @@
-"""What a training takes on each GPU, modelled from the network's size: nothing here is measured."""
+"""The memory that a training takes on each GPU, modelled from the network's size, not measured."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .recipe import Grpo, Optimisation, Sft, Size
 
 GIB = 1 << 30
 HEAD_ROWS = 256
-"""Rows of the vocabulary's scores that TRL holds at a time."""
+"""Rows of logits that TRL holds at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes on each GPU by what they are for."""
+    """Bytes on each GPU by their use."""
 
     weights: int
     gradients: int
@@ -23,7 +23,7 @@ class Memory:
     reference: int
     activations: int
     gathered: int
-    """Whole layers that sharding brings together for a moment, and rows of the vocabulary's scores."""
+    """Whole layers that sharding gathers for a moment, and rows of logits."""
 
     @property
     def total(self) -> int:
@@ -38,7 +38,7 @@ class Memory:
 
 
 def size_of(config: Mapping[str, Any]) -> Size | None:
-    """The size of a Qwen- or Llama-like network by its config.json; None when that does not tell."""
+    """The size of a Qwen- or Llama-like network by its config.json; None when that does not say."""
     names = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size", "num_attention_heads")
     values = [config.get(name) for name in names]
     if not all(isinstance(value, int) and value > 0 for value in values):
@@ -56,13 +56,13 @@ def size_of(config: Mapping[str, Any]) -> Size | None:
 
 
 def lora_parameters(size: Size, rank: int) -> int:
-    """Weights of adapters on every linear layer but the head."""
+    """The number of weights of adapters on every linear layer except the head."""
     h, i, kv = size.hidden, size.intermediate, size.kv_width
     return size.layers * rank * (2 * (h + h) + 2 * (h + kv) + 3 * (h + i))
 
 
-def estimate(settings: Sft | Grpo, size: Size, *, gpus: int, sharding: str = "fsdp") -> Memory:
-    """Bytes a GPU, for sequences of the recipe's full length.
+def estimate_memory(settings: Sft | Grpo, size: Size, *, gpus: int, sharding: str = "fsdp") -> Memory:
+    """Bytes on each GPU, for sequences of the recipe's full length.
 
     `sharding` is "fsdp", "zero3" or "none". Full training in bfloat16 keeps 16 bytes a weight either way:
     FSDP 4 + 4 + 8 (float32 weights, gradients, two moments), ZeRO-3 2 + 2 + 12 (the float32 copy counts as
@@ -87,7 +87,7 @@ def estimate(settings: Sft | Grpo, size: Size, *, gpus: int, sharding: str = "fs
 
 
 def _activations(settings: Optimisation, size: Size, width: int) -> int:
-    """The inputs of every layer and one layer's inside with checkpointing, else every layer's inside."""
+    """With checkpointing the inputs of every layer and the inside of one, else the inside of every layer."""
     longest = settings.cutoff if isinstance(settings, Sft) else _longest(settings)
     tokens = settings.per_device_batch * longest
     inside = tokens * (8 * size.hidden + 2 * size.kv_width + 4 * size.intermediate) * width

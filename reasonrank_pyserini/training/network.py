@@ -1,4 +1,4 @@
-"""A small network from nothing: its tokenizer learnt from the data, its weights drawn so that it learns in minutes."""
+"""A small untrained network: its tokenizer learnt from the data, its weights drawn so that it learns in minutes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
-"""How Qwen2 splits text before its pairs are merged; transformers expects it of every Qwen2 model."""
+"""How Qwen2 splits text before merging pairs; transformers expects it of every Qwen2 model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A Qwen2 network to be trained from scratch; a key-value head for every head.
+    """A Qwen2 network to train from scratch, with a key-value head for every head.
 
-    `matching` and `copying` scale what is added to the drawn weights: queries and keys that share one random
-    projection, so that a token attends to its own kind, and values that the output projection undoes, so that
-    what is attended to is repeated (after "mimetic initialization", Trockman and Kolter, arXiv 2305.09828).
+    `matching` and `copying` scale additions to the drawn weights: `matching` of a random projection that queries and
+    keys share, so that a token attends to equal tokens; `copying` of a rotation in the values that the output
+    projection reverses, so that a token repeats what it attends to (after
+    "mimetic initialization", Trockman and Kolter, arXiv 2305.09828).
     """
 
     vocabulary: int = 3000
-    """Tokens at most, as far as the data gives so many."""
+    """Most tokens; less data gives fewer."""
     layers: int = 3
     width: int = 128
     intermediate: int = 256
@@ -90,7 +91,7 @@ def write_network(network: Network, tokenizer: Any, folder: Path, seed: int) -> 
 
 
 def _prepare(attention: Any, network: Network) -> None:
-    """Let every head of a layer match equal tokens and repeat what it attends to."""
+    """Make every head of a layer match equal tokens and repeat the tokens that it attends to."""
     import torch
 
     width = network.width

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import InputError, UnknownNameError
@@ -36,16 +37,34 @@ def recipe_names() -> tuple[str, ...]:
     return shipped_names(_RECIPES)
 
 
-def load_recipe(name: str, overrides: Iterable[str] = (), *, stage: str = "sft") -> Recipe:
-    """A shipped recipe or a TOML file, with `key=value` and `stage.key=value` laid over it.
+def load_recipe(
+    given: str | Path | Recipe, overrides: Mapping[str, Any] = MappingProxyType({}), *, stage: str = "sft"
+) -> Recipe:
+    """A shipped recipe, a TOML file or a Recipe, with settings laid over it.
 
-    A file with `extends = "7b"` needs only what differs. A key without a stage belongs to `stage`.
+    A file with `extends = "7b"` needs only what differs. `overrides` are settings by `key`, which belongs to
+    `stage`, or by `stage.key`. InputError for settings that cannot be used.
     """
-    recipe = _built(read_toml(name, "recipe")) if name.endswith(".toml") else _shipped(name)
-    for override in overrides:
-        recipe = _overridden(recipe, override, stage)
+    recipe = given if isinstance(given, Recipe) else _read(str(given))
+    for key, value in overrides.items():
+        recipe = _overridden(recipe, key, value, stage)
     check_recipe(recipe)
     return recipe
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Settings by key from texts `key=value`, the values in TOML or as plain text."""
+    settings = {}
+    for given in texts:
+        key, equals, value = given.partition("=")
+        if not equals:
+            raise InputError(f"setting {given!r}: write key=value")
+        settings[key.strip()] = parse_value(value.strip())
+    return settings
+
+
+def _read(name: str) -> Recipe:
+    return _built(read_toml(name, "recipe")) if name.endswith(".toml") else _shipped(name)
 
 
 def _shipped(name: str) -> Recipe:
@@ -75,16 +94,15 @@ def _built(file: TomlFile) -> Recipe:
     return dataclasses.replace(base, **values)
 
 
-def _overridden(recipe: Recipe, override: str, stage: str) -> Recipe:
-    key, equals, value = override.partition("=")
-    table, dot, name = key.strip().rpartition(".")
-    if not equals or (dot and table not in STAGES):
-        raise InputError(f"setting {override!r}: write key=value or {stage}.key=value")
+def _overridden(recipe: Recipe, setting: str, value: Any, stage: str) -> Recipe:
+    table, dot, name = setting.rpartition(".")
+    part = table if dot else stage
+    if part not in STAGES:
+        raise InputError(f"setting {setting!r}: {UnknownNameError('stage', part, STAGES)}")
 
     def error(key: str, problem: str, within: str) -> InputError:
-        return InputError(f"setting {override!r}: {problem}")
+        return InputError(f"setting {setting!r}: {problem}")
 
-    part = table or stage
-    settings = check_table({name: parse_value(value.strip())}, STAGE_RULES[part], error)
+    settings = check_table({name: value}, STAGE_RULES[part], error)
     values: dict[str, Any] = {part: replaced(recipe.stage(part), settings)}
     return dataclasses.replace(recipe, **values)

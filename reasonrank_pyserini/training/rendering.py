@@ -1,4 +1,4 @@
-"""Records as training examples: prompt, answer and what the reward needs, in the prompts of inference."""
+"""Renders records as training examples, with the prompts of inference."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NUMBER = re.compile(r"\[(\d+)\]")
 class Example:
     """One list ready for training.
 
-    `prompt_messages` (system, user) go through the model's chat template; `answer` is what supervised
-    training imitates, empty where no reasoning is known; `label`, `initial_list` and `relevant` are
-    what `rewards.multi_view_reward` takes.
+    `prompt_messages` (system, user) go through the model's chat template. `answer` is the target of supervised
+    training, empty where no reasoning is known. `label`, `initial_list` and `relevant` are arguments of
+    `rewards.multi_view_reward`.
     """
 
     prompt_messages: Messages
@@ -37,9 +37,9 @@ class Example:
 
 
 def answer_text(reasoning: str, label: str) -> str:
-    """`<think> reasoning </think>`, a newline, `<answer> label </answer>`: the form the models' prompt asks for.
+    """`<think> reasoning </think>`, a newline, `<answer> label </answer>`: the form that the prompt asks for.
 
-    Tags that the reasoning itself quotes lose their brackets, so that the answer stays the only one.
+    Tags that the reasoning quotes lose their brackets, so that there is only one answer.
     """
     quoted = _TAG.sub(r"\1", reasoning).strip()
     return f"<think> {quoted} </think>\n<answer> {label} </answer>"
@@ -54,7 +54,7 @@ def render(
     tokenizer: Any,
     passage_tokens: int | None = None,
 ) -> Iterator[Example]:
-    """The examples of records, in order, with the very prompts that inference shows.
+    """The examples of records, in order, with the same prompts as at inference.
 
     `queries` gives the text of a qid; `tokenizer` cuts passages as inference does (None: by words). The
     answer is bare (`[2] > [1]`) for styles without reasoning. Control strings of a passage stay in the
@@ -63,7 +63,7 @@ def render(
     builder = PromptBuilder(style, tokenizer, passage_tokens=passage_tokens)
     for record in records:
         if record.qid not in queries:
-            raise InputError(f"record {record.qid!r}: there is no query of that id")
+            raise InputError(f"record {record.qid!r}: it has no query")
         found = documents.get_many(record.initial_list)
         missing = [docid for docid in record.initial_list if docid not in found]
         if missing:
@@ -86,13 +86,13 @@ def _answer(style: PromptStyle, record: Record) -> str:
 
 
 def sft_row(example: Example) -> dict[str, Any]:
-    """The example as supervised fine-tuning data, the columns that the authors' `dataset_info.json` names."""
+    """The example for supervised fine-tuning, in the columns of the authors' `dataset_info.json`."""
     system, user = _system_and_user(example.prompt_messages)
     return {"id": example.id, "system": system, "instruction": user, "output": example.answer}
 
 
 def rl_row(example: Example, dataset: str = "") -> dict[str, Any]:
-    """The example as reinforcement learning data, the columns that verl and the authors' reward read."""
+    """The example for reinforcement learning, in the columns that verl and the authors' reward read."""
     order = [int(number) - 1 for number in _NUMBER.findall(example.label)]
     return {
         "data_source": dataset,
@@ -109,9 +109,9 @@ def rl_row(example: Example, dataset: str = "") -> dict[str, Any]:
 
 
 def read_examples(path: str | Path) -> Iterator[Example]:
-    """Examples that are rendered already: rows of `sft_row` or `rl_row`, as JSONL, JSON array or Parquet.
+    """The examples of a file of rendered rows: of `sft_row` or `rl_row`, as JSONL, JSON array or Parquet.
 
-    A fine-tuning row names no documents: its passages are called `1`, `2`, ... and nothing is relevant.
+    A fine-tuning row has no docids: its passages get the ids `1`, `2`, ..., and none is relevant.
     """
     for line, row in read_rows(path):
         if "extra_info" in row and "prompt" in row:
@@ -120,7 +120,7 @@ def read_examples(path: str | Path) -> Iterator[Example]:
             yield _sft_example(path, line, row)
         else:
             wanted = "instruction and output, or prompt and extra_info"
-            raise FileFormatError(path, line, f"no rendered example: expected {wanted}")
+            raise FileFormatError(path, line, f"not a rendered example: expected {wanted}")
 
 
 def _sft_example(path: str | Path, line: int, row: Mapping[str, Any]) -> Example:
@@ -141,7 +141,7 @@ def _rl_example(path: str | Path, line: int, row: Mapping[str, Any]) -> Example:
     record = record_of_row(path, line, row)
     prompt = row["prompt"]
     if not isinstance(prompt, list) or not all(isinstance(message, Mapping) for message in prompt):
-        raise FileFormatError(path, line, "field 'prompt' is no list of messages")
+        raise FileFormatError(path, line, "field 'prompt' is not a list of messages")
     messages = tuple({"role": str(m.get("role")), "content": str(m.get("content"))} for m in prompt)
     truth = row.get("reward_model")
     label = truth.get("ground_truth") if isinstance(truth, Mapping) else None

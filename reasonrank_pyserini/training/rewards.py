@@ -9,13 +9,13 @@ from itertools import groupby
 from math import log2
 
 CUTOFF = 10
-"""Ranks that nDCG and recall look at."""
+"""The cutoff of nDCG and recall."""
 _REASONED_ANSWER = re.compile(r"</think>\s*+<answer>")
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each view of a ranking counts for."""
+    """The weight of each view of a ranking in the reward."""
 
     ndcg: float = 1.0
     recall: float = 0.2
@@ -27,7 +27,7 @@ DEFAULT_WEIGHTS = Weights(ndcg=1.0, recall=0.2, rbo=0.1)
 
 @dataclass(frozen=True, slots=True)
 class RewardParts:
-    """A reward and what it is made of.
+    """A reward and its parts.
 
     `format` is 1.0 for a well-formed ranking, 0.0 for one with the wrong identifiers, -1.0 without the tags;
     unless it is 1.0, `total` equals it and the views are 0.0.
@@ -84,7 +84,7 @@ def reward_parts(
     nothing relevant the first two are 0 and the overlap still counts. Relevant docids outside the list
     count as missed.
 
-    `opened`: the chat template wrote `<think>` in the prompt, so the completion is read as if it began with it.
+    `opened`: the chat template wrote `<think>` in the prompt, so the completion is read as if it began with that tag.
     `compat` is the authors' function (`verl/utils/reward_score/ranking.py`): identifier 0 is the last passage,
     numbers beyond the list count for the form only, the overlap compares digit strings; KeyError with nothing
     relevant, AssertionError when label and answer both repeat an identifier.
@@ -130,7 +130,7 @@ def rank_biased_overlap(first: Sequence[object], second: Sequence[object], p: fl
     Moffat and Zobel 2010, equation 30). Repeated items raise AssertionError.
     """
     if not 0 < p <= 1:
-        raise ValueError(f"p lies above 0 and is at most 1, not {p}")
+        raise ValueError(f"p must be above 0 and at most 1, not {p}")
     if len(set(first)) != len(first) or len(set(second)) != len(second):
         raise AssertionError("a ranking holds every item once")
     if len(first) != len(second):
@@ -164,7 +164,7 @@ def _distinct(ranked: Sequence[str]) -> list[str]:
 
 
 def _tagged_answer(text: str) -> str | None:
-    """Inside the first `<answer>` after reasoning; what the authors' pattern finds, without its quadratic retries."""
+    """The text in the first `<answer>` after the reasoning, as the authors' pattern finds it, in linear time."""
     thinking = text.find("<think>")
     if thinking < 0 or not (opening := _REASONED_ANSWER.search(text, thinking + len("<think>"))):
         return None
@@ -196,7 +196,7 @@ def _read(answer: Sequence[str], label: Sequence[str], n: int) -> _Ids | None:
 
 
 def _number(run: str, n: int) -> int:
-    """The number a digit run means; one beyond the list for what is no number, or far too long a one."""
+    """The number of a run of digits; one beyond the list for anything else, and for numbers of many digits."""
     digits = run.lstrip("0")
     return int(digits or "0") if run.isdecimal() and len(digits) <= 18 else n + 1
 

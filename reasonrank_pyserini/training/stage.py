@@ -1,4 +1,4 @@
-"""A training stage before it runs: what was asked for, its data, and the arguments that both stages share."""
+"""A training stage before it runs: its data as token ids, and the arguments that both stages share."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InputError
-from ..files.caches import file_sha256
+from ..files.caches import file_sha256, fingerprint
 from ..files.hub import MODEL_FILES, check_model, folder_of, local_folder
 from ..files.lines import check_file
 from ..lazy import require
@@ -18,32 +18,16 @@ from ..models.identity import load_tokenizer, model_context, model_identity
 from .checkpoints import StageFolder
 from .data import Counts, Encoder, Tokenised, for_grpo, for_sft, read_examples
 from .network import learn_tokenizer, write_network
-from .recipe import Grpo, Recipe, Sft
-
-if TYPE_CHECKING:
-    from .rendering import Example
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for: `kind` is "sft" or "grpo", `model` a folder, a hub id, or "" for the recipe's network."""
-
-    kind: str
-    recipe: Recipe
-    data: Path
-    model: str
-    vllm: bool = False
-
-    @property
-    def settings(self) -> Sft | Grpo:
-        return self.recipe.stage(self.kind)
+from .recipe import Grpo, Sft
+from .rendering import Example
+from .train_request import StageRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request whose data is tokenised: ready to train, or to be told about."""
+    """A stage whose data is tokenised; `configuration` is all that the trained model depends on."""
 
-    request: Request
+    request: StageRequest
     tokenizer: Any
     encoder: Encoder
     examples: tuple[Tokenised, ...]
@@ -51,10 +35,9 @@ class Prepared:
     configuration: Mapping[str, Any]
 
 
-def prepare(request: Request) -> Prepared:
-    """The request with its data read, tokenised and filtered; InputError for what cannot be trained on."""
-    check_file(request.data, "data file")
-    read = read_examples(request.data)
+def prepare(request: StageRequest) -> Prepared:
+    """The stage with its data read, tokenised and filtered; InputError for data that cannot be trained on."""
+    read, sha256 = _examples(request.data)
     tokenizer = _tokenizer(request, read)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -63,21 +46,31 @@ def prepare(request: Request) -> Prepared:
         "stage": request.kind,
         "settings": asdict(request.settings),
         "model": model_identity(request.model) if request.model else {"untrained": _network(request)},
-        "data": file_sha256(request.data),
+        "data": sha256,
         **({"vllm": request.vllm} if request.kind == "grpo" else {}),
     }
     return Prepared(request, tokenizer, encoder, tuple(kept), counts, configuration)
 
 
-def _network(request: Request) -> dict[str, Any]:
-    """The untrained network that is asked for, as its identity holds it; InputError when there is none."""
+def _examples(data: str | Path | Sequence[Example]) -> tuple[Sequence[Example], str]:
+    """The examples and a digest of them: of the file, or of their fields."""
+    if isinstance(data, str | Path):
+        check_file(data, "data file")
+        return read_examples(data), file_sha256(data)
+    if not data:
+        raise InputError("`data` holds no example")
+    return data, fingerprint({"examples": [asdict(example) for example in data]})
+
+
+def _network(request: StageRequest) -> dict[str, Any]:
+    """The settings of the recipe's untrained network; InputError when it has none, and for GRPO."""
     if request.recipe.network is None or request.kind != "sft":
-        raise InputError(f"recipe {request.recipe.name!r} names no model: give --model, a folder or a hub id")
+        raise InputError(f"recipe {request.recipe.name!r} names no model: give `model`, a folder or a hub id")
     return asdict(request.recipe.network)
 
 
-def _tokenizer(request: Request, examples: Sequence[Example]) -> Any:
-    """The model's, or for an untrained network one learnt from the examples."""
+def _tokenizer(request: StageRequest, examples: Sequence[Example]) -> Any:
+    """The model's tokenizer; for an untrained network, one learnt from the examples."""
     if request.model:
         check_model(request.model)
         return load_tokenizer(request.model)
@@ -85,7 +78,9 @@ def _tokenizer(request: Request, examples: Sequence[Example]) -> Any:
     return learn_tokenizer(texts, _network(request)["vocabulary"])
 
 
-def _fitting(request: Request, read: Sequence[Example], encoder: Encoder) -> tuple[list[Tokenised], Counts]:
+def _fitting(
+    request: StageRequest, read: Sequence[Example], encoder: Encoder
+) -> tuple[list[Tokenised], Counts]:
     """The examples that fit the recipe's limits and the model's context."""
     settings, network = request.settings, request.recipe.network
     context = model_context(request.model) if request.model else network and network.context
@@ -95,19 +90,19 @@ def _fitting(request: Request, read: Sequence[Example], encoder: Encoder) -> tup
     if context <= settings.max_completion:
         raise InputError(
             f"answers of {settings.max_completion} tokens leave no room in the model's context of {context}: "
-            "--set max_completion=N"
+            "set `max_completion` lower"
         )
     kept, counts = for_grpo(read, encoder, min(settings.max_prompt, context - settings.max_completion))
     if len(kept) < settings.prompts:
         raise InputError(
-            f"a round takes {settings.prompts} prompts and {request.data} has {len(kept)} that fit: "
-            "give more data, or --set prompts=N batch=M"
+            f"a round takes {settings.prompts} prompts and the data has {len(kept)} that fit: "
+            "give more data, or set `prompts` and `batch` lower"
         )
     return kept, counts
 
 
 def optimizer_steps(prepared: Prepared) -> int:
-    """Updates of the weights in the whole stage."""
+    """Optimizer steps of the whole stage."""
     settings = prepared.request.settings
     if settings.steps:
         return settings.steps
@@ -116,35 +111,35 @@ def optimizer_steps(prepared: Prepared) -> int:
 
 
 def world() -> int:
-    """Processes that train together, as torchrun and accelerate tell them."""
+    """How many processes train together, from the environment of torchrun or accelerate."""
     return max(1, int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def rank() -> int:
-    """This process's number among them."""
+    """This process's number among them, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def spread(settings: Sft | Grpo, processes: int) -> tuple[int, int]:
-    """Sequences at a time on each GPU, and how often they accumulate, for the recipe's batch exactly."""
+    """(sequences at a time on each GPU, times they accumulate) that make exactly the recipe's batch."""
     at_once = min(settings.per_device_batch, settings.batch // processes)
     if at_once == 0 or settings.batch % (at_once * processes):
         raise InputError(
             f"a batch of {settings.batch} cannot be spread over {processes} processes with "
-            f"{settings.per_device_batch} at a time: --set batch=N, a multiple of both"
+            f"{settings.per_device_batch} at a time: set `batch` to a multiple of both"
         )
     return at_once, settings.batch // (at_once * processes)
 
 
 def has_gpu() -> bool:
-    """Whether CUDA is there and not switched off for accelerate."""
+    """Whether CUDA is available and accelerate is not told to use the CPU."""
     import torch
 
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true") and torch.cuda.is_available()
 
 
 def shared_arguments(settings: Sft | Grpo, folder: StageFolder) -> dict[str, Any]:
-    """The trainer's arguments that both stages have."""
+    """The trainer's arguments that both stages share."""
     gpu = has_gpu()
     at_once, accumulated = spread(settings, world())
     low = settings.precision == "bfloat16" and gpu

@@ -1,4 +1,4 @@
-"""A training stage from request to finished folder: resumed, logged, published."""
+"""Runs a prepared training stage: resumed, logged, its model written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..jobs.progress import Say
 from ..lazy import require
 from . import curves
 from .checkpoints import StageFolder, mark_complete, publish
-from .stage import Prepared, Request, has_gpu, optimizer_steps, prepare, rank, spread, starting_folder, world
+from .stage import Prepared, has_gpu, optimizer_steps, prepare, rank, spread, starting_folder, world
+from .train_request import StageRequest, TrainResult
 
 PACKAGES = (
     "accelerate",
@@ -25,18 +27,14 @@ PACKAGES = (
     "trl",
     "vllm",
 )
-Say = Callable[[str], None]
-"""Takes one line for the user."""
-
-
 Build = Callable[[Prepared, StageFolder, Path, list[Any]], Any]
-"""Makes a stage's trainer from the data, the folder, the model's files and the callbacks."""
+"""Makes a stage's trainer from the prepared stage, its folder, the model's files and the callbacks."""
 
 
 def train(
-    request: Request, output: str | Path, build: Build, *, overwrite: bool, command: Sequence[str], say: Say
-) -> dict[str, Any]:
-    """Run a stage in `output`; a finished one is only told about, a stopped one continues."""
+    request: StageRequest, output: Path, build: Build, *, overwrite: bool, command: Sequence[str], say: Say
+) -> TrainResult:
+    """Train in `output`, from the last complete checkpoint; a finished training is read from its manifest."""
     require("trl", "training")
     quiet()
     prepared = prepare(request)
@@ -45,8 +43,8 @@ def train(
     with StageFolder(output, prepared.configuration, overwrite=overwrite, leader=leader) as folder:
         _together()
         if folder.finished:
-            say(f"{folder.path} holds this training already, finished: nothing to do")
-            return summary(folder.manifest)
+            say(f"{folder.path} already holds this training, finished: nothing to do")
+            return result(folder, folder.manifest)
         say(_opening(prepared, folder.resume_from))
         base = starting_folder(prepared, folder)
         _together()
@@ -58,7 +56,7 @@ def train(
 
 
 def _together() -> None:
-    """Wait for the other processes: the first one has settled the folder before they look into it."""
+    """Wait for the other processes, so that the first one has prepared the folder before they read it."""
     if world() > 1:
         require("accelerate", "training").PartialState(cpu=not has_gpu()).wait_for_everyone()
 
@@ -73,11 +71,11 @@ def _opening(prepared: Prepared, resumed: Path | None) -> str:
 
 
 def recorder(folder: StageFolder, steps: int, say: Say) -> Any:
-    """The trainer's callback that keeps log.jsonl in step with its checkpoints and tells how far it is."""
+    """The trainer's callback that writes log.jsonl, marks complete checkpoints and reports progress."""
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        told = 0.0
+        reported = 0.0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
@@ -89,8 +87,8 @@ def recorder(folder: StageFolder, steps: int, say: Say) -> Any:
             if line is None or not state.is_world_process_zero:
                 return
             curves.append_log(folder.log, line)
-            if time.monotonic() - self.told > 15 or state.global_step == steps:
-                self.told = time.monotonic()
+            if time.monotonic() - self.reported > 15 or state.global_step == steps:
+                self.reported = time.monotonic()
                 say(curves.short(line, steps))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -101,7 +99,7 @@ def recorder(folder: StageFolder, steps: int, say: Say) -> Any:
 
 
 def quiet() -> None:
-    """Progress bars of the libraries off: what there is to tell goes through `say`."""
+    """Switch off the libraries' progress bars and messages; progress goes through `say`."""
     require("datasets", "training").disable_progress_bars()
     from transformers.utils import logging
 
@@ -111,13 +109,14 @@ def quiet() -> None:
 
 def conclude(
     prepared: Prepared, folder: StageFolder, trainer: Any, base: Path, command: Sequence[str], seconds: float
-) -> dict[str, Any]:
-    """Write model, curves and manifest from a trained trainer; the last is the sign that all is there."""
+) -> TrainResult:
+    """Write the model, the curves and, last, the manifest, which marks the folder as complete."""
     final = folder.checkpoints / "final"
     trainer.save_model(str(final))
     trainer.accelerator.wait_for_everyone()
     if not folder.leader:
-        return {}
+        steps, examples = trainer.state.global_step, prepared.counts.as_dict()
+        return TrainResult(folder.path, steps, examples, round(seconds, 1), {}, leader=False)
     settings = prepared.request.settings
     dtype = settings.precision if has_gpu() else "float32"
     publish(final, base if settings.method == "lora" else None, folder.path, prepared.tokenizer, dtype)
@@ -142,11 +141,11 @@ def conclude(
         "last": {name: value for line in lines for name, value in line.items()},
     }
     folder.finish(manifest)
-    return summary(manifest)
+    return result(folder, manifest)
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the packages that decide what a training does."""
+    """Installed versions of the packages that a training depends on."""
     from importlib import metadata
 
     found = {}
@@ -158,7 +157,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The few figures of a manifest that the command prints."""
-    return {"steps": manifest["steps"], "examples": manifest["examples"], "seconds": manifest["seconds"],
-            "last": manifest["last"]}  # fmt: skip
+def result(folder: StageFolder, manifest: Mapping[str, Any]) -> TrainResult:
+    """The key figures of a finished training."""
+    return TrainResult(
+        folder.path,
+        manifest["steps"],
+        manifest["examples"],
+        manifest["seconds"],
+        manifest["last"],
+        leader=folder.leader,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import threading
@@ -12,14 +11,13 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from ...files.atomic import sync_folder
+from ...files.atomic import NO_SYNC, sync_folder
 from ...types import Completion
 from .encoding import SUFFIX, checked, decode, encode, spans
 from .journal_messages import unreadable, unwritable
 
 SYNC_SECONDS = 10.0
 """A completion reaches the disk itself, not only the kernel, at most this long after it was recorded."""
-_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 """Errors of file systems that cannot sync."""
 
 
@@ -145,7 +143,7 @@ class Journal:
         try:
             os.fsync(handle)
         except OSError as error:
-            if error.errno not in _NO_SYNC:
+            if error.errno not in NO_SYNC:
                 self._failed = self._failed or str(error.strerror)
         sync_folder(self.folder)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ...errors import InputError, OutputError
-from ...files.atomic import sync_folder
+from ...files.atomic import sync_file, sync_folder
 from ...files.locks import acquire_lock
 from .encoding import SUFFIX, JournalSpan, checked, decode, spans
 from .journal_messages import damage_reason, in_use, unlockable, unreadable
@@ -177,4 +177,4 @@ def _copy(kept: dict[bytes | None, tuple[Path, JournalSpan]], target: Path) -> N
                     stream.seek(span.position)
                     out.write(stream.read(span.length))
         out.flush()
-        os.fsync(out.fileno())
+        sync_file(out.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import Counter
@@ -15,15 +16,25 @@ from ...prompts.grammar import answer_regex
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
 from .http_about import after_404, ask_about
-from .http_failures import FailedCall, Failure, finish, from_broken, from_connection, from_status
+from .http_failures import (
+    FailedCall,
+    Failure,
+    finish,
+    from_broken,
+    from_connection,
+    from_status,
+    through_proxy,
+)
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
-from .http_request import check_lengths, request_body, request_size
+from .http_request import check_lengths, prompt_was_cut, request_body, request_size
 from .http_servers import InactivityTimeout, Server
 from .http_stream import AnswerReader, BrokenAnswerError
 
 if TYPE_CHECKING:
     import openai
+
+log = logging.getLogger(__name__)
 
 CONCURRENCY = {"completions": 256, "chat": 64}
 """Requests in flight at one server, by default."""
@@ -52,6 +63,7 @@ class OpenAIEngine:
     def __init__(self, config: EngineConfig, options: Options) -> None:
         self.config, self.options = config, options
         self.retries: Counter[str] = Counter()
+        self.cut_prompts = 0
         self._pool: Pool | None = None
         self._open = False
         self._description: asyncio.Task[Any] | None = None
@@ -85,12 +97,14 @@ class OpenAIEngine:
     def details(self) -> Mapping[str, Any]:
         """For each server its address, counts (requests, answers, tokens, failures) and what it reported of itself.
 
-        `retries`: failed attempts that were retried, of all servers together, by kind.
+        `retries`: failed attempts that were retried, of all servers together, by kind. `cut_prompts`: answers whose
+        usage counts fewer prompt tokens than the messages have words.
         """
         servers = [server.details() for server in self._servers]
         return {
             "servers": servers or [{"url": url} for url in self.options.urls],
             "retries": dict(self.retries),
+            "cut_prompts": self.cut_prompts,
         }
 
     @property
@@ -133,14 +147,26 @@ class OpenAIEngine:
         started = time.monotonic()
         body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
         reader = await self._complete_with_retries(self._pool, body, request_size(prompt, sampling))
-        check_lengths(reader, prompt, sampling)
+        check_lengths(reader, prompt, sampling, api=self.config.api)
+        if self.config.api == "chat" and prompt_was_cut(reader, prompt):
+            self._note_cut_prompt(reader.prompt_tokens + reader.cached_tokens)
         return Completion(
             text=reader.text,
             prompt_tokens=reader.prompt_tokens or len(prompt.token_ids or ()),
             completion_tokens=reader.completion_tokens,
-            finish_reason="length" if reader.finish_reason in ("length", "max_tokens") else "stop",
+            finish_reason="length" if reader.ended == "length" else "stop",
             seconds=time.monotonic() - started,
         )
+
+    def _note_cut_prompt(self, tokens: int) -> None:
+        self.cut_prompts += 1
+        if self.cut_prompts == 1:
+            log.warning(
+                "the server counts %d prompt tokens, fewer than the messages have words: if it does not leave its "
+                "cached tokens out, it cut the prompt and ranks what is left. Give it a larger context, or show less "
+                "of each passage. Said once; the manifest counts such windows as cut_prompts",
+                tokens,
+            )
 
     async def _regex(self, sampling: Sampling) -> str | None:
         """The regular expression of the requested answer; None without one, and unless every server is vLLM."""
@@ -158,7 +184,7 @@ class OpenAIEngine:
             try:
                 with pool.visit(server, call):
                     reader = await self._attempt(server, body)
-                server.tally.answered(reader.prompt_tokens, reader.completion_tokens)
+                server.tally.answered(reader.prompt_tokens, reader.completion_tokens, reader.finish_reason)
                 return reader
             except FailedCall as failed:
                 if not failed.failure.retry:
@@ -201,12 +227,12 @@ class OpenAIEngine:
                 raise FailedCall(failure) from None
         except openai.APIStatusError as error:
             server.answered = True
-            raise FailedCall(from_status(error, self.options, body)) from None
+            raise FailedCall(through_proxy(from_status(error, self.options, body), server.proxy)) from None
         except BrokenAnswerError as error:
             raise FailedCall(from_broken(error, self.options, body)) from None
         except (openai.APIConnectionError, httpx.TransportError, httpx.DecodingError) as error:
             if not reader.complete:
-                raise FailedCall(from_connection(error, server.url)) from None
+                raise FailedCall(through_proxy(from_connection(error, server.url), server.proxy)) from None
         finish(reader, self.options, body)
         return reader
 

@@ -6,10 +6,11 @@ import email.utils
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import one_line
+from ...files.web_environment import Proxy
 from .http_options import Options
 from .http_stream import AnswerReader, BrokenAnswerError, error_code, error_text
 
@@ -21,11 +22,23 @@ CONTEXT_WORDS = (
     "maximum model length", "too many tokens", "prompt is too long", "prompt too long", "input is too long",
     "longer than the maximum",
 )  # fmt: skip
+BALANCE_WORDS = (
+    "insufficient_quota", "insufficient balance", "insufficient_balance", "insufficient_user_quota",
+    "exceeded_current_quota", "credit balance is too low", "arrearage", "payment required",
+)  # fmt: skip
+"""Of providers that say otherwise than by HTTP 402 that nothing is left to pay with."""
+SYSTEM_ROLE = re.compile(r"system (role|message|prompt)s? (is |are )?(not (supported|allowed)|unsupported)|"
+                         r"(does not|doesn't) support (a |the )?system|only user and assistant roles")  # fmt: skip
 REFUSAL_WORDS = (
     "unsupported", "not supported", "does not support", "unrecognized", "unknown", "unexpected",
     "not permitted", "not allowed", "additional propert", "extra_forbidden", "extra inputs", "invalid field",
     "no such field",
 )  # fmt: skip
+FILTERED = {
+    "content_filter", "content_filtered", "safety", "sensitive", "refusal", "blocklist", "prohibited_content",
+    "recitation", "spii", "error_toxic", "guardrail_intervened",
+}  # fmt: skip
+"""Finish reasons, in lower case, that mean: this text, and asking again would end the same way."""
 EXTRA_FIELDS = (
     "top_k", "min_p", "repetition_penalty", "skip_special_tokens", "add_special_tokens", "stream_interval",
     "add_generation_prompt", "continue_final_message",
@@ -79,6 +92,8 @@ def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[s
 
 def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str]) -> Failure:
     """The failure for HTTP 200 with an error or an incomplete answer inside."""
+    if error.code == "no_answer":
+        return Failure("no answer", server_text(error, options.key))
     if error.status is not None or error.code:
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
     return Failure("broken answer", server_text(error, options.key), outage=True)
@@ -89,13 +104,12 @@ def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
     try:
         reader.close()
     except BrokenAnswerError as error:
+        if reader.ended in FILTERED:
+            filtered = (
+                f"the server's content filter stopped the answer (finish_reason {reader.finish_reason!r})"
+            )
+            raise FailedCall(Failure("content filter", filtered, retry=False)) from None
         raise FailedCall(from_broken(error, options, sent)) from None
-    if reader.finish_reason in ("abort", "error"):
-        gave_up = f"the server gave up: finish_reason {reader.finish_reason!r}"
-        raise FailedCall(Failure("broken answer", gave_up, outage=True))
-    if reader.finish_reason == "content_filter":
-        filtered = "the server's content filter stopped the answer"
-        raise FailedCall(Failure("content filter", filtered, retry=False))
 
 
 def judge_status(
@@ -112,8 +126,9 @@ def judge_status(
     said = server_text(text, options.key)
     kind = f"HTTP {status}"
     message = f"{kind}{' inside an answer' if inside else ''}{said and f': {said}'}"
-    if status == 429 and "insufficient_quota" in code:
-        return Failure(kind, f"{message} (no quota left for the key in {options.api_key_env})", False, True)
+    if status == 402 or any(words in f"{text} {code}".lower() for words in BALANCE_WORDS):
+        advice = f"no quota left, or no balance, for the key in {options.api_key_env}"
+        return Failure(kind, f"{message} ({advice})", retry=False, fatal=True, status=status)
     if status in (408, 409, 429) or status >= 500:
         wait = retry_after(headers)
         if wait is not None and wait > options.max_wait:
@@ -137,6 +152,11 @@ def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
             " (prompt and answer do not fit the server's context: fewer `passage_tokens` or "
             "`reasoning_tokens`, a smaller `window`, or a server with a larger context)"
         ), False
+    if SYSTEM_ROLE.search(lower):
+        return (
+            " (the model's chat template takes no system message: give the model's tokenizer with --tokenizer, and "
+            "the system text goes into the user's message)"
+        ), True
     named = [name for name in sent if re.search(rf"(?<![a-z_]){re.escape(name)}(?![a-z_])", lower)]
     if named == ["prompt"]:
         return " (if this server takes no token ids as prompt, use `api` chat)", False
@@ -170,6 +190,24 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+class RedirectedError(Exception):
+    """A redirect that a POST cannot follow, since it would become a GET."""
+
+    def __init__(self, status: int, location: str) -> None:
+        self.status, self.location = status, location
+        super().__init__(f"HTTP {status} to {location}")
+
+
+def through_proxy(failure: Failure, proxy: Proxy | None) -> Failure:
+    """The failure with the proxy named that the request went through, where the proxy may be its cause."""
+    refused = failure.status in (403, 407) or (failure.status or 0) in (502, 503, 504)
+    if proxy is None or not (refused or failure.outage or failure.kind == "TLS"):
+        return failure
+    message = failure.message.partition(" (the API key")[0] if refused else failure.message
+    advice = f"through the proxy {proxy.address} of {proxy.variable}; NO_PROXY=HOST leaves it out"
+    return replace(failure, message=f"{message} ({advice})")
+
+
 def from_connection(error: BaseException, url: str) -> Failure:
     """The failure for a connection that could not be made or that broke."""
     import httpx
@@ -177,6 +215,16 @@ def from_connection(error: BaseException, url: str) -> Failure:
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
         causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, RedirectedError):
+            base = one_line(re.sub(r"/(chat/)?completions/?$", "", cause.location), limit=200)
+            moved = f"HTTP {cause.status}: moved to {base or 'an address that it does not name'}"
+            return Failure(
+                "redirect",
+                f"{moved} (a redirect of this kind loses the request: use that address)",
+                False,
+                True,
+            )
     texts = [str(cause) for cause in reversed(causes) if str(cause)]
     said = one_line(texts[0] if texts else type(error).__name__, limit=160)
     if any(word in said for word in ("CERTIFICATE", "WRONG_VERSION_NUMBER", "SSL")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import InputError, UnknownNameError
+from ...files.web_environment import is_loopback
 from .. import EngineConfig
 
 EXAMPLE = "`base_urls` http://localhost:8000/v1"
@@ -191,15 +191,6 @@ def _shown(url: str) -> str:
     """A url for a message, without query, password and control characters, shortened."""
     without = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
     return "".join(char if char.isprintable() else "?" for char in without)[:120]
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is a loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _check_key(options: Options) -> None:

@@ -13,6 +13,7 @@ from .http_stream import AnswerReader
 
 SLACK = 4
 """Tokens by which servers may differ in counting the end of an answer."""
+WORDS_PER_TOKEN = 1.1
 CHARACTERS = 4
 """Characters per token, roughly."""
 
@@ -86,16 +87,26 @@ def _beyond_openai(
     return fields
 
 
-def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling) -> None:
-    """EngineError when the server cut the prompt, or the answer before its budget was used up."""
-    sent = len(prompt.token_ids or ())
+def prompt_was_cut(reader: AnswerReader, prompt: Prompt) -> bool:
+    """Whether a chat server reports fewer prompt tokens than the messages can have: fewer than they have words.
+
+    Some servers count only tokens that were not in their cache, so this is a reason for a warning, not proof. A word
+    takes at least one token in the tokenizers of language models, except for rare joined words (`WORDS_PER_TOKEN`).
+    """
+    words = sum(len(text.split()) for message in prompt.messages for text in message.values())
+    return 0 < reader.prompt_tokens + reader.cached_tokens < words / WORDS_PER_TOKEN
+
+
+def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling, *, api: str) -> None:
+    """EngineError when the server cut a prompt of token ids, or the answer before its budget was used up."""
+    sent = len(prompt.token_ids or ()) if api == "completions" else 0
     if reader.prompt_tokens > 0 and reader.prompt_tokens + reader.cached_tokens < sent:
         raise EngineError(
             f"the server read {reader.prompt_tokens} of {sent} prompt tokens: its context is too small, "
             "or it has another tokenizer"
         )
     written = reader.completion_tokens + reader.reasoning_tokens
-    if reader.finish_reason == "length" and 0 < written < sampling.max_tokens - SLACK:
+    if reader.ended == "length" and 0 < written < sampling.max_tokens - SLACK:
         raise EngineError(
             f"the server stopped after {written} of {sampling.max_tokens} tokens: its context or its own "
             "limit is too small (fewer `passage_tokens` or `reasoning_tokens`, or a server with more context)"

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .http_failures import Failure
-from .http_options import Options, is_loopback
+from ...files.web_environment import Proxy, check_certificates, check_proxies, is_loopback, proxy_for
+from .http_failures import Failure, RedirectedError
+from .http_options import Options
 
 if TYPE_CHECKING:
     import openai
@@ -39,17 +40,19 @@ class ClientSlot:
 
 @dataclass(slots=True)
 class ServerCounts:
-    """Counts of a server: requests, complete answers and their tokens, failures by kind."""
+    """Counts of a server: requests, complete answers with tokens and finish reasons, failures by kind."""
 
     requests: int = 0
     answers: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    finish_reasons: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
-    def answered(self, prompt_tokens: int, completion_tokens: int) -> None:
+    def answered(self, prompt_tokens: int, completion_tokens: int, finish_reason: str | None) -> None:
         """Count one complete answer, with the server's token counts."""
         self.answers += 1
+        self.finish_reasons[finish_reason or "none"] += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
 
@@ -104,6 +107,7 @@ class Server:
     warned_at: float = -math.inf
     tally: ServerCounts = field(default_factory=ServerCounts)
     about: dict[str, Any] = field(default_factory=dict)
+    proxy: Proxy | None = None
 
     @contextmanager
     def client(self) -> Iterator[openai.AsyncOpenAI]:
@@ -124,7 +128,9 @@ class Server:
 
     def details(self) -> dict[str, Any]:
         """Address, counts and what the server reported of itself, for a manifest."""
-        return {"url": self.url, **asdict(self.tally), "failures": dict(self.tally.failures), **self.about}
+        counts = asdict(self.tally)
+        counts |= {name: dict(getattr(self.tally, name)) for name in ("finish_reasons", "failures")}
+        return {"url": self.url, **counts, **self.about}
 
     def worth_a_warning(self) -> bool:
         """True at most once in `QUIET` seconds, since a thousand calls may fail together."""
@@ -179,11 +185,21 @@ class Server:
 
 def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Server:
     """A server with its first client, so that slow imports happen here."""
-    import httpx
-
-    server = Server(url, options, httpx.create_ssl_context(), bell, most)
+    if not is_loopback(url):
+        check_proxies()
+    server = Server(url, options, _certificates(url), bell, most, proxy=proxy_for(url))
     with server.client():
         return server
+
+
+def _certificates(url: str) -> ssl.SSLContext:
+    """The certificates to check a server by: those of the environment, which plain http on any host does without."""
+    import httpx
+
+    if url.startswith("https:"):
+        check_certificates()
+        return httpx.create_ssl_context()
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.AsyncOpenAI:
@@ -191,7 +207,12 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
     import httpx
     import openai
 
+    async def refuse_redirect(response: httpx.Response) -> None:
+        if response.status_code in (301, 302, 303):  # the client would go on with a GET and without the body
+            raise RedirectedError(response.status_code, response.headers.get("location", ""))
+
     http = openai.DefaultAsyncHttpxClient(
+        event_hooks={"response": [refuse_redirect]},
         limits=httpx.Limits(max_connections=CLIENT_CONNECTIONS, max_keepalive_connections=CLIENT_CONNECTIONS),
         timeout=httpx.Timeout(None, connect=options.connect_timeout),
         verify=security,

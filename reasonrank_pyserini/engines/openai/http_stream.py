@@ -8,6 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_LINE = 32 * 1024 * 1024
+COMPLETE = {
+    "stop", "eos", "eos_token", "stop_sequence", "stop_token", "end_turn", "complete", "completed", "finished",
+    "eosfound", "stopstringfound",
+}  # fmt: skip
+"""Finish reasons, in lower case, of a model that ended its answer itself: OpenAI, vLLM, SGLang, llama.cpp, TGI,
+Together, Anthropic, Cohere, LM Studio."""
+LENGTH = {
+    "length", "max_tokens", "max_output_tokens", "max_length", "model_length", "limit",
+    "model_context_window_exceeded", "maxpredictedtokensreached", "contextlengthreached",
+}  # fmt: skip
+"""Finish reasons of an answer that was cut where its budget or the context ended."""
 
 
 class BrokenAnswerError(Exception):
@@ -33,6 +44,8 @@ class AnswerReader:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     _done: bool = False
+    _chat: bool = False
+    _event: bytes = b""
     _choices: int = 0
     _rest: bytearray = field(default_factory=bytearray)
     _whole: bytearray = field(default_factory=bytearray)
@@ -59,11 +72,31 @@ class AnswerReader:
             self._record(bytes(self._whole))
         if self._choices == 0:
             raise BrokenAnswerError("the server sent an answer without choices")
-        if self.finish_reason is None:
+        if self.finish_reason is None and not (self._done and "".join(self.content).strip()):
             raise BrokenAnswerError("the answer ended before its finish_reason")
+        if self.ended not in ("stop", "length"):
+            raise BrokenAnswerError(f"the server broke the answer off: finish_reason {self.finish_reason!r}")
+        if self.ended == "stop" and self._chat and not self._answered():
+            what = "reasoning without an answer" if self.reasoning else "an empty answer"
+            raise BrokenAnswerError(f"the server sent {what}", code="no_answer")
+
+    def _answered(self) -> bool:
+        """Whether anything came that may hold the answer; some servers leave it in the reasoning."""
+        return bool("".join(self.content).strip()) or "<answer>" in "".join(self.reasoning).lower()
+
+    @property
+    def ended(self) -> str:
+        """How the answer ended: stop, length, or the server's own finish reason, which means neither.
+
+        A whole answer whose finish reason was never sent counts as stop; `close` tells whether it is whole.
+        """
+        reason = (self.finish_reason or "stop").lower()
+        return "stop" if reason in COMPLETE else "length" if reason in LENGTH else reason
 
     def _line(self, line: bytes | bytearray) -> None:
         name, colon, value = bytes(line).partition(b":")
+        if not line.strip():
+            self._event = b""
         if self._done or not line.strip() or line.startswith(b":"):
             return
         if colon and name == b"data":
@@ -71,22 +104,26 @@ class AnswerReader:
             if value == b"[DONE]":
                 self._done = True
             elif value:
-                self._record(value)
-        elif not (colon and name in (b"event", b"id", b"retry")):
+                self._record(value, error=self._event == b"error")
+        elif colon and name == b"event":
+            self._event = value.strip()
+        elif not (colon and name in (b"id", b"retry")):
             self._whole += bytes(line) + b"\n"
             if len(self._whole) > MAX_LINE:
                 raise BrokenAnswerError("the server sent something that is not a completion")
 
-    def _record(self, data: bytes) -> None:
+    def _record(self, data: bytes, *, error: bool = False) -> None:
         try:
             record = json.loads(data)
         except (ValueError, RecursionError):
+            if error:
+                raise BrokenAnswerError(f"the server sent an error: {_start(data, 300)}") from None
             raise BrokenAnswerError(f"the server sent malformed JSON: {_start(data)}") from None
         if not isinstance(record, dict):
             raise BrokenAnswerError(f"the server sent something that is not a completion: {_start(data)}")
-        if error := record.get("error"):
-            raise BrokenAnswerError(error_text(error), error_status(error), code=error_code(error))
-        if record.get("object") == "error":
+        if inner := record.get("error"):
+            raise BrokenAnswerError(error_text(inner), error_status(inner), code=error_code(inner))
+        if error or record.get("object") == "error":
             raise BrokenAnswerError(error_text(record), error_status(record), code=error_code(record))
         self._usage(record.get("usage"))
         choices = record.get("choices")
@@ -101,6 +138,7 @@ class AnswerReader:
         _keep(self.content, choice.get("text"))
         for part in (choice.get("delta"), choice.get("message")):
             if isinstance(part, dict):
+                self._chat = True
                 _keep(self.reasoning, part.get("reasoning_content") or part.get("reasoning"))
                 _keep(self.content, part.get("content") or part.get("refusal"))
 
@@ -177,5 +215,5 @@ def _count(record: Any, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _start(data: bytes) -> str:
-    return data[:80].decode("utf-8", "replace")
+def _start(data: bytes, length: int = 80) -> str:
+    return data[:length].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What the page reads on demand: compressed blocks of passages, windows and what a search looks through."""
+"""What the page reads on demand: compressed blocks of passages, windows and searchable text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ GROUP = 8
 """Queries in one block."""
 
 TEXTS = 100
-"""Ranks whose passages are kept even when no window showed them."""
+"""Ranks whose passages are kept even if no window showed them."""
 
 Place = tuple[int, int]
-"""Where a passage is kept: the number of the group whose block holds it, and its position there."""
+"""Where a passage is kept: the number of the group, and the position in its block."""
 
 
 def pack(value: Any) -> str:
@@ -36,7 +36,7 @@ def blocks(results: Sequence[tuple[Result, Sources]], passage_chars: int) -> Ite
     """(element id, packed block) of the whole page, one at a time; queries are numbered through all results.
 
     `t<g>`: texts of the passages first seen with a query of group g; `w<g>`: orders, grades and windows of its
-    queries; `s<m>`: what a search in result m looks through, ids and whole query texts.
+    queries; `s<m>`: the searchable text of result m, docids and whole query texts.
     """
     texts, pending = Passages(passage_chars), Group(0)
     number = 0
@@ -54,7 +54,7 @@ def blocks(results: Sequence[tuple[Result, Sources]], passage_chars: int) -> Ite
 
 @dataclass(slots=True)
 class Group:
-    """Queries packed together: what one block holds compresses better than many small ones."""
+    """Queries packed together: one large block compresses better than many small ones."""
 
     number: int
     texts: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Group:
 
 
 class Passages:
-    """Puts every distinct passage into one block, that of the group it is first seen with."""
+    """Keeps every distinct passage once, in the block of the group that shows it first."""
 
     def __init__(self, characters: int) -> None:
         self._characters = characters
@@ -77,7 +77,7 @@ class Passages:
     def place(
         self, group: Group, result: int, ids: Sequence[str], sources: Sources
     ) -> dict[str, Place | None]:
-        """The place of each id's text (None: no text); what is new joins the group's texts."""
+        """The place of each id's text (None: no text); new texts join the group's."""
         unknown = [id for id in ids if (result, id) not in self._known]
         documents = sources.texts(unknown) if self._characters else {}
         for id in unknown:
@@ -90,13 +90,13 @@ class Passages:
 
 
 def with_text(query: QueryResult) -> list[str]:
-    """The docids whose text the page holds: the first of both orders and all that a window showed."""
+    """The docids whose text the page holds: the first `TEXTS` before and after, and all that a window showed."""
     shown = (id for window in query.windows for id in window.window)
     return list(dict.fromkeys([*query.before[:TEXTS], *query.after[:TEXTS], *shown]))
 
 
 def excerpt(document: Document, characters: int) -> str:
-    """The beginning of title and text, blanks run together, with an ellipsis where it was cut."""
+    """The beginning of title and text, white space collapsed, with an ellipsis where it was cut."""
     parts = [
         " ".join(part[: 20 * characters + 20].split()) for part in (document.title, document.text) if part
     ]

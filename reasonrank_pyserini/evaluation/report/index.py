@@ -1,4 +1,4 @@
-"""What the page holds at once: the summary of every result and one small record a query."""
+"""What the page reads at once: the summary of every result, and one small record per query."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEEPEST = 6
 def make_index(
     title: str, results: Sequence[tuple[Result, Sources]], leaderboards: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The page's data apart from passages, windows and what only a search reads."""
+    """The page's data without passages, windows and searchable text."""
     scored = [score_result(result, sources) for result, sources in results]
     known = {str(place): one for place, one in enumerate(scored) if one is not None}
     return {
@@ -99,7 +99,7 @@ def _prefixed(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _flat(value: Any, prefix: str = "", depth: int = 0) -> list[tuple[str, str]]:
-    """Nested values as dotted names and texts; what is None or empty is left out."""
+    """Nested values as (dotted name, text); None and empty values are left out."""
     if isinstance(value, dict) and depth < _DEEPEST:
         return [
             row

@@ -1,4 +1,4 @@
-"""The page itself: template, style and script of the package around the data, written whole or not at all."""
+"""The page: the data inside the package's template, style and script, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .report_inputs import Result
 from .report_sources import Sources
 
 SCRIPTS = ("text.js", "summary.js", "detail.js", "page.js")
-"""Run in this order, as one script."""
+"""Joined in this order into one script."""
 
 
 def write_report(
@@ -30,7 +30,7 @@ def write_report(
     passage_chars: int = 300,
     leaderboards: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Write the page; it loads nothing from anywhere and shows every text of others as text.
+    """Write the page: one file that loads nothing else, with foreign text shown as text, never as markup.
 
     Raises InputError for a path that cannot be written, OutputError when writing fails.
     """
@@ -62,7 +62,7 @@ def _page(title: str, index: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def inline_json(value: Any) -> str:
-    """The value as JSON in ASCII that may stand inside a script element: it holds no `<`, `>` or `&`."""
+    """The value as ASCII JSON without `<`, `>` and `&`, safe inside a script element."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

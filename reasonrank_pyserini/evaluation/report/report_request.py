@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ...datasets import Dataset, Docstore
 from ...errors import InputError
 from ...files.outputs import check_output, clean_stdout
 from ...jobs.judgements import QrelsSource
-from ...types import Query
+from ...types import Document, Query
 from ..evaluation import RunSource
 from .page import write_report
 from .report_inputs import Result, find_folders, read_result
@@ -24,22 +24,21 @@ class ReportRequest:
 
     `folders` are output folders of a rerank, or hold such folders. Judgements come from `qrels` or `dataset`;
     `qrels_kind` (`plain`, `fixed`) chooses among those of a data set (None: the kind of a leaderboard in the
-    folders, else plain). Passages come from `dataset`, `index` (a Pyserini name or a folder), `corpus` (JSONL) or
-    `documents`. `run` is the first stage; without it the order before is read off the windows. `topics` is a file,
-    a Pyserini key, queries, or texts by query id. `passage_chars` 0 shows docids alone. Without a `dataset`, the
-    one that a folder's manifest names is used as far as it is on this machine.
+    folders, else plain). Passages come from `dataset`, `index` or `corpus`, as in a CollectionRequest. `run` is
+    the first stage; without it the order before is read off the windows. `topics` is a file, a Pyserini key,
+    queries, or texts by query id. `passage_chars` 0 shows docids alone. Without a `dataset`, the one that a
+    folder's manifest names is used as far as it is on this machine.
     """
 
     folders: Sequence[str | Path]
     output: str | Path
     qrels: QrelsSource | None = None
-    dataset: str | Dataset | None = None
+    dataset: str | Path | Dataset | None = None
     qrels_kind: str | None = None
     run: RunSource | None = None
     index: str | Path | None = None
-    corpus: str | Path | None = None
-    documents: Docstore | None = None
-    topics: str | Path | Mapping[str, str] | Iterable[Query] | None = None
+    corpus: str | Path | Docstore | Sequence[Document] | None = None
+    topics: str | Path | Mapping[str, str] | Sequence[Query] | None = None
     passage_chars: int = 300
     title: str = "Reranking report"
 
@@ -59,7 +58,7 @@ def build(request: ReportRequest, *, say: Callable[[str], None] = lambda note: N
     `say` takes what a user should know, one line each. Raises InputError for what cannot be read, for an output
     that cannot be written, and for a run, judgements or topics of other queries; a page that was there stays.
     """
-    _check(request)
+    _check_judgements(request)
     output = str(request.output)
     check_output(output)
     folders, leaderboards = find_folders([Path(folder) for folder in request.folders])
@@ -79,17 +78,13 @@ def build(request: ReportRequest, *, say: Callable[[str], None] = lambda note: N
     return ReportResult(output, tuple(result.name for result, _ in results), queries)
 
 
-def _check(request: ReportRequest) -> None:
-    if request.dataset is not None and request.qrels is not None:
-        raise InputError("dataset and qrels both give judgements: give one of them")
-    if request.qrels is not None and request.qrels_kind is not None:
-        raise InputError(
-            f"qrels_kind {request.qrels_kind!r} chooses among the judgements of a dataset; qrels have one kind"
-        )
-    names = ("dataset", "index", "corpus", "documents")
-    given = [name for name in names if getattr(request, name) is not None]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given[:2])} both give passages: give one of them")
+def _check_judgements(request: ReportRequest) -> None:
+    if request.qrels is None:
+        return
+    if request.dataset is not None:
+        raise InputError("`dataset` and `qrels` both give judgements: give one of them")
+    if request.qrels_kind is not None:
+        raise InputError("`qrels_kind` chooses among the judgements of a data set: use it with `dataset`")
 
 
 def _qrels_kind(request: ReportRequest, leaderboards: Sequence[Mapping[str, Any]]) -> str:
@@ -106,8 +101,8 @@ def _check_queries(request: ReportRequest, given: Sources, results: Sequence[Res
         ("topics", request.topics, given.queries),
     ):
         if source is not None and known is not None and not ids & known.keys():
-            shown = f"{name} {source}" if isinstance(source, str | Path) else name
+            shown = f"`{name}` {source}" if isinstance(source, str | Path) else f"`{name}`"
             raise InputError(
                 f"{shown}: none of the {len(ids)} reranked queries is there, e.g. {min(ids)!r}; "
-                f"give the {name} that belongs to this reranking"
+                f"give the `{name}` that belongs to this reranking"
             )

@@ -13,7 +13,7 @@ from .report_inputs import Result
 from .report_sources import Sources
 
 MEASURES = ("nDCG@10", "AP", "RR@10")
-"""The first is the one that queries are sorted and told apart by."""
+"""Queries are sorted by the first, and helped or hurt by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Scored:
 
 
 def score_result(result: Result, sources: Sources) -> Scored | None:
-    """The scores over the queries that were reranked and are judged; None without any."""
+    """The scores over the queries that were reranked and have judgements; None without any."""
     ids = {query.id for query in result.queries}
     qrels = {id: grades for id, grades in (sources.qrels or {}).items() if id in ids and grades}
     if not qrels:
@@ -39,7 +39,7 @@ def score_result(result: Result, sources: Sources) -> Scored | None:
 
 
 def summary(scored: Scored) -> list[dict[str, Any]]:
-    """A row a measure: means, difference, their bootstrap 95% intervals, queries won, tied and lost."""
+    """One row per measure: means, difference, their bootstrap 95% intervals, queries won, tied and lost."""
     return [
         {
             "measure": name,
@@ -55,7 +55,7 @@ def summary(scored: Scored) -> list[dict[str, Any]]:
 
 
 def mean_of_means(several: Mapping[str, Scored]) -> dict[str, list[float]]:
-    """The first measure's mean over the results, each counting alike, with intervals: before, after, difference."""
+    """The first measure's mean over the results, each with equal weight, with intervals: before, after, difference."""
     before = {name: _values(one.before, MEASURES[0]) for name, one in several.items()}
     after = {name: _values(one.after, MEASURES[0]) for name, one in several.items()}
     difference = {
@@ -89,6 +89,6 @@ def _rounded(interval: Interval) -> list[float]:
 
 
 def of_query(scores: Mapping[str, Mapping[str, float]], id: str) -> float | None:
-    """The query's value of the first measure; None when it is not judged."""
+    """The query's value of the first measure; None without judgements."""
     values = scores.get(id)
     return None if values is None else round(values[MEASURES[0]], 6)

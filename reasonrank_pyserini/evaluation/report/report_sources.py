@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...datasets import Dataset, Docstore, load_dataset
 from ...errors import ReasonRankError
-from ...files.corpora import Corpus
 from ...files.trec import read_run_report
-from ...jobs.collection import PYSERINI, read_topics_or_key
+from ...jobs.collection import CollectionRequest, open_collection, read_topics_or_key
 from ...jobs.judgements import read_judgements
-from ...lazy import require, resolve
+from ...lazy import require
 from ...scoring import Qrels, Run
 from ...types import Document, Query
 from .report_inputs import Result
@@ -47,33 +46,31 @@ class Sources:
 
 def open_sources(request: ReportRequest, kind: str, say: Callable[[str], None]) -> Sources:
     """What the request names; `kind` chooses among the judgements of its data set."""
-    dataset = load_dataset(request.dataset) if isinstance(request.dataset, str) else request.dataset
+    named = CollectionRequest(dataset=request.dataset, index=request.index, corpus=request.corpus)
+    collection = open_collection(named) if named.named else None
+    dataset = None if collection is None else collection.dataset
     qrels, name = None, ""
     if request.qrels is not None:
         qrels = read_judgements(None, request.qrels, say=say)
         name = "qrels" if isinstance(request.qrels, Mapping) else Path(request.qrels).name
-    elif dataset is not None:
-        qrels, name = dataset.qrels(kind), f"{_name(request.dataset)} ({kind})"
-    documents, queries = _open_documents(request, dataset), _read_queries(request.topics, dataset)
-    return Sources(qrels, name, documents, queries, _read_first_stage(request.run, say))
-
-
-def _open_documents(request: ReportRequest, dataset: Dataset | None) -> Docstore | None:
-    if request.index is not None:
-        stored: Docstore = resolve("document source", "documents", PYSERINI)(str(request.index))
-        return stored
-    if request.corpus is not None:
-        return Corpus(request.corpus)
-    return request.documents if dataset is None else dataset.documents
+    elif collection is not None and dataset is not None:
+        qrels, name = dataset.qrels(kind), f"{collection.name} ({kind})"
+    return Sources(
+        qrels=qrels,
+        qrels_name=name,
+        documents=None if collection is None else collection.documents(),
+        queries=_read_queries(request.topics, dataset),
+        first_stage=_read_first_stage(request.run, say),
+    )
 
 
 def _read_queries(
-    topics: str | Path | Mapping[str, str] | Iterable[Query] | None, dataset: Dataset | None
+    topics: str | Path | Mapping[str, str] | Sequence[Query] | None, dataset: Dataset | None
 ) -> Mapping[str, str]:
     if isinstance(topics, Mapping):
         return topics
     if isinstance(topics, str | Path):
-        topics = read_topics_or_key(str(topics))
+        topics = read_topics_or_key(topics)
     if topics is None:
         topics = () if dataset is None else dataset.queries()
     return {query.id: query.text for query in topics}
@@ -91,7 +88,7 @@ def _read_first_stage(run: str | Path | Run | None, say: Callable[[str], None]) 
 def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Callable[[str], None]) -> Sources:
     """The sources with what they lack taken from the data set that the manifest names.
 
-    Only what is on this machine already: nothing is downloaded, and a name that stands for code is not followed.
+    Only what is on this machine already: nothing is downloaded, and a `module:attribute` name is not imported.
     """
     inputs = result.manifest.get("inputs")
     name = inputs.get("dataset") if isinstance(inputs, dict) else None
@@ -123,7 +120,7 @@ def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Calla
 
 
 def _readable_documents(dataset: Dataset, result: Result) -> Docstore:
-    """The data set's documents, after one was read: an error shows now, not in the middle of the page."""
+    """The data set's documents; one is read now, so that an error does not come while the page is written."""
     shown = next((query.before for query in result.queries if query.before), ())
     dataset.documents.get_many(shown[:1] or ["0"])
     return dataset.documents
@@ -131,12 +128,12 @@ def _readable_documents(dataset: Dataset, result: Result) -> Docstore:
 
 @contextlib.contextmanager
 def no_downloads() -> Iterator[None]:
-    """During the block data sets are read from this machine alone: a download is an OSError."""
+    """Inside the block data sets are read from this machine only: a download raises OSError."""
     hub: Any = require("huggingface_hub.constants", "the data set")
     web: Any = require("ir_datasets.util.download", "the data set").RequestsDownload
 
     def refuse(*_: Any) -> Any:
-        raise OSError("it is not on this machine; a report that is given the dataset downloads it")
+        raise OSError("it is not on this machine: give it as `dataset` to download it")
 
     offline, before, stream = os.environ.get("HF_HUB_OFFLINE"), hub.HF_HUB_OFFLINE, web.stream
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -149,7 +146,3 @@ def no_downloads() -> Iterator[None]:
             del os.environ["HF_HUB_OFFLINE"]
         else:
             os.environ["HF_HUB_OFFLINE"] = offline
-
-
-def _name(dataset: str | Dataset | None) -> str:
-    return dataset if isinstance(dataset, str) else dataset.id if dataset is not None else ""

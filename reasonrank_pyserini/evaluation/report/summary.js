@@ -83,7 +83,7 @@ function scores() {
   section.append(
     make("p", { class: "quiet" }, DATA.measure + " \u00d7 100 over the judged queries that were reranked. Judgements: ",
       listed(judged.map((result) => result.qrels)), ".",
-      DATA.leaderboards.length ? " The first stage is in the order in which it was reranked; above it is in the order of its scores, where equal ones fall to the docid." : ""),
+      DATA.leaderboards.length ? " Here the first stage keeps the order in which it was reranked; in the table above it is sorted by score, equal scores by docid." : ""),
     headline(top, several ? null : published(judged[0].name)),
     table([several ? "Run" : "Measure", "Queries", "First stage", "Reranked", "Difference", "Won / tied / lost", ...(DATA.leaderboards.length ? ["Published"] : [])], rows, { label: "Scores before and after" }),
     notes.length ? make("ul", { class: "quiet notes" }, notes) : "");
@@ -166,6 +166,6 @@ function lead() {
   at("title").textContent = short(DATA.title, 200);
   at("lead").append(...filled(make("span"), null, [listed(models), models.length ? ", " : "",
     plural(DATA.queries.length, "query", "queries"), several ? " in " + plural(DATA.results.length, "run") : "", ". ",
-    unfinished.length ? make("b", null, plural(unfinished.length, "run is", "runs are") + " not finished: what is here is what has been judged so far.") : ""]).childNodes);
+    unfinished.length ? make("b", null, plural(unfinished.length, "run is", "runs are") + " not finished: this page shows what has been judged so far.") : ""]).childNodes);
   at("foot").textContent = "Made by reasonrank-pyserini " + DATA.version + ". This page is one file and loads nothing.";
 }

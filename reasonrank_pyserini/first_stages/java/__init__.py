@@ -124,7 +124,13 @@ def heap_bytes(heap: str) -> int:
 def java_environment(java: JavaInfo) -> dict[str, str]:
     """The environment for a separate Java program, without variables that make Java print or change its options."""
     noisy = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
-    return {name: value for name, value in os.environ.items() if name not in noisy} | {"JAVA_HOME": java.home}
+    kept = {name: value for name, value in os.environ.items() if name not in noisy}
+    return kept | {"JAVA_HOME": java.home, **_utf8_locale()}
+
+
+def _utf8_locale() -> dict[str, str]:
+    """A locale in which Java can open files whose names are not ASCII, where LC_ALL forbids them (cron, Slurm)."""
+    return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def _start(heap: str | None) -> None:
@@ -144,7 +150,10 @@ def _start(heap: str | None) -> None:
         _check_java_starts(java, options, heap)
     jnius_config.options, jnius_config.classpath = options, [*(jnius_config.classpath or ()), str(jar)]
     try:
-        with _environment(JAVA_HOME=str(java.path), JVM_PATH=None), quiet_fds() if loud else nullcontext():
+        with (
+            _environment(JAVA_HOME=str(java.path), JVM_PATH=None, **_utf8_locale()),
+            quiet_fds() if loud else nullcontext(),
+        ):
             importlib.import_module("jnius")
     except Exception as error:
         jnius_config.options, jnius_config.classpath = before

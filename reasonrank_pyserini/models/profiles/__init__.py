@@ -1,4 +1,4 @@
-"""Model profiles: the settings of each model as data, one TOML file a model; users can add their own."""
+"""Model profiles: the settings that a model was published with, as data; one TOML file a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...types import AnswerForm, Sampling
 from .profile_rules import PROFILE_RULES, SIZE_RULES
 
 GENERIC = "generic"
-"""The profile of any model that has none of its own."""
+"""The profile of a model without its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The settings that a model was published with, in its own tokens; `context` is prompt plus answer."""
+    """The settings a model was published with; token counts are in its own tokens, `context` is prompt plus answer."""
 
     name: str
     style: str
@@ -70,7 +70,7 @@ class Profile:
         return self.reasoning_tokens + self.answer_tokens
 
     def sampling(self, *, seed: int | None = None, answer: AnswerForm = "tagged") -> Sampling:
-        """The sampling of this model's completions; without reasoning budget when `reasoning_tokens` is 0."""
+        """The model's Sampling; without a reasoning budget when `reasoning_tokens` is 0."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -96,16 +96,16 @@ def shipped_profile(name: str) -> Profile:
 
 
 def load_profile(path: str | Path) -> Profile:
-    """The profile in a user's TOML file; missing keys come from `extends` (default: `generic`).
+    """The profile in a user's TOML file; settings left out come from `extends` (default: `generic`).
 
-    `extends` is the name of a shipped profile; `name` defaults to the file's. A file that cannot be used:
-    InputError or FileFormatError, with the line where it is known.
+    `extends` is the name of a shipped profile; `name` defaults to the file's. InputError for a file that
+    cannot be used.
     """
     return _profile(read_toml(path, "profile"))
 
 
 def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profile, bool]:
-    """The profile for a model id or folder, and whether it is the model's own (False: it is `generic`).
+    """The profile for a model id or folder, and whether it is the model's own (False: `generic` is used).
 
     `explicit` (a shipped name, or a TOML file) decides when given. Otherwise the last part of the id, or the
     folder's name, is compared with each profile's `match` patterns, whatever the case.
@@ -123,7 +123,7 @@ def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profil
 
 
 def model_name(model: str) -> str:
-    """A model's plain name: the last part of its id, or its folder's; in a hub cache the repository's."""
+    """A model's name: the last part of its id or folder; in a hub cache that of its repository."""
     path = Path(os.path.expanduser(model))
     parts = path.resolve().parts if path.is_dir() else path.parts
     cached = [part.rpartition("--")[2] for part in parts if part.startswith("models--")]
@@ -131,7 +131,7 @@ def model_name(model: str) -> str:
 
 
 def parse_profile(text: str, path: str | Path) -> Profile:
-    """The profile in a TOML text that came from `path`; FileFormatError for anything that does not fit."""
+    """The profile in a TOML text that came from `path`; FileFormatError for one that does not fit."""
     return _profile(parse_toml(text, path))
 
 

@@ -1,4 +1,4 @@
-"""Published results and how each was made, as data: one TOML file a benchmark."""
+"""Published results and how each was made, as data: one TOML file per benchmark."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ UPSTREAM_COMMIT = "06721fd6ef3766c0e00d59a87d2696a0b4b0c17a"
 
 
 def upstream_url(run: UpstreamRun) -> str:
-    """Where the authors' run file can be downloaded."""
+    """The address of the authors' run file."""
     return f"https://raw.githubusercontent.com/8421BCD/ReasonRank/{UPSTREAM_COMMIT}/{run.path}"
 
 
 def conditions(benchmark: str) -> tuple[Condition, ...]:
-    """Every condition of that benchmark, rerankers first; UnknownNameError for another name."""
+    """Every condition of that benchmark, rerankers first; UnknownNameError for an unknown one."""
     return tuple(_table(benchmark).conditions.values())
 
 
 def find_condition(benchmark: str, name: str) -> Condition:
-    """The condition of that name; UnknownNameError with the nearest otherwise."""
+    """The condition of that name; UnknownNameError for an unknown one."""
     known = _table(benchmark).conditions
     if name not in known:
         raise UnknownNameError(f"{benchmark} condition", name, known)
@@ -47,7 +47,7 @@ def find_condition(benchmark: str, name: str) -> Condition:
 
 
 def first_stage(benchmark: str, name: str) -> FirstStageSource:
-    """Where that first stage's candidates come from; UnknownNameError with the nearest otherwise."""
+    """Where that first stage's candidates come from; UnknownNameError for an unknown one."""
     known = _table(benchmark).first_stages
     if name not in known:
         raise UnknownNameError(f"{benchmark} first stage", name, known)
@@ -63,7 +63,7 @@ def _table(benchmark: str) -> Table:
 
 
 NAMES = ("bright", "r2med", "beir")
-"""The benchmarks there are conditions for."""
+"""The benchmarks that have conditions."""
 
 BENCHMARKS: Mapping[str, Benchmark] = {name: _table(name).benchmark for name in NAMES}
 """The benchmarks by name."""

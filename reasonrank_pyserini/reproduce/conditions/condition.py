@@ -1,4 +1,4 @@
-"""What a condition is made of: plain records, read from this package's TOML files."""
+"""Records of conditions and benchmarks, as this package's TOML files have them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class UpstreamRun:
 class FirstStageSource:
     """Where a condition's candidates come from.
 
-    `upstream`: task -> run file of the authors, empty when none is public; `method`: how Pyserini makes
-    them, None when it cannot; `query_variant`: what the first stage searches with, never the reranker.
+    `upstream`: task -> run file of the authors, empty where none is public. `method`: how Pyserini makes them, None
+    where it cannot. `query_variant`: the queries that the first stage searches with; the reranker has the originals.
     """
 
     name: str
@@ -33,17 +33,17 @@ class FirstStageSource:
 
     @property
     def usual(self) -> str:
-        """How its candidates are had unless the user says otherwise: "upstream", or by `method`."""
+        """How its candidates are obtained unless the user chooses: "upstream", or by `method`."""
         return self.method if self.method and not self.upstream else "upstream"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One row of a results table and how it is made; `published` and `average` are as printed, x 100.
+    """One row of a results table and how it was made; `published` and `average` are as printed, x 100.
 
-    `kind` is "reranker", "first-stage" or "reference" (numbers of others, which cannot be run); window,
-    step and passes are 0 where no window is moved or the source does not say. `sampled`: temperature above
-    0, so never judged from one run. The tolerances are those of a reproduction, for a task and the average.
+    `kind` is "reranker", "first-stage" or "reference" (other papers' numbers, which cannot be run). `window`, `step`
+    and `passes` are 0 where no window moves or the source does not say. `sampled`: the temperature is above 0, so one
+    run gets no verdict. `tolerance` and `average_tolerance` are for a reproduction's task and average.
     """
 
     name: str
@@ -73,8 +73,8 @@ class Condition:
 class Benchmark:
     """A set of tasks that are reported together.
 
-    `tasks` are in the paper's order, `own_order` in that of the benchmark's own site; `labels`: task ->
-    column head; `datasets`: task -> id of its test collection, None when it has to be obtained.
+    `tasks` are in the paper's order, `own_order` in that of the benchmark's own site. `labels`: task -> column head.
+    `datasets`: task -> id of its test collection, None where the collection cannot be downloaded.
     """
 
     name: str
@@ -86,21 +86,11 @@ class Benchmark:
     footnotes: tuple[str, ...] = ()
 
     def dataset(self, task: str) -> str | None:
-        """The id for `load_dataset`; None when the collection has to be obtained by the user."""
+        """The id for `load_dataset`; None where the collection cannot be downloaded."""
         return self.datasets[self.known(task)]
 
     def known(self, task: str) -> str:
-        """The task itself; UnknownNameError when the benchmark has no such task."""
+        """The task itself; UnknownNameError where the benchmark has no such task."""
         if task not in self.labels:
             raise UnknownNameError(f"{self.title} task", task, self.tasks)
         return task
-
-    @property
-    def paper_labels(self) -> tuple[str, ...]:
-        """The column heads in the paper's order."""
-        return tuple(self.labels[task] for task in self.tasks)
-
-    @property
-    def own_labels(self) -> tuple[str, ...]:
-        """The column heads in the benchmark's own order."""
-        return tuple(self.labels[task] for task in self.own_order)

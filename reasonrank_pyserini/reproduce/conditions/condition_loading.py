@@ -1,4 +1,4 @@
-"""Reads a benchmark's TOML into records, strictly."""
+"""Reads a benchmark's TOML file into records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Table:
 
 
 def parse_table(name: str, text: str, path: str) -> Table:
-    """The table in a TOML text; FileFormatError, with the line where it is known, for what does not fit."""
+    """The table in a TOML text; FileFormatError, with the line where it is known, for one that does not fit."""
     file = parse_toml(text, path)
     values = file.check(file.values, BENCHMARK_RULES, needs=("title", "tasks", "first_stages", "conditions"))
     benchmark = _benchmark(name, values, file)
@@ -48,7 +48,7 @@ def parse_table(name: str, text: str, path: str) -> Table:
     }
     for one in conditions.values():
         if one.first_stage not in stages:
-            problem = f"condition {one.name}: there is no first stage {one.first_stage!r}"
+            problem = f"condition {one.name}: unknown first stage {one.first_stage!r}"
             raise file.error("first_stage", problem, one.name)
     return Table(benchmark, stages, conditions)
 
@@ -81,7 +81,7 @@ def _first_stage(name: str, given: Any, benchmark: Benchmark, file: TomlFile) ->
     runs = {}
     for task, run in values.pop("upstream", {}).items():
         if task not in benchmark.tasks:
-            raise file.error(task, f"{name}: there is no task {task!r}", name)
+            raise file.error(task, f"{name}: unknown task {task!r}", name)
         runs[task] = UpstreamRun(**file.check(run, RUN_RULES, within=task, needs=RUN_RULES))
     return FirstStageSource(name=name, upstream=runs, **values)
 

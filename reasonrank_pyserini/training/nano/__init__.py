@@ -1,1 +1,1 @@
-"""Training in miniature: the rule-based teacher of the nano world and its files."""
+"""Training on the nano world: its rule-based teacher, its exercises and its files."""

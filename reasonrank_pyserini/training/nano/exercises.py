@@ -1,4 +1,4 @@
-"""What a network from nothing learns before lists of search results: to copy, and to rank short lists."""
+"""Exercises for an untrained network before lists of search results: copying, and ranking short lists."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...types import Document
 from .rule_teacher import Shown, order
 
 COPYING = 640
-"""Exercises in copying, which come first."""
+"""Exercises in copying, the first ones."""
 READING = ((3, 3_840), (5, 1_920), (10, 1_920))
-"""Then lists to rank: passages of a list, and how many lists."""
+"""Then lists to rank: (passages of a list, number of lists)."""
 ASKED = 320
-"""At the end lists of all these sizes, as the models' prompt asks for them."""
+"""The last lists, of all these sizes, in the wording of the models' prompt."""
 LARGEST = READING[-1][0]
 GROUPS, GROUP_WORDS = 6, 3
 
 
 def exercises(world: World, *, share: float = 1.0, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """Rows for `reasonrank train sft`: to copy; then lists of train topics to rank, longer and longer.
+    """Rows for supervised fine-tuning: copying, then lists of train topics to rank, of growing length.
 
-    The lists come without the wording of the models' prompt, which makes them a third as long, but for the last ones.
+    Lists except the last ones leave out the wording of the models' prompt, which makes them a third as long.
     Short lists are numbered with gaps (`[2]`, `[5]`, `[9]`), so that every number is learnt early. The answers are
     the teacher's, without noise. `share` is the part of each kind that comes.
     """

@@ -1,4 +1,4 @@
-"""A teacher that knows the nano world: both calls of `reasonrank synthesize` by rule, with noise on demand."""
+"""A rule-based teacher for the nano world: answers both calls of a synthesis, with noise where asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...errors import InputError
 
 _PASSAGE = re.compile(r"^\[(\d+)\] *(.*)$", re.MULTILINE)
 _ASKS_FOR_PICKS = "<answer> none </answer>"
-"""What only the first call's prompt offers."""
+"""A text that only the first call's prompt has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Teacher:
         return Taught(f"The query describes {concept.name}.", f"<answer> {found} </answer>")
 
     def _believed(self, concept: Concept, prompt: str, shown: Sequence[Shown]) -> str:
-        """The concept that an order is made for."""
+        """The concept that an order is for."""
         draw = random.Random(f"{self.seed}\0{prompt}")
         if draw.random() >= self.noise:
             return concept.name
@@ -82,7 +82,7 @@ class Teacher:
 
 
 def order(name: str, shown: Sequence[Shown]) -> Taught:
-    """The answer of a teacher that takes the query for that concept: passages that begin with its name come first.
+    """The answer of a teacher that reads that concept in the query: passages that begin with its name come first.
 
     The reasoning names the concept, goes through the passages with a verdict on each, and repeats those that fit so
     far at each that does.

@@ -1,4 +1,4 @@
-"""The nano teacher as an OpenAI-compatible chat server, on the standard library alone."""
+"""The nano teacher as an OpenAI-compatible chat server, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MOST_BYTES = 16 << 20
 
 
 class TeacherServer(ThreadingHTTPServer):
-    """Listens on 127.0.0.1 from its making on; `serve_forever` answers. `port` 0 takes a free one.
+    """Listens on 127.0.0.1 once it is made; `serve_forever` answers. `port` 0 takes a free one.
 
-    InputError for a port that cannot be had.
+    InputError for a port that cannot be used.
     """
 
     daemon_threads = True
@@ -35,22 +35,22 @@ class TeacherServer(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"cannot listen on {HOST}:{port} ({reason}): give another --port") from error
+            raise InputError(f"cannot listen on {HOST}:{port} ({reason}): give another `port`") from error
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are no news; other errors are shown."""
+        """Show errors, except those of clients that hang up."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
-        """The base URL that clients take."""
+        """The base URL for clients."""
         return f"http://{HOST}:{self.server_address[1]}/v1"
 
 
 @contextmanager
 def serving(teacher: Teacher, port: int = 0) -> Iterator[str]:
-    """A running server; gives its base URL."""
+    """A running server; yields its base URL."""
     with TeacherServer(teacher, port) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="nano-teacher")
         thread.start()
@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _request(body: bytes) -> Mapping[str, Any]:
-    """The request of a body; InputError for one that is none."""
+    """The request in a body; InputError for a body that is not one."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
@@ -133,7 +133,7 @@ def _budget(request: Mapping[str, Any]) -> int | None:
 
 
 def _cut(taught: Taught, most: int) -> tuple[Taught, str]:
-    """The answer within so many tokens, which are words here, and its finish_reason."""
+    """The answer cut to so many tokens (here words), and its finish_reason."""
     reasoning, text = taught.reasoning.split(), taught.text.split()
     if len(reasoning) + len(text) <= most:
         return taught, "stop"

@@ -1,4 +1,4 @@
-"""The nano world as files for other tools, and as sources for `reasonrank synthesize`."""
+"""The nano world as files for other tools, and as sources of a synthesis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .exercises import exercises
 
 
 def write_world(world: World, folder: Path) -> list[Path]:
-    """The paths written in a folder that is there, each whole or not at all.
+    """Write the files in an existing folder, each whole or not at all; their paths.
 
     `corpus.jsonl`; `exercises.jsonl`, which training from nothing begins with; by split `SPLIT.topics.tsv`,
     `SPLIT.qrels` and, by domain, `SPLIT.sources-DOMAIN.jsonl`.
@@ -43,7 +43,7 @@ def _qrels(world: World, split: str) -> Iterator[str]:
 
 
 def _sources(world: World, split: str, domain: str) -> Iterator[str]:
-    """Records with the concept as gold answer, in the fields of the domain; web has no gold field."""
+    """Sources whose gold answer is the concept, in the fields of the domain; web has no gold field."""
     from ..synthesis import DOMAINS
 
     kind = DOMAINS[domain]

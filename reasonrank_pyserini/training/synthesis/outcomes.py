@@ -1,4 +1,4 @@
-"""What became of each source: a record that is kept, or the reason why not; counted, and drawn."""
+"""The outcome of each source: a record that is kept, or the reason why not; and a histogram of consistency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..rewards import ndcg
 from .sources import Source
 
 MIN_NDCG = 0.4
-"""nDCG@10 of the teacher's order under its own picks that a list needs to be kept (the paper's)."""
+"""The least nDCG@10 of the teacher's order under its own picks for a list to be kept (the paper's)."""
 
 
 class Reason(StrEnum):
@@ -30,10 +30,10 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SynthesisResult:
-    """A source's end: its record where both answers could be read, and `reason` unless it is kept.
+class QueryOutcome:
+    """A source's outcome: its record where both answers could be read, and `reason` unless it is kept.
 
-    `documents` are those of the record, `completions` what was paid for, `consistency` the teacher's nDCG@10.
+    `documents` are those of the record, `completions` all that were paid for, `consistency` is the teacher's nDCG@10.
     """
 
     source: Source
@@ -46,12 +46,12 @@ class SynthesisResult:
 
 
 def consistency(record: Record) -> float:
-    """nDCG@10 of the teacher's order under the relevance that it saw in the first call."""
+    """nDCG@10 of the teacher's order under its own picks in the first call."""
     return ndcg(record.final_list, record.relevant_docids)
 
 
 class Histogram:
-    """How consistent the lists are, in tenths, and what a threshold keeps of them."""
+    """The lists' consistency in tenths, and how many lists a threshold keeps."""
 
     def __init__(self, values: Iterable[float], threshold: float = MIN_NDCG) -> None:
         self.values, self.threshold = sorted(values), threshold
@@ -62,7 +62,7 @@ class Histogram:
         return sum(value >= least for value in self.values)
 
     def lines(self, width: int = 40) -> list[str]:
-        """One line a tenth: its range, a bar, its lists, and what a threshold at its beginning would keep."""
+        """One line a tenth: its range, a bar, its lists, and how many a threshold at its start keeps."""
         bins = Counter(map(_tenth, self.values))
         most = max(bins.values(), default=0)
         found = ["nDCG@10 of the teacher's order by its own picks"]

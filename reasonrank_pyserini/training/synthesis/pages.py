@@ -1,4 +1,4 @@
-"""Pages of the web as passages: text out of HTML, cut at paragraphs."""
+"""Web pages as passages: text extracted from HTML, cut at paragraphs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...types import Document
 from .sources import Page
 
 PASSAGE_WORDS = 200
-"""Words of a passage, at most; paragraphs are kept whole where they fit."""
+"""Most words of a passage; paragraphs are kept whole where they fit."""
 _SKIPPED = (
     "script",
     "style",
@@ -26,13 +26,13 @@ _SKIPPED = (
     "svg",
 )
 _LOOKS_LIKE_HTML = re.compile(rb"<\s*(!doctype\s+html|html|head|body|div|p|article|table)\b", re.IGNORECASE)
-_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_EMPTY_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
 def page_passages(page: Page, words: int = PASSAGE_WORDS) -> list[Document]:
     """The passages of a page, in order, as documents `name#1`, `name#2`, ... with the page's title.
 
-    None for a page without text, one that is nested too deeply to be read, and for PDF and other binary files.
+    Empty for a page without text, for one nested too deeply to be read, and for PDF and other binary files.
     """
     try:
         raw = page.file.read_bytes()
@@ -48,9 +48,9 @@ def page_passages(page: Page, words: int = PASSAGE_WORDS) -> list[Document]:
 
 
 def html_text(raw: bytes) -> tuple[str, str]:
-    """(title, text) of an HTML page: what a reader sees, without menus, forms and scripts.
+    """(title, text) of an HTML page as a reader sees it, without menus, forms and scripts.
 
-    Bytes that are UTF-8 are read as such, others as the page says.
+    Bytes that are valid UTF-8 are read as UTF-8, others in the encoding that the page declares.
     """
     html = require("lxml.html", "reading HTML pages")
     inscriptis = require("inscriptis", "reading HTML pages")
@@ -67,7 +67,7 @@ def html_text(raw: bytes) -> tuple[str, str]:
 
 
 def split_passages(text: str, words: int = PASSAGE_WORDS) -> Iterator[str]:
-    """Whole paragraphs together up to `words` words; a longer paragraph is cut at words."""
+    """Passages of whole paragraphs, up to `words` words; a longer paragraph is cut between words."""
     held: list[str] = []
     size = 0
     for paragraph in _paragraphs(text, words):
@@ -82,7 +82,7 @@ def split_passages(text: str, words: int = PASSAGE_WORDS) -> Iterator[str]:
 
 
 def _paragraphs(text: str, words: int) -> Iterator[str]:
-    for paragraph in _BLANK_LINES.split(text):
+    for paragraph in _EMPTY_LINES.split(text):
         if len(tokens := paragraph.split()) <= words:
             if tokens:
                 yield paragraph.strip()

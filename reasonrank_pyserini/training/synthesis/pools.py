@@ -13,13 +13,13 @@ from .pages import PASSAGE_WORDS, page_passages
 from .sources import Page, Source
 
 POOL = 40
-"""Candidates that the teacher sees in its first call, at most: the paper's depth for coding and mathematics."""
+"""Most candidates in the teacher's first call: the paper's depth for coding and mathematics."""
 _BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A source and its candidates: passages of linked pages first, then of negatives, then the first stage's."""
+    """A source and its candidates: passages of linked pages, then of negatives, then hits of the first stage."""
 
     source: Source
     documents: tuple[Document, ...]
@@ -36,11 +36,11 @@ def make_pools(
 ) -> Iterator[Pool]:
     """One pool a source, in order.
 
-    Linked pages may fill half of a pool, as long as there is something else to fill it with. Pages that
-    give no passage go to `report_empty`. InputError for a hit that has no text.
+    Passages of linked pages fill at most half of a pool, more when other candidates are missing. Pages without a
+    passage go to `report_empty`. InputError for a hit without a text.
     """
     if size < 2:
-        raise InputError(f"a pool of {size} candidates: give at least 2")
+        raise InputError(f"`pool` is {size}: give at least 2")
 
     def passages(pages: Iterable[Page]) -> list[Document]:
         found: list[Document] = []
@@ -74,7 +74,7 @@ def _pools(
 
 
 def _together(linked: Sequence[Document], others: Sequence[Document], size: int) -> tuple[Document, ...]:
-    """Linked documents, then others, no docid and no text twice: a copy of a relevant passage is no negative."""
+    """Linked documents, then others, each docid and each text once: a copy of a relevant passage is not a negative."""
     room = max(size // 2, size - len(others))
     chosen: dict[str, Document] = {}
     texts: set[str] = set()
@@ -100,5 +100,5 @@ def _hits(
     for ids in found:
         for id in ids:
             if id not in texts:
-                raise InputError(f"the first stage found {id!r}, of which the collection has no text")
+                raise InputError(f"the first stage found {id!r}, but the collection has no text for it")
     return [[texts[id] for id in ids] for ids in found]

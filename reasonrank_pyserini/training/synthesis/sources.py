@@ -1,7 +1,7 @@
 """Source records: what a training list is made from, in JSONL, one query a line.
 
-Every line has `id` and a text, and may name its `dataset` (the file's name otherwise) and its `domain`
-(`--domain` otherwise). Fields by domain, first found wins:
+Every line has `id` and a text, and may name its `dataset` (the file's name otherwise) and its `domain` (the
+request's otherwise). Fields by domain, the first one found counts:
 
     domain   text                  gold, seen by the first call alone   candidates
     qa       query, question       answer, gold                         `pages`, `negatives`, a first stage
@@ -9,9 +9,9 @@ Every line has `id` and a text, and may name its `dataset` (the file's name othe
     math     problem, theorem, query   solution, proof, answer, gold    a first stage, `pages`, `negatives`
     web      query, question       none                                 a first stage, `pages`, `negatives`
 
-`pages` are those that the gold answer links to, `negatives` those that only look right (a web search for the
-question gives such). Both are lists of files on disk, HTML or text, relative to the JSONL's folder: either a
-path, or {"file": path, "url": where it came from}. Pages become passages.
+`pages` are linked from the gold answer, `negatives` only look right, such as the results of a web search for the
+question. Both are lists of files, HTML or text, relative to the JSONL's folder: a path, or
+{"file": path, "url": its address}. Pages become passages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ...files.lines import json_type, read_objects
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A kind of source: where its lines keep the text and the gold answer."""
+    """A kind of source: the fields of its text and of its gold answer."""
 
     name: str
     texts: tuple[str, ...]
@@ -69,7 +69,7 @@ class Source:
 
 
 def read_sources(path: str | Path, domain: str | None = None) -> Iterator[Source]:
-    """The source records of a file, in order; FileFormatError for a line that lacks something, or repeats an id."""
+    """The sources of a file, in order; FileFormatError for a line that lacks a field, or has an id again."""
     seen: dict[str, int] = {}
     for line, record in read_objects(path):
         source = _source(Path(path), line, record, domain)
@@ -83,7 +83,7 @@ def _source(path: Path, line: int, record: Mapping[str, Any], domain: str | None
     name = record.get("domain") or domain
     if name is None:
         known = ", ".join(DOMAINS)
-        raise FileFormatError(path, line, f"no domain: add the field domain, or --domain ({known})")
+        raise FileFormatError(path, line, f"no domain: add the field domain, or give `domain` ({known})")
     if name not in DOMAINS:
         raise FileFormatError(path, line, str(UnknownNameError("domain", str(name), DOMAINS)))
     kind = DOMAINS[name]
@@ -111,9 +111,9 @@ def _pages(path: Path, line: int, name: str, record: Mapping[str, Any]) -> tuple
         given = value if isinstance(value, Mapping) else {"file": value}
         file = given.get("file")
         if not isinstance(file, str) or not file:
-            raise FileFormatError(path, line, f"a page of {name!r} names no file")
+            raise FileFormatError(path, line, f"a page of {name!r} has no file")
         page = Page(path.parent / file, str(given.get("url") or file))
         if not page.file.is_file():
-            raise FileFormatError(path, line, f"there is no page {page.file}")
+            raise FileFormatError(path, line, f"page {page.file} does not exist")
         pages.append(page)
     return tuple(pages)

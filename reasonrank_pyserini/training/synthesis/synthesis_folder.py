@@ -1,40 +1,31 @@
-"""The files of a synthesis: records, rendered examples, what was dropped, the texts that all of it names."""
+"""The files of a synthesis: records, rendered examples, dropped sources, queries and documents."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...datasets.memory_documents import MemoryDocuments
 from ...errors import InputError
 from ...prompts import PromptStyle
 from ...types import Completion, Document
 from ..list_records import Record, write_records, write_rows
 from ..rendering import render, rl_row, sft_row
-from .outcomes import Histogram, SynthesisResult
+from .outcomes import Histogram, QueryOutcome
 
 FILES = ("records.jsonl", "sft.jsonl", "rl.jsonl", "filtered.jsonl", "queries.jsonl", "documents.jsonl")
 
 
-class HeldDocuments:
-    """A Docstore in memory; InputError for one docid with two texts."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._held: dict[str, Document] = {}
-        for document in documents:
-            if self._held.setdefault(document.id, document) != document:
-                raise InputError(
-                    f"document {document.id!r} has two texts: pages need a file or url of their own"
-                )
-
-    def __iter__(self) -> Iterator[Document]:
-        return iter(self._held.values())
-
-    def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents that exist, by id."""
-        return {id: self._held[id] for id in ids if id in self._held}
+def held_documents(documents: Iterable[Document]) -> MemoryDocuments:
+    """The documents as a docstore; InputError for one docid with two texts."""
+    held: dict[str, Document] = {}
+    for document in documents:
+        if held.setdefault(document.id, document) != document:
+            raise InputError(f"document {document.id!r} has two texts: pages need a file or url of their own")
+    return MemoryDocuments(held.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +36,7 @@ class Money:
     price_out: float | None = None
 
     def cost(self, tokens_in: float, tokens_out: float) -> float | None:
-        """What so many tokens cost; None without prices."""
+        """The cost of so many tokens; None without prices."""
         if self.price_in is None or self.price_out is None:
             return None
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
@@ -53,17 +44,17 @@ class Money:
 
 def write_outcomes(
     folder: Path,
-    outcomes: Sequence[SynthesisResult],
+    outcomes: Sequence[QueryOutcome],
     *,
     style: PromptStyle | str,
     tokenizer: Any = None,
     passage_tokens: int | None = None,
 ) -> None:
-    """Writes `FILES`, each whole or not at all, in the order of the outcomes.
+    """Write `FILES`, each whole or not at all, in the order of the outcomes.
 
-    Examples are rendered in the student's prompt `style`, cut by its `tokenizer` (None: by words).
+    Examples are rendered in the student's prompt `style`, passages cut by its `tokenizer` (None: by words).
     """
-    documents = HeldDocuments(document for outcome in outcomes for document in outcome.documents)
+    documents = held_documents(document for outcome in outcomes for document in outcome.documents)
     kept = [record for outcome in outcomes if (record := kept_record(outcome)) is not None]
     queries = {outcome.source.id: outcome.source.text for outcome in outcomes}
     examples = list(
@@ -78,19 +69,19 @@ def write_outcomes(
     write_rows(folder / "documents.jsonl", map(_document_row, documents))
 
 
-def kept_record(outcome: SynthesisResult) -> Record | None:
-    """The record of an outcome that is kept."""
+def kept_record(outcome: QueryOutcome) -> Record | None:
+    """The record of an outcome when it is kept, else None."""
     return outcome.record if outcome.reason is None else None
 
 
-def dropped_row(outcome: SynthesisResult) -> dict[str, Any]:
-    """A source that gave no list: why, and its record as far as there is one."""
+def dropped_row(outcome: QueryOutcome) -> dict[str, Any]:
+    """A dropped source as a row: the reason, and its record where there is one."""
     row = {"dataset": outcome.source.dataset, "qid": outcome.source.id, "reason": str(outcome.reason)}
     return {**row, "detail": outcome.detail, **(asdict(outcome.record) if outcome.record else {})}
 
 
-def counts(outcomes: Sequence[SynthesisResult], histogram: Histogram, money: Money) -> dict[str, Any]:
-    """For a manifest: how many were kept and dropped, by reason and data set; calls, tokens and money."""
+def counts(outcomes: Sequence[QueryOutcome], histogram: Histogram, money: Money) -> dict[str, Any]:
+    """The manifest's counts: kept and dropped lists by reason and data set; calls, tokens and money."""
     kept = Counter(outcome.source.dataset for outcome in outcomes if outcome.reason is None)
     by_dataset = Counter(outcome.source.dataset for outcome in outcomes)
     paid = [completion for outcome in outcomes for completion in outcome.completions]
@@ -108,7 +99,7 @@ def counts(outcomes: Sequence[SynthesisResult], histogram: Histogram, money: Mon
 
 
 def spent(completions: Sequence[Completion], money: Money) -> dict[str, Any]:
-    """Calls, tokens and money of completions."""
+    """The number of completions, their tokens, and their cost where prices are known."""
     tokens_in = sum(completion.prompt_tokens for completion in completions)
     tokens_out = sum(completion.completion_tokens for completion in completions)
     cost = money.cost(tokens_in, tokens_out)

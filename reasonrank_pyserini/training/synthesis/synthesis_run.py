@@ -1,4 +1,4 @@
-"""Runs a checked synthesis and writes its folder."""
+"""Runs a synthesis and writes its folder."""
 
 from __future__ import annotations
 
@@ -6,75 +6,92 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ... import __version__
 from ...engines import engine_details
 from ...engines.journal import damage_line, recorder
-from ...errors import OutputError
+from ...errors import InputError, OutputError
 from ...files.atomic import atomic_open
 from ...jobs.manifest import environment
+from ...jobs.progress import Say, silent
 from ...jobs.run_folder import RunFolder
 from ..decontamination import Report, evaluation_texts, overlaps
-from . import Histogram, Pool, SynthesisResult, Teacher, synthesize
-from .outcomes import Reason
+from .list_making import synthesize
+from .outcomes import Histogram, QueryOutcome, Reason
+from .pools import Pool
 from .synthesis_folder import counts, write_outcomes
 from .synthesis_job import SynthesisJob
-from .synthesis_progress import SynthesisProgress
+from .synthesis_request import SynthesisRequest, SynthesisResult
+from .synthesis_tally import SynthesisDisplay, SynthesisTally
+from .teacher import Teacher
 
 
-def run_synthesis(job: SynthesisJob, output: Path, *, overwrite: bool) -> dict[str, Any]:
-    """Ask, filter, write; returns the counts. A folder that already holds this result is left alone."""
-    begin = time.monotonic()
-    with RunFolder(output, job.configuration(), overwrite=overwrite) as folder:
+def run(
+    request: SynthesisRequest, *, say: Say = silent, display: SynthesisDisplay | None = None
+) -> SynthesisResult:
+    """Make the lists of a request in its folder; answers are recorded, so a stopped run continues without loss.
+
+    The folder then holds records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
+    documents.jsonl and manifest.json; a finished result is not made again. `say` takes what the user should know, one
+    line at a time; without a `display` also the progress, every 30 seconds. InputError for a request that cannot work,
+    EngineError for a call that failed, TooManyFailuresError when too many answers cannot be read.
+    """
+    if request.output is None:
+        raise InputError("give `output`, the folder for records.jsonl, sft.jsonl, rl.jsonl and the rest")
+    job, output = SynthesisJob.prepare(request), Path(request.output)
+    with RunFolder(output, job.configuration(), overwrite=request.overwrite) as folder:
         if folder.finished:
-            say(f"{output} already holds this result: nothing to do (--overwrite makes it again)")
-            return dict(json.loads((output / "manifest.json").read_text(encoding="utf-8"))["counts"])
-        tokenizer = job.student_tokenizer()
-        pools = job.pools()
-        report = contamination(job, pools)
-        pools, dropped = decontaminated(pools, report)
-        teacher = job.teacher(folder.journal)
-        if (damage := damage_line(teacher.engine)) is not None:
-            say(damage)
-        try:
-            made = asyncio.run(_ask(job, teacher, pools))
-        except BaseException:
-            if any(folder.journal.glob("*.journal")):
-                say(f"stopped; answers so far are in {folder.journal}: the same command continues")
-            raise
-        outcomes = _in_order(job, [*made, *dropped])
-        flags = job.flags
-        histogram = Histogram(
-            [o.consistency for o in outcomes if o.consistency is not None], flags["min_ndcg"]
+            say(f"{output} already holds this result: nothing to do (`overwrite` makes it again)")
+            manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+            return SynthesisResult(output, dict(manifest["counts"]))
+        return SynthesisResult(output, _synthesized(job, folder, say, display))
+
+
+def _synthesized(
+    job: SynthesisJob, folder: RunFolder, say: Say, display: SynthesisDisplay | None
+) -> dict[str, Any]:
+    """Ask, filter, write; the counts."""
+    begin, output = time.monotonic(), folder.path
+    tokenizer = job.student_tokenizer()
+    pools = job.pools(say=say)
+    report = _contamination(job, pools, say)
+    pools, dropped = _decontaminated(pools, report)
+    teacher = job.teacher(folder.journal)
+    if (damage := damage_line(teacher.engine)) is not None:
+        say(damage)
+    tally = SynthesisTally(len(pools), job.money, job.request.max_failed, say=say, display=display)
+    try:
+        made = asyncio.run(_ask(job, teacher, pools, tally))
+    except BaseException:
+        if any(folder.journal.glob("*.journal")):
+            say(f"stopped; the answers so far are in {folder.journal}: the same command continues")
+        raise
+    outcomes = _in_order(job, [*made, *dropped])
+    consistencies = [o.consistency for o in outcomes if o.consistency is not None]
+    histogram = Histogram(consistencies, job.request.lists.min_ndcg)
+    found = counts(outcomes, histogram, job.money)
+    manifest = _manifest(job, teacher, report, found, time.monotonic() - begin)
+    student = job.request.student
+    with _disk_errors(output):
+        (output / "manifest.json").unlink(missing_ok=True)
+        write_outcomes(
+            output, outcomes, style=student.style, tokenizer=tokenizer, passage_tokens=student.passage_tokens
         )
-        found = counts(outcomes, histogram, job.money)
-        manifest = _manifest(job, teacher, report, found, time.monotonic() - begin)
-        with _disk_errors(output):
-            (output / "manifest.json").unlink(missing_ok=True)
-            write_outcomes(
-                output,
-                outcomes,
-                style=flags["style"],
-                tokenizer=tokenizer,
-                passage_tokens=flags["passage_tokens"],
-            )
-            with atomic_open(output / "manifest.json") as stream:
-                json.dump({**manifest, "configuration": folder.configuration}, stream, indent=1)
-                stream.write("\n")
+        with atomic_open(output / "manifest.json") as stream:
+            json.dump({**manifest, "configuration": folder.configuration}, stream, indent=1)
+            stream.write("\n")
     for line in [*_lines(report), *histogram.lines()]:
         say(line)
     return found
 
 
-def contamination(job: SynthesisJob, pools: Sequence[Pool]) -> Report:
-    """What the pools share with the evaluations of --against."""
-    against, ngram = job.flags["against"], job.flags["ngram"]
+def _contamination(job: SynthesisJob, pools: Sequence[Pool], say: Say) -> Report:
+    """What the pools share with the evaluations that the request names."""
+    against, ngram = job.request.against, job.request.ngram
     if not against:
         return Report(ngram, 0)
     queries = {pool.source.id: pool.source.text for pool in pools}
@@ -83,30 +100,35 @@ def contamination(job: SynthesisJob, pools: Sequence[Pool]) -> Report:
     return overlaps(queries, documents.values(), evaluation_texts(against), ngram=ngram)
 
 
-def decontaminated(pools: Iterable[Pool], report: Report) -> tuple[list[Pool], list[SynthesisResult]]:
-    """The pools without documents that were found, and the end of those whose query was."""
+def _decontaminated(pools: Iterable[Pool], report: Report) -> tuple[list[Pool], list[QueryOutcome]]:
+    """The pools without the documents that were found, and the outcomes of those whose query was."""
     kept, dropped = [], []
     for pool in pools:
         if (overlap := report.queries.get(pool.source.id)) is not None:
-            dropped.append(SynthesisResult(pool.source, reason=Reason.CONTAMINATED, detail=str(overlap)))
+            dropped.append(QueryOutcome(pool.source, reason=Reason.CONTAMINATED, detail=str(overlap)))
         else:
             clean = tuple(d for d in pool.documents if d.id not in report.documents)
             kept.append(replace(pool, documents=clean))
     return kept, dropped
 
 
-async def _ask(job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool]) -> list[SynthesisResult]:
-    progress = SynthesisProgress(len(pools), job.money, job.flags["max_failed"])
+async def _ask(
+    job: SynthesisJob, teacher: Teacher, pools: Sequence[Pool], tally: SynthesisTally
+) -> list[QueryOutcome]:
+    tally.show()
     try:
-        async with teacher.engine, contextlib.aclosing(synthesize(pools, teacher, job.making)) as stream:
+        async with (
+            teacher.engine,
+            contextlib.aclosing(synthesize(pools, teacher, job.request.lists)) as stream,
+        ):
             async for outcome in stream:
-                progress.add(outcome)
+                tally.add(outcome)
     finally:
-        progress.close()
-    return progress.outcomes
+        tally.close()
+    return tally.outcomes
 
 
-def _in_order(job: SynthesisJob, outcomes: Iterable[SynthesisResult]) -> list[SynthesisResult]:
+def _in_order(job: SynthesisJob, outcomes: Iterable[QueryOutcome]) -> list[QueryOutcome]:
     by_id = {outcome.source.id: outcome for outcome in outcomes}
     return [by_id[source.id] for source in job.sources]
 
@@ -117,10 +139,10 @@ def _manifest(
     arguments, journal = dict(job.config.args), recorder(teacher.engine)
     return {
         "version": __version__,
-        "command": ["reasonrank", *job.command],
+        "command": ["reasonrank", *job.request.command],
         "model": job.config.model,
         "engine": {
-            "name": job.flags["engine"],
+            "name": job.request.teacher.engine,
             "arguments": arguments,
             "details": engine_details(teacher.engine),
         },
@@ -128,7 +150,7 @@ def _manifest(
         "environment": environment(),
         "counts": dict(found),
         "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
-        "decontamination": {"against": list(job.flags["against"]), **report.as_dict()},
+        "decontamination": {"against": list(job.request.against), **report.as_dict()},
         "errors": found["dropped"].get(str(Reason.FAILED_CALL), 0),
         "seconds": round(seconds, 3),
     }
@@ -147,15 +169,10 @@ def _lines(report: Report) -> list[str]:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Any:
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written: {error.strerror}; answers are kept: free space and run the same command again"
+            f"{path} cannot be written: {error.strerror}; the answers are kept: free some space and run the same again"
         ) from error
-
-
-def say(text: str) -> None:
-    """A line for the user on standard error."""
-    click.echo(f"reasonrank: {text}", err=True)

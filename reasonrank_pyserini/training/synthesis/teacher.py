@@ -1,4 +1,4 @@
-"""The teacher: which passages are relevant, seeing the gold answer; then an order with reasoning, not seeing it."""
+"""The teacher: picks the relevant passages, seeing the gold answer; then orders a list with reasoning, without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...types import Completion, Document, Prompt, Sampling
 from .sources import Source
 
 PICK, RANK = 0, 1
-"""The numbers of the two calls, from which their seeds derive."""
+"""The numbers of the two calls, from which their seeds are derived."""
 _PLACE = re.compile(r"\{([a-z]+)\}")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _NUMBER = re.compile(r"\d+")
@@ -33,11 +33,11 @@ class TeacherPrompts:
     tables: Mapping[str, Any]
     passage_tokens: int = 512
     text_tokens: int = 4096
-    """The longest query and the longest gold answer, each, in about so many tokens."""
+    """About how many tokens of a query and of a gold answer are shown."""
 
     @classmethod
     def load(cls, path: str | Path | None = None, passage_tokens: int = 512) -> TeacherPrompts:
-        """The prompts of a TOML file, the built-in ones by default; FileFormatError for what lacks a text."""
+        """The prompts of a TOML file, the built-in ones by default; InputError for a file that lacks a text."""
         return cls(_shipped() if path is None else _checked(Path(path)), passage_tokens)
 
     def pick(self, source: Source, documents: Sequence[Document]) -> Prompt:
@@ -50,7 +50,7 @@ class TeacherPrompts:
         return self._prompt("pick", source, documents, gold)
 
     def rank(self, source: Source, documents: Sequence[Document]) -> Prompt:
-        """The second call: the list as it is shown, without the gold answer."""
+        """The second call: the list as shown, without the gold answer."""
         return self._prompt("rank", source, documents, "")
 
     def _prompt(self, call: str, source: Source, documents: Sequence[Document], gold: str) -> Prompt:
@@ -78,7 +78,7 @@ class TeacherPrompts:
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """An engine that is asked in the prompts' words. Seeds derive from `seed`, the query and the call."""
+    """An engine with the prompts of both calls. Seeds are derived from `seed`, the query and the call."""
 
     engine: Engine
     prompts: TeacherPrompts
@@ -97,10 +97,10 @@ class Teacher:
 
 
 def read_picks(text: str, n: int) -> tuple[int, ...] | None:
-    """The passages that a first answer names, 0-based, ascending; None when there is no answer to read.
+    """The passages that a first answer names, 0-based, ascending; None when it cannot be read.
 
-    The last `<answer>..</answer>` after the reasoning counts. Without a number it must say `none`; a number
-    beyond the list makes it unreadable.
+    The last `<answer>..</answer>` after the reasoning counts. Without a number it must say `none`; with a
+    number beyond the list it cannot be read.
     """
     head, closed, tail = text.rpartition("</think>")
     if not closed and "<think>" in head + tail:
@@ -122,7 +122,7 @@ def prompt_tokens(prompt: Prompt) -> int:
 
 
 def _filled(template: str, **values: str) -> str:
-    """The template with its places filled; values are never scanned themselves."""
+    """The template with its places filled; values are not scanned for places."""
     return _PLACE.sub(lambda place: values.get(place[1], place[0]), template)
 
 
