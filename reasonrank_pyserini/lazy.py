@@ -1,4 +1,4 @@
-"""The only way to a heavy package or to an adapter: imported when used, by name."""
+"""Imports by name, when needed: the only way to a heavy package or an adapter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from .errors import InputError, MissingPackageError, UnknownNameError
 
 INSTALL = {
-    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use --engine transformers)",
+    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use `engine` transformers)",
     "faiss": "pip install 'reasonrank-pyserini[dense]'",
     "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
     **dict.fromkeys(
@@ -21,7 +21,7 @@ INSTALL = {
 
 
 def require(module: str, purpose: str) -> ModuleType:
-    """The imported module; MissingPackageError with the command to type when it is not installed."""
+    """The imported module; MissingPackageError, with the command to type, when it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -32,7 +32,7 @@ def require(module: str, purpose: str) -> ModuleType:
 
 
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
-    """The object behind a name of `table` (values `module:attribute`) or behind a `module:attribute` of the user's.
+    """The object of a name in `table`, whose values are `module:attribute`, or of a `module:attribute` given instead.
 
     Raises UnknownNameError for a name that is neither, InputError for a reference that does not import.
     """

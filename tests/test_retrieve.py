@@ -192,7 +192,7 @@ REFUSED = {
     "--threads is 0": (*OK, "--threads", "0"),
     "needs --encoder": (*SEARCH, "--method", "dense", "-o", "out.trec"),
     "there is no folder '/no/model'": (*SEARCH, "--method", "dense", "--encoder", "/no/model", "-o", "out.trec"),
-    "is no size": (*OK, "--heap", "lots"),
+    "is not a size": (*OK, "--heap", "lots"),
     "Missing option '-o'": ("--run", "a.trec"),
     "No such option": (*OK, "--methods", "bm25"),
     "k1 is -1": (*SEARCH, "--method", "bm25", "--k1", "-1", "-o", "out.trec"),

@@ -1,4 +1,4 @@
-"""`reasonrank datasets`: which test collections there are, and what is known of one."""
+"""`reasonrank datasets`: list the test collections, or describe one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     """List the test collections that --dataset takes, or describe one.
 
     PATTERN is a part of an id, a pattern with * and ?, or a whole id, which is then described. Nothing is
-    downloaded. A dash stands for a number that is not known, or for judgements that do not exist.
+    downloaded. A dash stands for an unknown number, or for judgements that do not exist.
 
     \b
     Example:

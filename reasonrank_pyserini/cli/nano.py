@@ -1,4 +1,4 @@
-"""`reasonrank nano`: a small world of text with a teacher and a toy model, to try all of it in minutes."""
+"""`reasonrank nano`: a small generated collection with a teacher and a toy model, to try everything in minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import NamedGroup
 
 @click.group(cls=NamedGroup, what="part of reasonrank nano")
 def command() -> None:
-    """A small world of text, where a query describes a concept and passages name it, its teacher, and a toy model.
+    """A small generated collection, a teacher and a toy model: queries describe concepts that passages name.
 
     Its test collections are nano/train, nano/validation and nano/test: see reasonrank datasets nano.
 
@@ -27,14 +27,14 @@ def command() -> None:
 
 @command.command("teacher")
 @click.option("--noise", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="P",
-              help="Share of the orders that are for a mistaken concept.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Which orders those are.")
+              help="Share of the answers for a wrong concept.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which answers those are.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, metavar="N",
               help="On 127.0.0.1; 0 takes a free one.")  # fmt: skip
 def teacher(noise: float, seed: int, port: int) -> None:
-    """Serve the teacher by the OpenAI chat API.
+    """Serve the teacher over the OpenAI chat API.
 
-    It is the model nano-teacher, until Ctrl-C. Prints the base URL, for --base-url, once it listens.
+    The model is called nano-teacher. Prints the URL for --base-url once it listens, and runs until Ctrl-C.
 
     \b
     Example:
@@ -49,14 +49,14 @@ def teacher(noise: float, seed: int, port: int) -> None:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            click.echo("reasonrank: the nano teacher has ended", err=True)
+            click.echo("reasonrank: the nano teacher has stopped", err=True)
 
 
 @command.command("model")
 def model() -> None:
     """Print the folder of the toy model nano.
 
-    Other tools take this path; reasonrank itself takes --model nano.
+    Other tools need that path; here --model nano is enough.
 
     \b
     Examples:
@@ -72,9 +72,9 @@ def model() -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Folder to write.")  # fmt: skip
 def world(output: Path) -> None:
-    """Write the world's files.
+    """Write the collection's files.
 
-    They are corpus.jsonl, exercises.jsonl and, by split, topics, qrels and sources for synthesize.
+    They are corpus.jsonl, exercises.jsonl and, for each split, topics, qrels and sources for synthesize.
 
     \b
     Example:
