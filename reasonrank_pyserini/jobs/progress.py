@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from ..engines import Engine
+from ..engines.journal import damage_line
 from ..errors import TooManyFailuresError
 from ..types import Query, Step
 from .task_runs import TaskRun
@@ -98,8 +100,10 @@ class Progress:
         )
 
     @contextmanager
-    def watching(self, journal: Path) -> Iterator[None]:
+    def watching(self, journal: Path, engine: Engine | None) -> Iterator[None]:
         """During the block windows are shown; after it, or when it fails, a last line says where the tasks stand."""
+        if (damage := damage_line(engine)) is not None:
+            self.say(damage)
         try:
             yield
         except BaseException:

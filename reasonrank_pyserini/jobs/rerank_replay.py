@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..engines.journal import EngineRecord, damage_line
+from ..engines.journal import EngineRecord
 from ..errors import EngineError, OutputError, ReplayMissError
 from ..ranking.plan import Plan
 from ..reranker import Reranker
@@ -54,14 +54,8 @@ def _replayed(
         missed.add(query, step)
         progress.window(query, step)
 
-    with (
-        progress.watching(journal),
-        Reranker.from_plan(
-            job.plan, tokenizer=job.tokenizer, journal=journal, on_error="keep", replay=record
-        ) as reranker,
-    ):
-        if (damage := damage_line(reranker.engine)) is not None:
-            progress.say(damage)
+    parts = job.plan.parts(tokenizer=job.tokenizer, journal=journal, replay=record)
+    with progress.watching(journal, parts.engine), Reranker.from_parts(parts, on_error="keep") as reranker:
         run_tasks([task], reranker, watch=watch)
         return engine_manifest_fields(reranker.engine)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..engines.journal import damage_line
 from ..reranker import Reranker
 from .progress import Progress, ProgressDisplay, Say, silent
 from .rerank_job import Job
@@ -40,18 +39,11 @@ def _run(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
             say(line)
         task = TaskRun(job.work, folder)
         progress = Progress([task], job.windows, request.max_failed, say=say, display=display)
+        parts = job.plan.parts(tokenizer=job.tokenizer, journal=folder.journal)
         with (
-            progress.watching(folder.journal),
-            Reranker.from_plan(
-                job.plan,
-                tokenizer=job.tokenizer,
-                journal=folder.journal,
-                on_error=request.on_error,
-                deadline=request.deadline,
-            ) as reranker,
+            progress.watching(folder.journal, parts.engine),
+            Reranker.from_parts(parts, on_error=request.on_error, deadline=request.deadline) as reranker,
         ):
-            if (damage := damage_line(reranker.engine)) is not None:
-                say(damage)
             run_tasks([task], reranker, watch=progress.window)
             engine = engine_manifest_fields(reranker.engine)
         write_result(job, task, engine)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from heapq import merge
 
-from ..ranking.judge import TaskKey
+from ..ranking.judge import TaskKey, TaskRequest
 from ..ranking.settings import Settings
-from ..reranker import Reranker, TaskRequest
+from ..reranker import Reranker
 from ..types import Query, Ranking, Step
 from .manifest import WindowCounts
 from .orders import Orders, Renamed

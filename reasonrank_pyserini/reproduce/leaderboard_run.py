@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..engines.journal import damage_line
 from ..jobs.manifest import environment, run_manifest
 from ..jobs.progress import Progress
 from ..jobs.rerank_input import RerankInput
@@ -73,18 +72,12 @@ class LeaderboardRun:
         """Rerank what is left; every task's folder is whole as soon as its last query is."""
         for line in self.plan.preflight():
             progress.say(line)
+        repeats = 1 + max(task.repeat for task in self.tasks)
+        parts = self.plan.parts(tokenizer=tokenizer, journal=journal, repeats=repeats)
         with (
-            progress.watching(journal),
-            Reranker.from_plan(
-                self.plan,
-                tokenizer=tokenizer,
-                journal=journal,
-                on_error=on_error,
-                repeats=1 + max(task.repeat for task in self.tasks),
-            ) as reranker,
+            progress.watching(journal, parts.engine),
+            Reranker.from_parts(parts, on_error=on_error) as reranker,
         ):
-            if (damage := damage_line(reranker.engine)) is not None:
-                progress.say(damage)
             machine = environment()  # once: it runs programs, and no query would start meanwhile
 
             def done(task: TaskRun) -> None:
