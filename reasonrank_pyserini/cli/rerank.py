@@ -90,9 +90,9 @@ def command(
         **request,
     )
     if dry_run:
-        from .estimate_lines import estimate_lines
+        from .estimate_lines import rerank_lines
 
-        click.echo("\n".join(estimate_lines(estimate(asked, say=say))))
+        click.echo("\n".join(rerank_lines(estimate(asked, say=say))))
         return
     result = rerank(asked, say=say, display=window_bar())
     click.echo(json.dumps(summary(result)))
