@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from .errors import InputError, VerdictError
 from .types import Flow, Verdict, Window
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -120,15 +122,19 @@ def apply_verdict(window: Window, verdicts: Sequence[Verdict]) -> Window:
     return tuple(window[place] for place in verdicts[0].order)
 
 
-def partial_order(n: int, apply_verdict: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
-    """The order of `n` candidates after the verdicts of some windows, whatever the strategy: each window's
-    candidates, as judged, in the places that they held together (as `trace.orders` reads a trace)."""
+def partial_order(n: int, judged: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
+    """The order of `n` candidates after the verdicts of some windows, whatever the strategy."""
     order = list(range(n))
-    for window, verdict in apply_verdict:
-        places = sorted(map(order.index, window))
-        for place, best in zip(places, verdict.order, strict=True):
-            order[place] = window[best]
+    for window, verdict in judged:
+        reorder(order, window, [window[best] for best in verdict.order])
     return tuple(order)
+
+
+def reorder(ranked: list[T], window: Sequence[T], judged: Sequence[T]) -> None:
+    """Put a window's items, in the order judged, into the places that they hold together in `ranked`."""
+    places = {item: at for at, item in enumerate(ranked)}
+    for at, item in zip(sorted(places[item] for item in window), judged, strict=True):
+        ranked[at] = item
 
 
 def check_order(order: Sequence[int], size: int) -> None:

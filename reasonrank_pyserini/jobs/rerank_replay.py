@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from ..engines.journal import EngineRecord
 from ..errors import EngineError, OutputError, ReplayMissError
@@ -15,7 +14,7 @@ from ..runfile import read_run, write_run
 from ..types import Query, Step
 from .progress import Progress, ProgressDisplay, Say
 from .rerank_job import Job
-from .rerank_output import engine_manifest_fields, write_result
+from .rerank_output import EngineFacts, write_result
 from .rerank_request import RerankCounts, RerankResult
 from .task_runs import TaskRun, run_tasks
 
@@ -32,21 +31,21 @@ def replay(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
     with job.folder(record.asked) as folder:
         task, missed = TaskRun(job.work, folder, traced=not folder.finished), ReplayMisses()
         progress = Progress([task], job.windows, 1.0, say=say, display=display)
-        engine = _replayed(job, task, record, progress, missed)
+        facts = _replayed(job, task, record, progress, missed)
         if missed.errors and (request.on_error == "raise" or folder.finished):
             raise missed.error(folder.path)
         if folder.finished:
             _compare(job, task, say)
         else:
-            write_result(job, task, engine)
+            write_result(job, task, facts)
     counts = RerankCounts.of(len(task.run), task.tally)
     return RerankResult(folder.path, counts, already_there=folder.finished, replayed=True)
 
 
 def _replayed(
     job: Job, task: TaskRun, record: EngineRecord, progress: Progress, missed: ReplayMisses
-) -> dict[str, Any]:
-    """Fills the task's run, past windows that are missing; the manifest's fields of the recorded engine."""
+) -> EngineFacts:
+    """Fills the task's run, past windows that are missing; the facts of the recorded engine."""
     assert isinstance(job.plan, Plan)
     journal = task.folder.journal
 
@@ -57,7 +56,7 @@ def _replayed(
     parts = job.plan.parts(tokenizer=job.tokenizer, journal=journal, replay=record)
     with progress.watching(journal, parts.engine), Reranker.from_parts(parts, on_error="keep") as reranker:
         run_tasks([task], reranker, watch=watch)
-        return engine_manifest_fields(reranker.engine)
+        return EngineFacts.of(reranker.engine)
 
 
 class ReplayMisses:

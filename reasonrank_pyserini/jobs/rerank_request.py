@@ -106,17 +106,8 @@ class RerankCounts:
     @classmethod
     def of(cls, queries: int, tally: WindowCounts) -> RerankCounts:
         """The counts of a finished run."""
-        return cls(
-            queries=queries,
-            windows=tally.windows,
-            statuses=dict(sorted(tally.statuses.items())),
-            prompt_tokens=tally.prompt_tokens,
-            completion_tokens=tally.completion_tokens,
-            errors=sum(tally.errors.values()),
-            error_messages=dict(tally.errors.most_common(20)),
-            deadline=tally.deadline,
-            notes=dict(sorted(tally.notes.items())),
-        )
+        values = dict(tally.as_dict())
+        return cls(queries, notes=values.pop("counts"), **values)
 
 
 @dataclass(frozen=True, slots=True)

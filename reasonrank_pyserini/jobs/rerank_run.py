@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..reranker import Reranker
 from .progress import Progress, ProgressDisplay, Say, silent
 from .rerank_job import Job
-from .rerank_output import engine_manifest_fields, write_result
+from .rerank_output import EngineFacts, write_result
 from .rerank_replay import replay
 from .rerank_request import RerankCounts, RerankRequest, RerankResult
 from .task_runs import TaskRun, run_tasks
@@ -45,8 +45,8 @@ def _run(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
             Reranker.from_parts(parts, on_error=request.on_error, deadline=request.deadline) as reranker,
         ):
             run_tasks([task], reranker, watch=progress.window)
-            engine = engine_manifest_fields(reranker.engine)
-        write_result(job, task, engine)
+            facts = EngineFacts.of(reranker.engine)
+        write_result(job, task, facts)
     if late := task.tally.deadline:
         say(
             f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "
