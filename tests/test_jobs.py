@@ -176,7 +176,7 @@ def test_a_display_sees_every_window(server: Server, tmp_path: Path) -> None:
             self.closed = 0
 
         def update(self, progress: Any) -> None:
-            self.seen.append(progress.windows)
+            self.seen.append(progress.done)
 
         def close(self) -> None:
             self.closed += 1

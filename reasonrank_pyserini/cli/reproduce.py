@@ -25,7 +25,7 @@ from .estimate_lines import reproduce_lines
 from .option_groups import option_group
 from .reproduce_options import model_options
 from .run_again import run_again
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 OUTSIDE, KEPT = 4, 3
 """Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
@@ -110,7 +110,7 @@ def command(
             found = estimate(request, gpu, gpus, price, say=say)
             click.echo("\n".join(reproduce_lines(found, gpu, gpus, price)))
             return
-        result = run(request, say=say, display=window_bar())
+        result = run(request, say=say, display=standing_bar("window"))
     _print(result, shard, as_json)
 
 

@@ -19,7 +19,7 @@ from .synthesize_options import (
     student_options,
     teacher_options,
 )
-from .terminal import say
+from .terminal import say, standing_bar
 
 if TYPE_CHECKING:
     from ..training.synthesis import CandidateOptions, SynthesisEstimate, TeacherOptions
@@ -63,7 +63,6 @@ def command(
     """
     from ..files.outputs import clean_stdout
     from ..training import synthesis
-    from .synthesize_progress import query_bar
 
     if paper:
         if not dry_run:
@@ -80,7 +79,7 @@ def command(
         _print_lines(found)
         return
     with clean_stdout():
-        done = synthesis.run(request, say=say, display=query_bar())
+        done = synthesis.run(request, say=say, display=standing_bar(" queries"))
     click.echo(json.dumps(done.counts))
     if done.failed_calls:
         sys.exit(3)

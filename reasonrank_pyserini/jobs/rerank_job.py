@@ -17,10 +17,10 @@ from ..ranking.settings import Settings
 from .collection import Collection, open_collection
 from .judgements import read_judgements
 from .orders import Renamed
-from .progress import Say, silent
 from .rerank_input import RerankInput, from_requests, from_run
 from .rerank_request import OracleRequest, RerankRequest
 from .run_folder import RunFolder
+from .saying import Say, silent
 from .task_runs import TAG, windows
 
 

@@ -12,14 +12,15 @@ from ..ranking.plan import Plan
 from ..reranker import Reranker
 from ..runfile import read_run, write_run
 from ..types import Query, Step
-from .progress import Progress, ProgressDisplay, Say
+from .progress import Progress
 from .rerank_job import Job
 from .rerank_output import EngineFacts, write_result
 from .rerank_request import RerankCounts, RerankResult
+from .saying import Display, Say
 from .task_runs import TaskRun, run_tasks
 
 
-def replay(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
+def replay(job: Job, say: Say, display: Display | None) -> RerankResult:
     """Rerank from the folder's journal and write; an existing result is compared and not changed.
 
     ReplayMissError when a completion was never recorded; nothing is written then, but with `on_error="keep"` its

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from ..reranker import Reranker
-from .progress import Progress, ProgressDisplay, Say, silent
+from .progress import Progress
 from .rerank_job import Job
 from .rerank_output import EngineFacts, write_result
 from .rerank_replay import replay
 from .rerank_request import RerankCounts, RerankRequest, RerankResult
+from .saying import Display, Say, silent
 from .task_runs import TaskRun, run_tasks
 from .trace import read_manifest
 
 
-def rerank(
-    request: RerankRequest, *, say: Say = silent, display: ProgressDisplay | None = None
-) -> RerankResult:
+def rerank(request: RerankRequest, *, say: Say = silent, display: Display | None = None) -> RerankResult:
     """Rerank into the request's folder; a result that is already there is kept.
 
     The same request again continues where the last call stopped, however that ended: what was answered is in the
@@ -29,7 +28,7 @@ def rerank(
     return _run(job, say, display)
 
 
-def _run(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
+def _run(job: Job, say: Say, display: Display | None) -> RerankResult:
     request = job.request
     with job.folder() as folder:
         if folder.finished:

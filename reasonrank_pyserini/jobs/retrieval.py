@@ -24,8 +24,8 @@ from ..first_stages.opening import (
 )
 from ..types import Query, ScoredDocument
 from .collection import Collection, CollectionRequest, open_collection
-from .progress import Say, silent
 from .run_source import GivenRun, RunSource, read_source
+from .saying import Say, silent
 
 BATCH = 256
 """Queries between two steps of the progress."""

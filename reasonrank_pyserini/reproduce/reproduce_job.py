@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files.outputs import check_folder, make_folder
-from ..jobs.progress import Progress, ProgressDisplay, Say, silent
+from ..jobs.progress import Progress
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
 from ..jobs.run_folder import RunFolder
+from ..jobs.saying import Display, Say, silent
 from ..jobs.trace import read_manifest
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
@@ -27,9 +28,7 @@ from .reproduce_request import ReproduceRequest, ReproduceResult
 from .shards import Shard, merge_shards, shard_folder
 
 
-def run(
-    request: ReproduceRequest, *, say: Say = silent, display: ProgressDisplay | None = None
-) -> ReproduceResult:
+def run(request: ReproduceRequest, *, say: Say = silent, display: Display | None = None) -> ReproduceResult:
     """Rerank the condition's tasks into folders below `output`, and compare the scores with the published ones.
 
     `output` holds a folder per task (run.trec, trace.jsonl, manifest.json), the leaderboard as leaderboard.json, .md
@@ -99,7 +98,7 @@ class Reproduction:
             found.append(f"not as published: {self.changed}")
         return found
 
-    def rerank(self, say: Say = silent, display: ProgressDisplay | None = None) -> int:
+    def rerank(self, say: Say = silent, display: Display | None = None) -> int:
         """Rerank what is not done yet; the number of failed windows that kept their order."""
         if self.plan is None:
             return 0

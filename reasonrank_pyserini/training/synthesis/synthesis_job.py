@@ -16,8 +16,8 @@ from ...first_stages.base import FirstStage, RunFirstStage, without
 from ...first_stages.encoder_options import EncoderOptions
 from ...first_stages.opening import SearchOptions, check_method, open_stage
 from ...jobs.collection import Collection, open_collection
-from ...jobs.progress import Say
 from ...jobs.run_source import read_source
+from ...jobs.saying import Say
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
 from ...types import Sampling, ScoredDocument

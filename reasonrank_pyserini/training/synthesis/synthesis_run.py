@@ -16,8 +16,8 @@ from ...engines.journal import damage_line, recorder
 from ...errors import InputError
 from ...jobs.held_folder import disk_errors
 from ...jobs.manifest import environment
-from ...jobs.progress import Say, silent
 from ...jobs.run_folder import RunFolder
+from ...jobs.saying import Display, Say, silent
 from ..decontamination import Report, evaluation_texts, overlaps
 from .list_making import synthesize
 from .outcomes import Histogram, QueryOutcome, Reason
@@ -25,13 +25,11 @@ from .pools import Pool
 from .synthesis_folder import counts, write_outcomes
 from .synthesis_job import SynthesisJob
 from .synthesis_request import SynthesisRequest, SynthesisResult
-from .synthesis_tally import SynthesisDisplay, SynthesisTally
+from .synthesis_tally import SynthesisTally
 from .teacher import Teacher
 
 
-def run(
-    request: SynthesisRequest, *, say: Say = silent, display: SynthesisDisplay | None = None
-) -> SynthesisResult:
+def run(request: SynthesisRequest, *, say: Say = silent, display: Display | None = None) -> SynthesisResult:
     """Make the lists of a request in its folder; answers are recorded, so a stopped run continues without loss.
 
     The folder then holds records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
@@ -49,9 +47,7 @@ def run(
         return SynthesisResult(output, _synthesized(job, folder, say, display))
 
 
-def _synthesized(
-    job: SynthesisJob, folder: RunFolder, say: Say, display: SynthesisDisplay | None
-) -> dict[str, Any]:
+def _synthesized(job: SynthesisJob, folder: RunFolder, say: Say, display: Display | None) -> dict[str, Any]:
     """Ask, filter, write; the counts."""
     begin, output = time.monotonic(), folder.path
     tokenizer = job.student_tokenizer()
