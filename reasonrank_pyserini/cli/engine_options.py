@@ -11,7 +11,7 @@ import click
 
 from ..errors import InputError, UnknownNameError
 from ..ranking.model_request import ModelRequest, SettingOverrides
-from .option_groups import add_options, option_group
+from .option_groups import option_group
 
 SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
 
@@ -110,7 +110,5 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
-engine_options = add_options(ENGINE_OPTIONS)
-"""Adds the engine options as arguments of their own."""
 setting_group = option_group("settings", SETTING_OPTIONS, setting_overrides)
 """Adds the setting options and gives the command SettingOverrides as `settings`."""

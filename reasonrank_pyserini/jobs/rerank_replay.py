@@ -10,12 +10,13 @@ from ..engines.journal import EngineRecord
 from ..errors import EngineError, OutputError, ReplayMissError
 from ..ranking.plan import Plan
 from ..reranker import Reranker
-from ..runfile import read_run, write_run
+from ..runfile import write_run
 from ..types import Query, Step
 from .progress import Progress
 from .rerank_job import Job
 from .rerank_output import EngineFacts, write_result
 from .rerank_request import RerankCounts, RerankResult
+from .run_folder import read_written_run
 from .saying import Display, Say
 from .task_runs import TaskRun, run_tasks
 
@@ -96,8 +97,8 @@ def _compare(job: Job, task: TaskRun, say: Say) -> None:
         if there.is_file() and again.read_bytes() == there.read_bytes():
             say(f"the journal gives {there} again, to the byte")
             return
-        before = read_run(there) if there.is_file() and there.stat().st_size else {}
-        after = read_run(again) if again.stat().st_size else {}
+        before = read_written_run(there) if there.is_file() else {}
+        after = read_written_run(again)
     changed = [query for query in after if before.get(query) != after[query]]
     first = f", e.g. {changed[0]!r}" if changed else ""
     raise OutputError(

@@ -19,7 +19,6 @@ from ..first_stages.opening import (
     check_method,
     fused,
     index_note,
-    open_stage,
     set_java_heap,
 )
 from ..types import Query, ScoredDocument
@@ -149,17 +148,10 @@ def _queries(collection: Collection, runs: Sequence[GivenRun]) -> Sequence[Query
 def _stages(
     request: RetrieveRequest, collection: Collection, runs: Sequence[GivenRun], note: Say, steps: Steps
 ) -> list[FirstStage]:
-    before, index = cached_indexes(), collection.request.index
+    before = cached_indexes()
     stages: list[FirstStage] = [RunFirstStage(run.run) for run in runs]
     for method in request.methods:
-        stage = open_stage(
-            method,
-            request.search,
-            index=index,
-            documents=None if index is not None else collection.documents(),
-            identity=collection.identity,
-            progress=partial(_encoded, steps),
-        )
+        stage = collection.stage(method, request.search, progress=partial(_encoded, steps))
         stages.append(stage)
         if (line := index_note(stage, before)) is not None:
             note(line)

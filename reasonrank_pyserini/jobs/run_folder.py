@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from ..errors import OutputError
-from ..runfile import write_run
-from ..types import Query, Step
+from ..runfile import read_run, write_run
+from ..types import Query, ScoredDocument, Step
 from .held_folder import HeldFolder, disk_errors
 
 _KEPT = "; what was recorded is kept: free space and run the same command again"
@@ -151,3 +151,8 @@ def split_reasoning(text: str) -> tuple[str, str]:
     if "<think>" in text:
         return text.partition("<think>")[2].strip(), ""
     return "", text.strip()
+
+
+def read_written_run(path: Path) -> dict[str, list[ScoredDocument]]:
+    """A run.trec of ours; {} for an empty one, where no query had candidates."""
+    return read_run(path) if path.stat().st_size else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,11 @@ from ..errors import InputError
 from ..files.outputs import check_folder, make_folder
 from ..jobs.progress import Progress
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
-from ..jobs.run_folder import RunFolder
+from ..jobs.run_folder import RunFolder, read_written_run
 from ..jobs.saying import Display, Say, silent
 from ..jobs.trace import read_manifest
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
-from ..runfile import read_run
-from ..types import ScoredDocument
 from .conditions import Condition
 from .leaderboard import Leaderboard
 from .leaderboard_results import TaskRuns, collect, per_query, write_tables
@@ -196,7 +194,9 @@ class Reproduction:
         if self.plan is None:
             return TaskRuns(task.name, qrels, None, [first])
         parts = [part for part in self.parts if part.task == task.name]
-        return TaskRuns(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+        return TaskRuns(
+            task.name, qrels, first, [read_written_run(part.folder / "run.trec") for part in parts]
+        )
 
     def _candidates(self) -> str | None:
         """Where the candidates came from; None for the condition's own first stage."""
@@ -212,9 +212,3 @@ def _output(request: ReproduceRequest) -> Path:
     if request.output is None:
         raise InputError("give `output` DIR, the folder for the tasks' runs and the table")
     return Path(request.output)
-
-
-def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:
-    """The run of a finished task; {} where no query had candidates and the file is empty."""
-    path = folder / "run.trec"
-    return read_run(path) if path.stat().st_size else {}
