@@ -47,7 +47,9 @@ class Scores:
         """What the user should know, one line each."""
         found = []
         if self.missing:
-            found.append(f"{_queries(self.missing)} with judgements not in the run, counted as 0")
+            found.append(
+                f"{_queries(self.missing)} with judgements not in the run, counted as 0 (`run_queries` leaves them out)"
+            )
         if self.unjudged:
             found.append(f"{_queries(self.unjudged)} of the run without judgements, ignored")
         if self.zero:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_models
@@ -16,9 +17,7 @@ from vllm_server import VLLMServer, coming_server
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # a shell's background job; tests send SIGINT to processes
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")  # time decides nothing: machines may be slow
@@ -30,37 +29,33 @@ VLLM = (
 TRAINING = ("test_train", "test_train_from_nothing")
 GROUPS = {**dict.fromkeys(VLLM, "vllm"), **dict.fromkeys(TRAINING, "training")}
 """Files that one process runs, because they share what is slow to start; every other file is a group of its own."""
-ORDER = (
-    *(
-        *VLLM,
-        *TRAINING,
-        "test_reproduce",
-        "test_retrieve",
-        "test_java",
-        "test_java_signals",
-        "test_report_browser",
-    ),
-    *(
-        "test_lucene",
-        "test_lucene_index",
-        "test_dense_encoders",
-        "test_demo",
-        "test_synthesize",
-        "test_rerank_faults",
-    ),
-)
-"""The slowest files, which start first: no process has a long one left when the others are done."""
+SLOW = (
+    *(*VLLM, *TRAINING, "test_reproduce", "test_retrieve", "test_java", "test_java_signals", "test_report_browser"),
+    *("test_docs", "test_reproduce_library", "test_lucene", "test_lucene_index", "test_dense_encoders", "test_demo"),
+    *("test_reproduce_search", "test_synthesize", "test_rerank_faults"),
+)  # fmt: skip
+"""The slowest files, which start first where several processes share the tests: no long one is left for the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups for `-n 2 --dist loadgroup --no-loadscope-reorder`; a single process takes the tests as they come."""
-    if not hasattr(config, "workerinput"):
-        return
-    ranks = {file: rank for rank, file in enumerate(ORDER)}
-    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.stem, item.path.stem)))
+    if hasattr(config, "workerinput"):  # in a process of pytest-xdist
+        places = {file: place for place, file in enumerate(SLOW)}
+        items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out whole groups, in their order, for `-n 2`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0]).stem
+            return GROUPS.get(file, file)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")

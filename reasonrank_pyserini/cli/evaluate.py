@@ -15,6 +15,7 @@ from ..evaluation.evaluation import MEASURES
 from ..evaluation.statistics import Interval
 from ..scoring import Scores
 from . import VariadicCommand
+from .option_names import with_options
 from .show import clean
 
 
@@ -41,6 +42,9 @@ from .show import clean
 )
 @click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
 @click.option(
+    "--run-queries", is_flag=True, help="Average over the queries of the run (and of the baseline) only."
+)
+@click.option(
     "--seed", default=0, show_default=True, help="Seed of the bootstrap and the randomisation test."
 )
 @click.option("--per-query", is_flag=True, help="Print every query's scores too.")
@@ -59,7 +63,7 @@ def command(measures: tuple[str, ...], per_query: bool, as_json: bool, **setting
     request = EvaluateRequest(**settings, measures=measures or MEASURES)
     result = evaluate(request)
     for note in result.notes:
-        click.echo(f"note: {clean(note)}", err=True)
+        click.echo(f"note: {clean(with_options(note))}", err=True)
     if as_json:
         click.echo(json.dumps(_record(request, result, per_query), indent=1))
         return

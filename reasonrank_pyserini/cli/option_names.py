@@ -52,6 +52,7 @@ OPTIONS = {
     "resume": "--resume",
     "revision": "--revision",
     "run": "--run",
+    "run_queries": "--run-queries",
     "runs": "--runs",
     "seed": "--seed",
     "shard": "--shard",

@@ -31,6 +31,8 @@ class EvaluateRequest:
     """A run to score, its judgements (`qrels` or `dataset`), and perhaps a baseline to compare it with.
 
     `qrels_kind` (`plain`, `fixed`) chooses among the judgements of a data set; `seed` is that of the resampling.
+    `run_queries`: only judged queries that the run (and the baseline) has count, as in trec_eval without -c; else
+    all judged queries do, those without documents as 0.
     """
 
     run: RunSource
@@ -40,6 +42,7 @@ class EvaluateRequest:
     measures: Sequence[str | Measure] = MEASURES
     baseline: RunSource | None = None
     seed: int = 0
+    run_queries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,15 @@ def evaluate(request: EvaluateRequest) -> EvaluateResult:
         raise InputError("give either `dataset` ID or `qrels` FILE")
     notes: list[str] = []
     qrels = read_judgements(request.dataset, request.qrels, request.qrels_kind, say=notes.append)
-    scores = _score(request.run, "run", qrels, request.measures, notes)
+    run = _read(request.run, "run", notes)
+    base = None if request.baseline is None else _read(request.baseline, "baseline", notes)
+    if request.run_queries:
+        qrels = _common_queries(qrels, [run] if base is None else [run, base], notes)
+    scores = _score(run, qrels, request.measures, notes)
     intervals = mean_intervals(scores, request.seed)
-    if request.baseline is None:
+    if base is None:
         return EvaluateResult(scores, intervals, tuple(notes))
-    baseline = _score(request.baseline, "baseline", qrels, request.measures, notes)
+    baseline = _score(base, qrels, request.measures, notes)
     return EvaluateResult(
         scores,
         intervals,
@@ -99,19 +106,41 @@ def _is_mean(total: float, values: Sequence[float]) -> bool:
     return len(values) > 1 and math.isclose(total, sum(values) / len(values), rel_tol=1e-6, abs_tol=1e-9)
 
 
-def _score(
-    source: RunSource, name: str, qrels: Qrels, measures: Sequence[str | Measure], notes: list[str]
-) -> Scores:
-    """The scores of one run; its notes join `notes`, under the file's name or, without a file, `name`."""
+@dataclass(frozen=True, slots=True)
+class _ReadRun:
+    """A run as read, the name it has in notes, and the report of its file if it came from one."""
+
+    run: Run
+    name: str
+    report: RunReport | None = None
+
+
+def _read(source: RunSource, name: str, notes: list[str]) -> _ReadRun:
+    """The run; the notes of its file join `notes`."""
     if isinstance(source, Mapping):
-        scores = score(qrels, source, measures)
-        notes += (f"{name}: {note}" for note in scores.notes)
-        return scores
+        return _ReadRun(source, name)
     report = read_run_report(source)
-    scores = score(qrels, report.run, measures)
     notes += report.notes
-    notes += _note_on_repeats(report, qrels, scores)
-    notes += (f"{source}: {note}" for note in scores.notes)
+    return _ReadRun(report.run, str(source), report)
+
+
+def _common_queries(qrels: Qrels, runs: Sequence[_ReadRun], notes: list[str]) -> Qrels:
+    """The judgements of the queries for which every run has documents; InputError when there are none."""
+    kept = {query: grades for query, grades in qrels.items() if all(one.run.get(query) for one in runs)}
+    if not kept:
+        names = " and ".join(one.name for one in runs)
+        raise InputError(f"no judged query is in {names}: leave `run_queries` out to count them as 0")
+    if left := len(qrels) - len(kept):
+        notes.append(f"{left} of {len(qrels)} judged queries are left out, since not every run has them")
+    return kept
+
+
+def _score(given: _ReadRun, qrels: Qrels, measures: Sequence[str | Measure], notes: list[str]) -> Scores:
+    """The scores of one run; their notes join `notes` under its name."""
+    scores = score(qrels, given.run, measures)
+    if given.report is not None:
+        notes += _note_on_repeats(given.report, qrels, scores)
+    notes += (f"{given.name}: {note}" for note in scores.notes)
     return scores
 
 

@@ -94,7 +94,7 @@ class Progress:
         cached = sum(tally.cached for tally in self._tallies)
         return (
             f"{windows}/{self.total} windows ({cached} from the journal), "
-            f"{rate:.1f} windows/s, {self.rates()}, {seconds:.0f} s, {left:.0f} s left"
+            f"{_speed(rate)}, {self.rates()}, {seconds:.0f} s, {left:.0f} s left"
         )
 
     @contextmanager
@@ -134,3 +134,8 @@ class Progress:
             f"{failed} of {windows} answers are FAILED, more than `max_failed` {self.max_failed:g} allows. "
             f"Likely causes: {'; '.join(causes)}. What was answered is kept in the journal"
         )
+
+
+def _speed(rate: float) -> str:
+    """Windows per second, or below one a second the seconds per window."""
+    return f"{rate:.1f} windows/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s per window"
