@@ -221,7 +221,7 @@ def test_retrieval_fuses_runs_in_memory_and_writes_them(tmp_path: Path) -> None:
     lines = (tmp_path / "fused.trec").read_text().splitlines()
     assert lines[0].split()[:4] == ["q", "Q0", "b", "1"]
     assert lines[0].endswith(" run-run-rrf")
-    with pytest.raises(InputError, match="2 first stages: say by `fuse`"):
+    with pytest.raises(InputError, match="2 first stages: give `fuse` rrf"):
         retrieve(replace(request, fuse=None))
     with pytest.raises(InputError, match="no first stage: give `methods`"):
         retrieve(RetrieveRequest())

@@ -9,13 +9,19 @@ from .option_groups import option_group
 
 COLLECTION_OPTIONS = (
     click.option("--dataset", metavar="ID", help="Test collection: see `reasonrank datasets`."),
-    click.option("--index", metavar="NAME|DIR", help="Prebuilt Pyserini index or an index folder."),
-    click.option("--corpus", metavar="FILE", help="JSONL with id and contents, or title and text."),
-    click.option("--topics", metavar="KEY|FILE", help="TSV or JSONL topics, or a Pyserini key (dl20)."),
-    click.option("--excluded", metavar="FILE", help="Lines 'query docid': documents to leave out."),
+    click.option(
+        "--index", metavar="NAME|DIR", help="Prebuilt Pyserini index, or a folder with a Lucene index."
+    ),
+    click.option(
+        "--corpus", metavar="FILE", help="JSONL with id and contents, or title and text; a file or a folder."
+    ),
+    click.option(
+        "--topics", metavar="KEY|FILE", help="TSV, JSONL or TREC (also XML) topics, or a Pyserini key (dl20)."
+    ),
+    click.option("--excluded", metavar="FILE", help="Documents to leave out: lines of 'query docid'."),
 )
 VARIANT_OPTION = click.option(
-    "--query-variant", metavar="V", help="Another text of the queries, such as gpt4_reason."
+    "--query-variant", metavar="V", help="Rewritten queries of the data set, such as gpt4_reason."
 )
 
 

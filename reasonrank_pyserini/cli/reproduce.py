@@ -37,23 +37,46 @@ OUTSIDE, KEPT = 4, 3
               help="What to reproduce: see --list.")  # fmt: skip
 @click.option("--list", "list_only", is_flag=True, help="List the conditions and stop.")
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
-@click.option("--first-stage", metavar="upstream|bm25|bm25q", help="Where candidates come from.  [condition]")
-@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with a run per task.")
+@click.option(
+    "--first-stage",
+    metavar="upstream|bm25|bm25q",
+    help="Where candidates come from; upstream: the authors' runs.  [default: condition]",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Your first-stage runs: a folder with TASK.trec per task.",
+)
 @model_options
 @click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
-              help="oracle: the ceiling of the first stage, no model needed.")  # fmt: skip
-@click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), help="Which judgements.  [condition]")
+              help="oracle orders windows by the judgements: the first stage's ceiling, without a model.")  # fmt: skip
+@click.option(
+    "--qrels-kind",
+    type=click.Choice(["plain", "fixed"]),
+    help="Which judgements; fixed: castorini's corrections.  [default: condition]",
+)
 @option_group("settings", SETTING_OPTIONS, setting_overrides)
 @click.option(
-    "--repeat", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs, seeds counting up."
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of runs, with seeds S, S+1, ...",
 )
-@click.option("--shard", metavar="I/N", help="Only this part of the queries, for array jobs.")
-@click.option("--merge", is_flag=True, help="Unite the finished shards in -o; no model is called.")
+@click.option("--shard", metavar="I/N", help="Only part I of N of the queries, for array jobs.")
+@click.option("--merge", is_flag=True, help="Join the finished shards in -o; no model is called.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries of each task.")
 @click.option(
-    "--estimate", "estimate_only", is_flag=True, help="State windows, tokens, time and money, then stop."
+    "--estimate", "estimate_only", is_flag=True, help="Print windows, tokens, time and cost, then stop."
 )
-@click.option("--gpu", default="h200", show_default=True, metavar="CLASS", help="For --estimate.")
+@click.option(
+    "--gpu",
+    default="h200",
+    show_default=True,
+    metavar="CLASS",
+    help="For --estimate: GPU model, such as h100.",
+)
 @click.option(
     "--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="For --estimate: how many."
 )
@@ -61,12 +84,18 @@ OUTSIDE, KEPT = 4, 3
     "--price", type=click.FloatRange(min=0), metavar="P", help="For --estimate: money per GPU hour."
 )
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
-              help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+              help="raise: a failed window ends the run; keep: it keeps its order and is counted, exit 3.")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
+              help="After 50 windows, stop if a larger share of answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.",
+)
 def command(
     benchmark: str,
     output: Path | None,

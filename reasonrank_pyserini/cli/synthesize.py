@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 @list_options
 @student_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N queries.")
-@click.option("--dry-run", is_flag=True, help="Show calls, tokens and money, then stop.")
+@click.option("--dry-run", is_flag=True, help="Print calls, tokens and cost, then stop.")
 @click.option(
-    "--paper", is_flag=True, help="With --dry-run: for the paper's 13,517 lists instead of --sources."
+    "--paper", is_flag=True, help="With --dry-run: the cost of the paper's 13,517 lists; needs no --sources."
 )
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Stop when, after 50 queries, a larger share gave nothing that can be read.")  # fmt: skip
+              help="After 50 queries, stop if a larger share of answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 def command(
@@ -50,10 +50,12 @@ def command(
 ) -> None:
     """Make training lists for a reasoning reranker with a teacher model.
 
-    Two calls a query: the teacher picks the relevant passages, seeing the gold answer; then it orders a
-    list of them and others with reasoning, not seeing it. Lists whose order agrees with the picks are kept.
+    The teacher is called twice per query. First it sees the gold answer and picks the relevant passages. Then,
+    without the gold answer, it orders a list of picked and other passages, with its reasoning. A list is kept if
+    its order agrees with the picks.
     Writes DIR/records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
-    documents.jsonl and manifest.json. The same command again continues where it stopped and pays no call twice.
+    documents.jsonl and manifest.json. The same command again continues where it
+    stopped; no call is paid twice.
 
     \b
     Examples:

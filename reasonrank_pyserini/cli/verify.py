@@ -18,14 +18,18 @@ from .terminal import say, standing_bar
 
 @click.command(cls=VariadicCommand)
 @model_options
-@click.option("--condition", metavar="NAME", help="The published row.  [that of the model]")
+@click.option("--condition", metavar="NAME", help="The published row.  [default: the model's]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with the task's first-stage run."
 )
 @click.option("--margin", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
-              help="Points of nDCG@10 x 100 that still count as the same.")  # fmt: skip
+              help="Largest difference that counts as the same, in points of nDCG@10 x 100.")  # fmt: skip
 @click.option(
-    "--repeat", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs, seeds counting up."
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of runs, with seeds 0, 1, ...",
 )
 @click.option(
     "-o",
@@ -37,8 +41,9 @@ from .terminal import say, standing_bar
 def command(model: ModelOverrides, condition: str | None, margin: float, **given: Any) -> None:
     """Rerank BRIGHT's theoremqa-theorems (76 queries, 684 windows) and compare with the published number.
 
-    Prints the row, the equivalence test (two one-sided tests, MARGIN on both sides), and a line for a
-    reproduction log. 76 queries are few: expect an interval several points wide. Exit status as `reproduce`.
+    Prints the row, the equivalence test (two one-sided tests within the margin), and a line for the
+    reproduction log. 76 queries are few: expect an interval several points wide. Exit
+    statuses are those of `reproduce`.
 
     \b
     Example:

@@ -72,9 +72,7 @@ class RetrieveRequest:
         for method in self.methods:
             check_method(method, self.search)
         if count > 1 and self.fuse is None:
-            raise InputError(
-                f"{count} first stages: say by `fuse` rrf or `fuse` weighted how they become one"
-            )
+            raise InputError(f"{count} first stages: give `fuse` rrf or `fuse` weighted to merge them")
         fused([RunFirstStage({})] * count, self.fuse)
         if self.docid_style not in DOCID_STYLES:
             raise UnknownNameError("docid style", self.docid_style, DOCID_STYLES)
