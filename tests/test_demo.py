@@ -23,7 +23,7 @@ from reasonrank_pyserini.evaluation.report.report_scores import Scored
 from reasonrank_pyserini.files.hub import SHIPPED
 from reasonrank_pyserini.jobs.trace import TracedWindow
 from reasonrank_pyserini.models.machine import Gpu
-from reasonrank_pyserini.models.preflight import ModelFacts
+from reasonrank_pyserini.models.model_facts import ModelFacts
 from reasonrank_pyserini.scoring import Scores
 
 TOPICS = 6

@@ -7,7 +7,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from ..models.machine import Gpu, MachineFacts, graphics_cards
-from ..models.preflight import LoadRequest, ModelFacts, judge_machine, model_facts
+from ..models.model_facts import ModelFacts, model_facts
+from ..models.preflight import LoadRequest, judge_machine
 from ..models.profiles import find_profile
 from ..ranking.model_request import ModelRequest
 from ..ranking.plan import Plan

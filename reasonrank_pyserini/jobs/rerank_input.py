@@ -18,7 +18,7 @@ from ..first_stages.base import Excluded, Run, RunFirstStage
 from ..ranking.candidates import as_candidates
 from ..types import Candidate, Document, Query, ScoredDocument
 from .collection import Collection
-from .run_source import GivenRun, RunSource, read_source
+from .run_source import GivenRun, RunSource, read_source, topics_by_id
 
 Rename = Callable[[Ids[str]], Mapping[str, str]]
 """Docids of another style to those of the corpus; what needs no change is left out."""
@@ -148,7 +148,7 @@ def from_run(
     hashes = collection.hashes() if collection is not None else {}
     first, sha256 = _read(candidates, by_score=by_score)
     run = _renamed(first.run, shown.rename) if shown is not None else first.run
-    known = _topics_by_id(topics, run)
+    known = topics_by_id(topics, run)
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
@@ -171,21 +171,6 @@ def from_run(
         queries, {id: len(hits) for id, hits in found.items()}, load, {"run": sha256, **hashes}, notes,
         dropped={"deduplicated": sum(first.repeated.get(q.id, 0) for q in queries), "excluded": dropped},
     )  # fmt: skip
-
-
-def _topics_by_id(topics: Sequence[Query] | None, run: Run) -> dict[str, Query]:
-    """The topics by id, an id of the run that differs by leading zeros alone included; without topics, ids alone."""
-    if topics is None:
-        return {id: Query(id, "") for id in run}
-    known = {query.id: query for query in topics}
-    numbered = {_number(id): query for id, query in known.items()}
-    lacking = (id for id in run if id not in known and id.isdecimal() and _number(id) in numbered)
-    return known | {id: Query(id, numbered[_number(id)].text) for id in lacking}
-
-
-def _number(id: str) -> str:
-    """The id without leading zeros, if it is a number."""
-    return id.lstrip("0") or "0" if id.isdecimal() else id
 
 
 def clean_run(source: RunSource, excluded: Excluded | None) -> Run:

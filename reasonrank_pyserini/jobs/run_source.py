@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ..files.trec import check_ids, order_by_score, read_run_report
 from ..first_stages.base import Run, unique
 from ..ranking.candidates import as_hits
+from ..types import Query
 
 RunSource = str | Path | Mapping[str, Iterable[Any]]
 """A TREC run file, or hits by query id, best first (see `candidates.as_hits`)."""
@@ -61,3 +62,18 @@ def _read(source: RunSource) -> GivenRun:
     count = sum(repeated.values())
     notes = (f"{count} repeated docids dropped (first kept)",) if count else ()
     return GivenRun("the run", run, notes, repeated)
+
+
+def topics_by_id(topics: Sequence[Query] | None, run: Run) -> dict[str, Query]:
+    """The topics by id, an id of the run that differs by leading zeros alone included; without topics, ids alone."""
+    if topics is None:
+        return {id: Query(id, "") for id in run}
+    known = {query.id: query for query in topics}
+    numbered = {_number(id): query for id, query in known.items()}
+    lacking = (id for id in run if id not in known and id.isdecimal() and _number(id) in numbered)
+    return known | {id: Query(id, numbered[_number(id)].text) for id in lacking}
+
+
+def _number(id: str) -> str:
+    """The id without leading zeros, if it is a number."""
+    return id.lstrip("0") or "0" if id.isdecimal() else id

@@ -27,7 +27,7 @@ from .http_failures import (
 )
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
-from .http_request import check_lengths, prompt_was_cut, request_body, request_size
+from .http_request import CUT_PROMPT, check_lengths, prompt_was_cut, request_body, request_size
 from .http_servers import InactivityTimeout, Server
 from .http_stream import AnswerReader, BrokenAnswerError
 
@@ -161,12 +161,7 @@ class OpenAIEngine:
     def _note_cut_prompt(self, tokens: int) -> None:
         self.cut_prompts += 1
         if self.cut_prompts == 1:
-            log.warning(
-                "the server counts %d prompt tokens, fewer than the messages have words: if it does not leave its "
-                "cached tokens out, it cut the prompt and ranks what is left. Give it a larger context, or show less "
-                "of each passage. Said once; the manifest counts such windows as cut_prompts",
-                tokens,
-            )
+            log.warning(CUT_PROMPT, tokens)
 
     async def _regex(self, sampling: Sampling) -> str | None:
         """The regular expression of the requested answer; None without one, and unless every server is vLLM."""

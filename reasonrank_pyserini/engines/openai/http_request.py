@@ -13,6 +13,11 @@ from .http_stream import AnswerReader
 
 SLACK = 4
 """Tokens by which servers may differ in counting the end of an answer."""
+CUT_PROMPT = (
+    "the server counts %d prompt tokens, fewer than the messages have words: if it does not leave cached tokens out of "
+    "the count, it cut the prompt and ranks what is left. Give it a larger context, or show less of each passage. "
+    "Said once; the manifest counts such windows as cut_prompts"
+)
 WORDS_PER_TOKEN = 1.1
 CHARACTERS = 4
 """Characters per token, roughly."""

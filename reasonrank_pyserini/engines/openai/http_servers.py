@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ...files.web_environment import Proxy, check_certificates, check_proxies, is_loopback, proxy_for
-from .http_failures import Failure, RedirectedError
+from ...files.web_environment import Proxy, check_proxies, is_loopback, proxy_for
+from .http_clients import CLIENT_CONNECTIONS, certificates, connect
+from .http_failures import Failure
 from .http_options import Options
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ QUEUE_FACTOR = 10
 """How many inactivity timeouts a request may wait for its first byte while the server answers others."""
 QUIET = 10.0
 """Seconds between two warnings about the same server."""
-CLIENT_CONNECTIONS = 16
-"""Connections per client: the cost of httpcore's pool grows with the square of its connections (20 ms a request at
-256), so a server gets as many small clients as it needs."""
 
 
 @dataclass(slots=True)
@@ -187,39 +185,9 @@ def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Ser
     """A server with its first client, so that slow imports happen here."""
     if not is_loopback(url):
         check_proxies()
-    server = Server(url, options, _certificates(url), bell, most, proxy=proxy_for(url))
+    server = Server(url, options, certificates(url), bell, most, proxy=proxy_for(url))
     with server.client():
         return server
-
-
-def _certificates(url: str) -> ssl.SSLContext:
-    """The certificates to check a server by: those of the environment, which plain http on any host does without."""
-    import httpx
-
-    if url.startswith("https:"):
-        check_certificates()
-        return httpx.create_ssl_context()
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.AsyncOpenAI:
-    """A client that never retries by itself, and uses no proxy for loopback addresses."""
-    import httpx
-    import openai
-
-    async def refuse_redirect(response: httpx.Response) -> None:
-        if response.status_code in (301, 302, 303):  # the client would go on with a GET and without the body
-            raise RedirectedError(response.status_code, response.headers.get("location", ""))
-
-    http = openai.DefaultAsyncHttpxClient(
-        event_hooks={"response": [refuse_redirect]},
-        limits=httpx.Limits(max_connections=CLIENT_CONNECTIONS, max_keepalive_connections=CLIENT_CONNECTIONS),
-        timeout=httpx.Timeout(None, connect=options.connect_timeout),
-        verify=security,
-        trust_env=not is_loopback(url),
-    )
-    key = options.key or "none"
-    return openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http, max_retries=0)
 
 
 class InactivityTimeout:

@@ -1,0 +1,48 @@
+"""HTTP clients for one address: connections, certificates, no proxy for this machine, no redirect that loses a body."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from ...files.web_environment import check_certificates, is_loopback
+from .http_failures import RedirectedError
+from .http_options import Options
+
+if TYPE_CHECKING:
+    import httpx
+    import openai
+
+CLIENT_CONNECTIONS = 16
+"""Connections per client: the cost of httpcore's pool grows with the square of its connections (20 ms a request at
+256), so a server gets as many small clients as it needs."""
+
+
+def certificates(url: str) -> ssl.SSLContext:
+    """The certificates to check a server by: those of the environment, which plain http on any host does without."""
+    import httpx
+
+    if url.startswith("https:"):
+        check_certificates()
+        return httpx.create_ssl_context()
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.AsyncOpenAI:
+    """A client that never retries by itself, and uses no proxy for loopback addresses."""
+    import httpx
+    import openai
+
+    async def refuse_redirect(response: httpx.Response) -> None:
+        if response.status_code in (301, 302, 303):  # the client would go on with a GET and without the body
+            raise RedirectedError(response.status_code, response.headers.get("location", ""))
+
+    http = openai.DefaultAsyncHttpxClient(
+        event_hooks={"response": [refuse_redirect]},
+        limits=httpx.Limits(max_connections=CLIENT_CONNECTIONS, max_keepalive_connections=CLIENT_CONNECTIONS),
+        timeout=httpx.Timeout(None, connect=options.connect_timeout),
+        verify=security,
+        trust_env=not is_loopback(url),
+    )
+    key = options.key or "none"
+    return openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http, max_retries=0)
