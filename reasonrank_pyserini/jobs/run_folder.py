@@ -20,8 +20,6 @@ from ..files.locks import acquire_lock, differences, held_configuration, read_js
 from ..runfile import write_run
 from ..types import Query, Step
 
-RESULTS = ("run.trec", "trace.jsonl", "manifest.json")
-
 
 class RunFolder:
     """A folder held by this process alone while it works on one configuration.

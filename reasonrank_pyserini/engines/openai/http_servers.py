@@ -193,7 +193,7 @@ def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Ser
 
 
 def _certificates(url: str) -> ssl.SSLContext:
-    """The certificates to check a server by: those of the environment, which plain http on any host does without."""
+    """The certificates for a server, from the environment; not read for plain http."""
     import httpx
 
     if url.startswith("https:"):
@@ -208,7 +208,7 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
     import openai
 
     async def refuse_redirect(response: httpx.Response) -> None:
-        if response.status_code in (301, 302, 303):  # the client would go on with a GET and without the body
+        if response.status_code in (301, 302, 303):  # the client would follow with a GET without the body
             raise RedirectedError(response.status_code, response.headers.get("location", ""))
 
     http = openai.DefaultAsyncHttpxClient(

@@ -129,7 +129,7 @@ def java_environment(java: JavaInfo) -> dict[str, str]:
 
 
 def _utf8_locale() -> dict[str, str]:
-    """A locale in which Java can open files whose names are not ASCII, where LC_ALL forbids them (cron, Slurm)."""
+    """A locale with which Java can open files with non-ASCII names, if LC_ALL (cron, Slurm) prevents that."""
     return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
