@@ -56,7 +56,10 @@ class UnknownNameError(InputError):
         self.name, self.known = name, tuple(sorted(set(known)))
         close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
         nearest = f"did you mean {close[0]!r}? " if close else ""
-        shown = ", ".join(self.known[:12]) + (", ..." if len(self.known) > 12 else "")
+        count = min(12, len(self.known))
+        while count > 3 and len(", ".join(self.known[:count])) > 240:
+            count -= 1
+        shown = ", ".join(self.known[:count]) + (", ..." if len(self.known) > count else "")
         super().__init__(f"unknown {kind} {name!r}: {nearest}known: {shown or 'none'}{hint and f' ({hint})'}")
 
 

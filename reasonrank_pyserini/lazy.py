@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -50,3 +51,19 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
         return getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"{kind} {name!r}: module {module!r} has no {attribute!r}") from error
+
+
+def late_exports(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
+    """The `__getattr__` of a package whose names are imported when they are first used.
+
+    `homes`: the module of each name, relative to the package (`.types`).
+    """
+
+    def find(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        found: object = getattr(importlib.import_module(homes[name], package), name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    return find

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from .errors import InputError, VerdictError
 from .types import Flow, Verdict, Window
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -121,14 +123,18 @@ def apply_verdict(window: Window, verdicts: Sequence[Verdict]) -> Window:
 
 
 def partial_order(n: int, judged: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
-    """The order of `n` candidates after some windows were judged, for any strategy: each window's candidates, in
-    the order of the verdict, take the places that they had together."""
+    """The order of `n` candidates after the verdicts of some windows, whatever the strategy."""
     order = list(range(n))
     for window, verdict in judged:
-        places = sorted(map(order.index, window))
-        for place, best in zip(places, verdict.order, strict=True):
-            order[place] = window[best]
+        reorder(order, window, [window[best] for best in verdict.order])
     return tuple(order)
+
+
+def reorder(ranked: list[T], window: Sequence[T], judged: Sequence[T]) -> None:
+    """Put a window's items, in the order judged, into the places that they hold together in `ranked`."""
+    places = {item: at for at, item in enumerate(ranked)}
+    for at, item in zip(sorted(places[item] for item in window), judged, strict=True):
+        ranked[at] = item
 
 
 def check_order(order: Sequence[int], size: int) -> None:

@@ -20,20 +20,20 @@ from ..errors import InputError, ReasonRankError, UnknownNameError, one_line
 from .option_names import with_options
 
 COMMANDS = {
-    "demo": "see everything work in a minute, with a toy model, without a GPU or a network",
+    "demo": "run everything once in about a minute: toy model, no GPU, no network",
     "datasets": "list test collections",
-    "env": "show versions, Java, GPU and caches, paste-ready",
+    "env": "show versions, Java, GPUs and cache folders, for a bug report",
     "retrieve": "run a first stage and write a TREC run",
-    "rerank": "rerank a run with a reasoning listwise model",
+    "rerank": "rerank a run with ReasonRank or another listwise model",
     "evaluate": "score a run with ir-measures",
-    "reproduce": "reproduce a published leaderboard row, with the table",
+    "reproduce": "reproduce a published row of BRIGHT, R2MED or BEIR",
     "verify": "check an installation against one published score",
-    "fetch": "download everything that a published row needs, for machines without a network",
-    "synthesize": "make training lists with a teacher's reasoning",
-    "train": "fine-tune and reinforce a reranker from a recipe",
-    "nano": "a small synthetic world of text with a teacher, to try training in minutes",
+    "fetch": "download what a published row needs, for machines without a network",
+    "synthesize": "make training lists with a teacher model",
+    "train": "train a reranker: SFT, then GRPO",
+    "nano": "a small synthetic collection with a teacher, to try training in minutes",
     "show": "show one query before and after reranking",
-    "journal": "show, verify and prune the answers recorded in a folder",
+    "journal": "show, check or merge the answers recorded in a folder",
     "report": "make one HTML page of what reranking did, query by query",
 }
 
@@ -97,7 +97,7 @@ class VariadicCommand(click.Command):
 @click.version_option(__version__, prog_name="reasonrank")
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Reasoning listwise reranking for any TREC run.
+    """Rerank any TREC run with a language model that reasons over 20 passages at a time.
 
     \b
     Example:
@@ -122,6 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = _say("interrupted", 130)
     except KeyboardInterrupt:
         status = _say("interrupted", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        status = _say(_needs_a_command(error.ctx), 2)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "reasonrank"
         status = _say(f"{' '.join(error.format_message().split())} (see {where} --help)", 2)
@@ -141,6 +143,14 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _needs_a_command(context: click.Context | None) -> str:
+    """What to type where a group of commands was named alone."""
+    assert context is not None
+    assert isinstance(context.command, click.Group)
+    names, path = ", ".join(sorted(context.command.commands)), context.command_path
+    return f"{context.info_name} needs a command: {names} (see {path} --help)"
 
 
 def _unexpected(error: Exception) -> int:

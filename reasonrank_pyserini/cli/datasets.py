@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def command(pattern: str | None, as_json: bool) -> None:
     """List the test collections that --dataset takes, or describe one.
 
-    PATTERN is a part of an id, a pattern with * and ?, or a whole id, which is then described. Nothing is
-    downloaded. A dash stands for an unknown number, or for judgements that do not exist.
+    PATTERN is part of an id, a pattern with * and ?, or a whole id, which is then described. Nothing is
+    downloaded. A dash means that a number is unknown or that there are no judgements.
 
     \b
-    Example:
+    Examples:
       reasonrank datasets bright
       reasonrank datasets 'beir/*/test'
       reasonrank datasets bright/biology

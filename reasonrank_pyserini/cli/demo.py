@@ -23,13 +23,15 @@ from .demo_stages import CANDIDATES, MODEL, DemoFolder, make
               metavar="DIR", help="Folder to write.")  # fmt: skip
 @click.option("--topics", type=click.IntRange(1, TOPICS["test"]), default=32, show_default=True, metavar="N",
               help=f"Queries to rerank, {TOPICS['test']} at most.")  # fmt: skip
-@click.option("--query", "query_id", metavar="ID", help="The query to show.  [default: one that gained much]")
-@click.option("--overwrite", is_flag=True, help="Start over, also over another demo in -o.")
+@click.option(
+    "--query", "query_id", metavar="ID", help="The query to show.  [default: one with a large gain]"
+)
+@click.option("--overwrite", is_flag=True, help="Start over, replacing an earlier demo in -o.")
 def command(output: Path, topics: int, query_id: str | None, overwrite: bool) -> None:
-    """Index, search, rerank, score and report, in a minute, with a toy model on a small text, both part of the package.
+    """Index, search, rerank, score and report in about a minute, with a toy model on a small collection.
 
-    Needs no GPU and no network. Writes DIR/bm25.trec, qrels.txt, reranked/ and report.html. The same command
-    again continues where it stopped, and shows what is finished in seconds.
+    Model and collection are part of the package; no GPU or network is needed. Writes DIR/bm25.trec, qrels.txt,
+    reranked/ and report.html. The same command again continues where it stopped.
 
     \b
     Examples:

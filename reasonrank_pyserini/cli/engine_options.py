@@ -11,76 +11,65 @@ import click
 
 from ..errors import InputError, UnknownNameError
 from ..ranking.model_request import ModelRequest, SettingOverrides
-from .option_groups import add_options, option_group
+from .option_groups import option_group
 
 SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
 
 ENGINE_OPTIONS = (
-    click.option("--model", metavar="M", help="Hub id or local folder."),
-    click.option("--revision", metavar="R", help="The hub revision (commit, tag or branch)."),
-    click.option("--tokenizer", metavar="T", help="Tokenizer, where it is not the model's own."),
+    click.option("--model", metavar="M", help="Model: hub id, local folder, or nano (the toy model)."),
+    click.option("--revision", metavar="R", help="Revision on the hub: commit, tag or branch."),
+    click.option("--tokenizer", metavar="T", help="Tokenizer (hub id or folder), if not in the model's folder."),
     click.option("--profile", metavar="P", help="Model profile: a shipped name or a TOML file."),
     click.option("--engine", metavar="E", help="vllm, transformers, openai or module:attribute.  "
                  "[default: vllm; with --base-url openai; for nano transformers]"),
     click.option("--base-url", multiple=True, metavar="URL",
                  help="OpenAI-compatible server (http://127.0.0.1:8000/v1); several share the work."),
     click.option("--api", type=click.Choice(["completions", "chat"]), default="completions", show_default=True,
-                 help="completions sends token ids; chat is for third parties."),
-    click.option("--engine-arg", multiple=True, metavar="KEY=VALUE", help="Any argument of the engine."),
+                 help="Server API: completions sends token ids; chat sends messages."),
+    click.option("--engine-arg", multiple=True, metavar="KEY=VALUE",
+                 help="Any argument of the engine, such as gpu_memory_utilization=0.8."),
 )  # fmt: skip
 """Which model to ask and how to reach it."""
 
 JUDGE_OPTIONS = (
     click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
-                 help="oracle orders by relevance: the ceiling of a first stage, no model needed."),
-    click.option("--qrels", metavar="FILE", help="oracle: judgements, where the data set has none."),
+                 help="oracle orders windows by the judgements: the ceiling of a first stage, without a model."),
+    click.option("--qrels", metavar="FILE", help="oracle: judgements, if no data set has them."),
     click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), default="plain", show_default=True,
                  help="oracle: which judgements of the data set."),
 )  # fmt: skip
 """Who judges the windows: the model, or the judgements themselves."""
 
 SETTING_OPTIONS = (
-    click.option("--depth", type=int, metavar="N", help="Candidates to rerank, the rest follows.  [default: 100]"),
-    click.option("--window", type=int, metavar="N", help="Passages in a window.  [profile]"),
-    click.option("--step", type=int, metavar="N", help="How far the window moves.  [profile]"),
-    click.option("--passes", type=int, metavar="N", help="Times over the list.  [profile]"),
-    click.option("--passage-tokens", type=int, metavar="N", help="Shown of a passage.  [data set, else profile]"),
-    click.option("--reasoning-tokens", type=int, metavar="N", help="Before the answer's 100.  [profile]"),
-    click.option("--seed", type=int, default=0, show_default=True, help="For sampled models."),
+    click.option("--depth", type=int, metavar="N",
+                 help="Candidates to rerank; the rest follow unchanged.  [default: 100]"),
+    click.option("--window", type=int, metavar="N", help="Passages in a window.  [default: profile]"),
+    click.option("--step", type=int, metavar="N", help="Passages that the window moves up.  [default: profile]"),
+    click.option("--passes", type=int, metavar="N", help="Times the window goes over the list.  [default: profile]"),
+    click.option("--passage-tokens", type=int, metavar="N",
+                 help="Longest passage shown, in tokens.  [default: data set, else profile]"),
+    click.option("--reasoning-tokens", type=int, metavar="N",
+                 help="Token budget for reasoning; the answer has its own.  [default: profile]"),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed for models that sample."),
     click.option("--force-answer/--no-force-answer", default=None,
-                 help="Where no answer came, ask for it alone.  [default: yes; no with --compat, --api chat]"),
+                 help="Where the reasoning ends without an answer, request the answer alone.  "
+                 "[default: yes; no with --compat or --api chat]"),
     click.option("--constrained", is_flag=True,
-                 help="vllm: the answer after the reasoning can only be a permutation."),
+                 help="vllm: enforce a permutation as the answer after the reasoning."),
     click.option("--answer-k", type=click.IntRange(min=1), metavar="K",
                  help="Ask only for the first K of a window; the rest keep their order.  [default: all]"),
-    click.option("--compat", is_flag=True, help="The authors' parser, windows and single request, quirks included."),
+    click.option("--compat", is_flag=True,
+                 help="Behave as the authors' code: parser, windows, one request, order of lines."),
 )  # fmt: skip
 """How windows are made and shown; what is left out comes from data set and profile."""
 
 
 def model_request(
-    *,
-    model: str,
-    revision: str | None = None,
-    tokenizer: str | None = None,
-    profile: str | None = None,
-    engine: str | None = None,
-    base_url: Sequence[str] = (),
-    api: str = "completions",
-    engine_arg: Sequence[str] = (),
-    settings: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
+    *, model: str, base_url: Sequence[str] = (), engine_arg: Sequence[str] = (), **given: Any
 ) -> ModelRequest:
     """The engine options' values as a ModelRequest."""
     return ModelRequest(
-        model=model,
-        revision=revision,
-        tokenizer=tokenizer,
-        profile=profile,
-        engine=engine,
-        base_urls=tuple(base_url),
-        api=api,
-        engine_args=engine_arguments(engine_arg),
-        settings=settings,
+        model=model, base_urls=tuple(base_url), engine_args=engine_arguments(engine_arg), **given
     )
 
 
@@ -127,9 +116,5 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
-engine_options = add_options(ENGINE_OPTIONS)
-"""Adds the engine options as arguments of their own."""
-setting_options = add_options(SETTING_OPTIONS)
-"""Adds the setting options as arguments of their own."""
 setting_group = option_group("settings", SETTING_OPTIONS, setting_overrides)
 """Adds the setting options and gives the command SettingOverrides as `settings`."""

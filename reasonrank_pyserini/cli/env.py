@@ -13,7 +13,7 @@ from . import VariadicCommand
 @click.command(cls=VariadicCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show versions, Java, GPUs and cache folders: paste it into a bug report.
+    """Show versions, Java, GPUs and cache folders: for a bug report.
 
     \b
     Example:

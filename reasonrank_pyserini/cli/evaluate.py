@@ -21,22 +21,33 @@ from .show import clean
 
 @click.command(cls=VariadicCommand)
 @click.option("--run", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
-@click.option("--dataset", metavar="ID", help="Take the judgements of this test collection.")
-@click.option("--qrels", metavar="FILE", help="Take the judgements of this qrels file.")
+@click.option(
+    "--dataset", metavar="ID", help="Judgements of this test collection: see `reasonrank datasets`."
+)
+@click.option("--qrels", metavar="FILE", help="Judgements from this qrels file.")
 @click.option(
     "--qrels-kind",
     type=click.Choice(["plain", "fixed"]),
     default="plain",
     show_default=True,
-    help="Which judgements of the collection.",
+    help="Which judgements of the data set; fixed: castorini's corrections.",
 )
-@click.option("-m", "--measure", "measures", multiple=True, metavar="NAME ...", help="ir_measures names.")
+@click.option(
+    "-m",
+    "--measure",
+    "measures",
+    multiple=True,
+    metavar="NAME ...",
+    help="Measures, by their ir_measures names.  [default: nDCG@10 AP R@100 RR@10]",
+)
 @click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
 @click.option(
     "--run-queries", is_flag=True, help="Average over the queries of the run (and of the baseline) only."
 )
-@click.option("--seed", default=0, show_default=True, help="For the resampling.")
-@click.option("--per-query", is_flag=True, help="Show every query.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the bootstrap and the randomisation test."
+)
+@click.option("--per-query", is_flag=True, help="Print every query's scores too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(measures: tuple[str, ...], per_query: bool, as_json: bool, **settings: Any) -> None:
     """Score a run with ir-measures, by its scores as trec_eval does, over all judged queries.

@@ -32,9 +32,9 @@ def _means_folder(word: str) -> bool:
 
 @click.group(cls=JournalGroup, what="journal command or folder")
 def command() -> None:
-    """Show, verify or merge the recorded answers of a folder: `journal DIR` shows them.
+    """Show, check or merge the recorded answers of a folder; `journal DIR` shows them.
 
-    DIR is the -o folder of a `rerank`, a `reproduce` or a `synthesize`, or its journal/.
+    DIR is the -o folder of `rerank`, `reproduce` or `synthesize`, or the journal/ in it.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_FOLDER
 @_JSON
 def show(folder: Path, as_json: bool) -> None:
-    """Show files, records, tokens, damage.
+    """Show files, records, tokens and damage.
 
     For a finished result it also shows how many windows were answered from the journal.
 
@@ -96,9 +96,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 @_FOLDER
 @_JSON
 def verify(folder: Path, as_json: bool) -> None:
-    """Read every record and report damage.
+    """Read every record and list damage.
 
-    Exit 0 when all are whole, else 1, with a line for each damaged place.
+    Exit status 0 if all records are whole, else 1, with a line for each damaged place.
 
     \b
     Example:
@@ -124,13 +124,13 @@ def verify(folder: Path, as_json: bool) -> None:
 
 @command.command("prune")
 @_FOLDER
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; change nothing.")
 @_JSON
 def prune(folder: Path, dry_run: bool, as_json: bool) -> None:
     """Merge all files into one, without duplicates and damage.
 
-    No answer is lost, even when it is killed. Refused while another process writes the folder. Answers that no
-    result needs any more are kept: a record does not say which run needed it.
+    No answer is lost, even if the command is killed. It is refused while another process writes to the folder.
+    Answers that no result needs any more are kept.
 
     \b
     Examples:

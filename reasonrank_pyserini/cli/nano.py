@@ -10,11 +10,13 @@ from ..files.outputs import check_folder, make_folder
 from . import NamedGroup
 
 
-@click.group(cls=NamedGroup, what="part of reasonrank nano")
+@click.group(cls=NamedGroup, what="nano command")
 def command() -> None:
-    """A small generated collection, a teacher and a toy model: queries describe concepts that passages name.
+    """A small synthetic collection for trying training, with a rule-based teacher and a toy model.
 
-    Its test collections are nano/train, nano/validation and nano/test: see reasonrank datasets nano.
+    A query describes a concept by two clues; passages name the concept.
+
+    The test collections are nano/train, nano/validation and nano/test: see `reasonrank datasets nano`.
 
     \b
     Examples:
@@ -27,14 +29,14 @@ def command() -> None:
 
 @command.command("teacher")
 @click.option("--noise", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="P",
-              help="Share of the answers for a wrong concept.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides which answers those are.")
+              help="Share of answers that rank for a wrong concept.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Which answers those are.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, metavar="N",
-              help="On 127.0.0.1; 0 takes a free one.")  # fmt: skip
+              help="Port on 127.0.0.1; 0 takes a free one.")  # fmt: skip
 def teacher(noise: float, seed: int, port: int) -> None:
-    """Serve the teacher over the OpenAI chat API.
+    """Run the teacher as a server with the OpenAI chat API.
 
-    The model is called nano-teacher. Prints the URL for --base-url once it listens, and runs until Ctrl-C.
+    Prints the URL for --base-url once it listens, and runs until Ctrl-C. The model is called nano-teacher.
 
     \b
     Example:
@@ -56,7 +58,7 @@ def teacher(noise: float, seed: int, port: int) -> None:
 def model() -> None:
     """Print the folder of the toy model nano.
 
-    Other tools need that path; here --model nano is enough.
+    For other tools; reasonrank itself takes --model nano.
 
     \b
     Examples:
@@ -74,7 +76,7 @@ def model() -> None:
 def world(output: Path) -> None:
     """Write the collection's files.
 
-    They are corpus.jsonl, exercises.jsonl and, for each split, topics, qrels and sources for synthesize.
+    These are corpus.jsonl, exercises.jsonl and, per split, topics, qrels and sources for `synthesize`.
 
     \b
     Example:

@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 @click.option(
     "--qrels-kind",
     type=click.Choice(["plain", "fixed"]),
-    help="Which judgements of the collection  [default: the leaderboard's, else plain]",
+    help="Which judgements of the data set.  [default: the leaderboard's, else plain]",
 )
 @click.option(
     "--run",
     metavar="FILE",
-    help="The first-stage run; without it the windows give the order before.",
+    help="The first-stage run; without it, the order before is taken from the windows.",
 )
 @click.option("--index", metavar="NAME|DIR", help="Passages of a prebuilt Pyserini index or an index folder.")
 @click.option("--corpus", metavar="FILE", help="Passages: JSONL with id and contents, or title and text.")
-@click.option("--topics", metavar="KEY|FILE", help="Query texts: TSV or JSONL, or a Pyserini key (dl20).")
+@click.option("--topics", metavar="KEY|FILE", help="Query texts: a topics file or a Pyserini key (dl20).")
 @click.option(
     "--passage-chars",
     type=click.IntRange(0),
     default=300,
     show_default=True,
-    help="How much of each passage to show; 0 shows docids only.",
+    help="Characters of each passage to show; 0 shows docids only.",
 )
 @click.option("--title", default="Reranking report", show_default=True, help="The page's heading.")
 def command(folders: tuple[Path, ...], **settings: Any) -> None:
     """Make one self-contained HTML page of one or several rerankings: scores, gains and losses by query,
     every window with its reasoning.
 
-    A DIR is an output folder of `reasonrank rerank`, or holds such folders. Without judgements there are no
-    scores, without a collection only docids. The data set that was reranked is used if it was downloaded before.
+    DIR is an output folder of `rerank` or `reproduce`, or contains such folders. Without judgements there are no
+    scores; without a collection, only docids. A data set that was reranked is used if it is already downloaded.
 
     \b
-    Example:
+    Examples:
       reasonrank report out/ --dataset bright/biology --run bm25.trec -o report.html
       reasonrank report results/ -o report.html
     """

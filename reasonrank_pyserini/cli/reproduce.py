@@ -9,9 +9,7 @@ from typing import Any
 
 import click
 
-from ..models.cost import duration
 from ..reproduce import (
-    ReproduceEstimate,
     ReproduceRequest,
     ReproduceResult,
     estimate,
@@ -23,11 +21,11 @@ from ..reproduce import (
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
 from .engine_options import SETTING_OPTIONS, oracle_noise, setting_overrides
+from .estimate_lines import reproduce_lines
 from .option_groups import option_group
-from .option_names import with_options
 from .reproduce_options import model_options
 from .run_again import run_again
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 OUTSIDE, KEPT = 4, 3
 """Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
@@ -39,23 +37,46 @@ OUTSIDE, KEPT = 4, 3
               help="What to reproduce: see --list.")  # fmt: skip
 @click.option("--list", "list_only", is_flag=True, help="List the conditions and stop.")
 @click.option("--tasks", multiple=True, metavar="TASK ...", help="Only these tasks.  [default: all]")
-@click.option("--first-stage", metavar="upstream|bm25|bm25q", help="Where candidates come from.  [condition]")
-@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with a run per task.")
+@click.option(
+    "--first-stage",
+    metavar="upstream|bm25|bm25q",
+    help="Where candidates come from; upstream: the authors' runs.  [default: condition]",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Your first-stage runs: a folder with TASK.trec per task.",
+)
 @model_options
 @click.option("--judge", default="llm", show_default=True, metavar="llm|oracle[:NOISE]",
-              help="oracle: the ceiling of the first stage, no model needed.")  # fmt: skip
-@click.option("--qrels-kind", type=click.Choice(["plain", "fixed"]), help="Which judgements.  [condition]")
+              help="oracle orders windows by the judgements: the first stage's ceiling, without a model.")  # fmt: skip
+@click.option(
+    "--qrels-kind",
+    type=click.Choice(["plain", "fixed"]),
+    help="Which judgements; fixed: castorini's corrections.  [default: condition]",
+)
 @option_group("settings", SETTING_OPTIONS, setting_overrides)
 @click.option(
-    "--repeat", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs, seeds counting up."
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of runs, with seeds S, S+1, ...",
 )
-@click.option("--shard", metavar="I/N", help="Only this part of the queries, for array jobs.")
-@click.option("--merge", is_flag=True, help="Unite the finished shards in -o; no model is called.")
+@click.option("--shard", metavar="I/N", help="Only part I of N of the queries, for array jobs.")
+@click.option("--merge", is_flag=True, help="Join the finished shards in -o; no model is called.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries of each task.")
 @click.option(
-    "--estimate", "estimate_only", is_flag=True, help="State windows, tokens, time and money, then stop."
+    "--estimate", "estimate_only", is_flag=True, help="Print windows, tokens, time and cost, then stop."
 )
-@click.option("--gpu", default="h200", show_default=True, metavar="CLASS", help="For --estimate.")
+@click.option(
+    "--gpu",
+    default="h200",
+    show_default=True,
+    metavar="CLASS",
+    help="For --estimate: GPU model, such as h100.",
+)
 @click.option(
     "--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="For --estimate: how many."
 )
@@ -63,12 +84,18 @@ OUTSIDE, KEPT = 4, 3
     "--price", type=click.FloatRange(min=0), metavar="P", help="For --estimate: money per GPU hour."
 )
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
-              help="A failing window ends the run, or keeps its order, counted (exit 3).")  # fmt: skip
+              help="raise: a failed window ends the run; keep: it keeps its order and is counted, exit 3.")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
+              help="After 50 windows, stop if a larger share of answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.",
+)
 def command(
     benchmark: str,
     output: Path | None,
@@ -110,32 +137,10 @@ def command(
     with run_again():
         if estimate_only:
             found = estimate(request, gpu, gpus, price, say=say)
-            click.echo("\n".join(_estimate_lines(found, gpu, gpus, price)))
+            click.echo("\n".join(reproduce_lines(found, gpu, gpus, price)))
             return
-        result = run(request, say=say, display=window_bar())
+        result = run(request, say=say, display=standing_bar("window"))
     _print(result, shard, as_json)
-
-
-def _estimate_lines(found: ReproduceEstimate, gpu: str, gpus: int, price: float | None) -> list[str]:
-    prompt, new = found.prompt_tokens, found.new_tokens
-    if not found.windows and prompt is None:
-        return ["windows            0 (the first stage alone)"]
-    lines = [f"tasks              {found.tasks}", f"queries            {found.queries}",
-             f"windows            {found.windows:,}"]  # fmt: skip
-    if prompt is not None and new is not None:
-        like = f"{prompt:,.0f} a window as on BRIGHT economics"
-        lines += [
-            f"prompt tokens      {found.windows * prompt:,.0f} (modelled, {like})",
-            f"new tokens         {found.windows * new:,} (modelled, {new} a window)",
-        ]
-    if found.not_modelled is not None:
-        lines.append(f"time               not modelled: {with_options(found.not_modelled)}")
-    if found.seconds is not None:
-        time = f"{duration(found.seconds)} (modelled for {found.profile}, not measured)"
-        lines.append(f"time on {gpus} {gpu:<9}  {time}")
-    if found.money is not None:
-        lines.append(f"money              {found.money:,.2f} (modelled, {price:g} per GPU hour)")
-    return lines
 
 
 def _print(result: ReproduceResult, shard: str | None, as_json: bool) -> None:

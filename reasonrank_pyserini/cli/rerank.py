@@ -19,7 +19,7 @@ from . import VariadicCommand
 from .collection_options import collection_options
 from .engine_options import ENGINE_OPTIONS, JUDGE_OPTIONS, model_request, oracle_noise, setting_group
 from .option_groups import option_group
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 
 def judge_request(
@@ -37,24 +37,32 @@ def judge_request(
 
 @click.command(cls=VariadicCommand)
 @click.option("--run", type=click.Path(path_type=Path), help="The first stage's TREC run, plain or .gz.")
-@click.option("--requests", type=click.Path(path_type=Path), help="RankLLM's JSONL, instead of --run.")
+@click.option(
+    "--requests", type=click.Path(path_type=Path), help="RankLLM's request file (JSONL), in place of --run."
+)
 @collection_options
 @option_group("judge", (*ENGINE_OPTIONS, *JUDGE_OPTIONS), judge_request)
 @setting_group
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries.")
-@click.option("--query-ids", help="Only these queries: A,B,C.")
+@click.option("--query-ids", metavar="A,B,C", help="Only these queries.")
 @click.option("--dry-run", is_flag=True, help="Print windows, tokens and time, then stop.")
 @click.option("--on-error", type=click.Choice(["raise", "keep"]), default="raise", show_default=True,
-              help="A failing window ends the run, or keeps its order and is counted (exit 3).")  # fmt: skip
+              help="raise: a failed window ends the run; keep: it keeps its order and is counted, exit 3.")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="S",
-              help="Seconds for a query, waiting included, then its order so far is taken (exit 3).")  # fmt: skip
+              help="Seconds per query, including waiting; then the order so far is used (exit 3).")  # fmt: skip
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Stop when, after 50 windows, a larger share of the answers cannot be read.")  # fmt: skip
-@click.option("--replay", is_flag=True, help="Start no engine: every answer comes from DIR/journal.")
+              help="After 50 windows, stop if a larger share of answers cannot be read.")  # fmt: skip
+@click.option("--replay", is_flag=True, help="Take every answer from DIR/journal; no engine is started.")
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.",
+)
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
-              help="In run.trec: the collection's own docids, or castorini's, with _ for spaces.")  # fmt: skip
+              help="In run.trec. hub: the collection's own docids; castorini: with _ for spaces.")  # fmt: skip
 @click.option("--tag", default=TAG, show_default=True, help="Last column of run.trec.")
 def command(
     judge: ModelRequest | OracleRequest,
@@ -66,6 +74,7 @@ def command(
 ) -> None:
     """Rerank the candidates of a first stage with a reasoning listwise model.
 
+    Candidates are taken by their scores, ties in the order of lines (--compat: all in the order of lines).
     Writes DIR/run.trec, DIR/trace.jsonl (every window with the model's reasoning) and DIR/manifest.json.
     The same command again continues where it stopped.
 
@@ -76,8 +85,8 @@ def command(
       reasonrank rerank --requests requests.jsonl --model liuwenhan/reasonrank-7B \\
           --base-url http://a:8000/v1 http://b:8000/v1 -o out/     # two servers share the windows
 
-    With --replay the first one makes the same run again from DIR/journal, without GPU and weights; an existing
-    result is compared with it and not changed.
+    With --replay, the same command makes the run again from DIR/journal, without a GPU or weights. An existing
+    result is compared and not changed.
     """
     from ..jobs import estimate, rerank
 
@@ -90,11 +99,11 @@ def command(
         **request,
     )
     if dry_run:
-        from .estimate_lines import estimate_lines
+        from .estimate_lines import rerank_lines
 
-        click.echo("\n".join(estimate_lines(estimate(asked, say=say))))
+        click.echo("\n".join(rerank_lines(estimate(asked, say=say))))
         return
-    result = rerank(asked, say=say, display=window_bar())
+    result = rerank(asked, say=say, display=standing_bar("window"))
     click.echo(json.dumps(summary(result)))
     if not result.complete:
         sys.exit(3)

@@ -13,25 +13,37 @@ from ..first_stages.opening import FusionOptions, SearchOptions
 from ..jobs.collection import CollectionRequest
 from ..jobs.retrieval import RetrieveRequest, RetrieveResult, retrieve
 from . import VariadicCommand
-from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION, collection_request
+from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION
 from .option_groups import option_group
 from .search_options import FUSION_OPTIONS, fusion_options, stage_options
 from .terminal import StepBars, say
 
 
 @click.command(cls=VariadicCommand)
-@option_group("collection", (*COLLECTION_OPTIONS, VARIANT_OPTION), collection_request)
-@click.option("--method", "methods", multiple=True, metavar="M", help="bm25, bm25q (query-side BM25), dense.")
+@option_group("collection", (*COLLECTION_OPTIONS, VARIANT_OPTION), CollectionRequest)
 @click.option(
-    "--run", "runs", multiple=True, metavar="FILE", help="TREC runs instead of a search or fused with it."
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="M",
+    help="bm25, bm25q (query-side BM25), dense or module:attribute; one or several.",
+)
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="FILE",
+    help="TREC runs to fuse, with each other or with a search.",
 )
 @click.option("-k", "--k", "k", type=int, default=100, show_default=True, help="Candidates per query.")
 @option_group("fuse", FUSION_OPTIONS, fusion_options)
 @stage_options
 @click.option("--tag", metavar="WORD", help="Last column of the run.  [default: the methods]")
 @click.option("--docid-style", type=click.Choice(list(DOCID_STYLES)), default="hub", show_default=True,
-              help="The collection's own docids, or castorini's, with _ for spaces.")  # fmt: skip
-@click.option("-o", "--output", required=True, metavar="FILE|-", help="The run; - is standard output.")
+              help="hub: the collection's own docids; castorini: with _ for spaces.")  # fmt: skip
+@click.option(
+    "-o", "--output", required=True, metavar="FILE|-", help="The run to write; - is standard output."
+)
 def command(
     collection: CollectionRequest,
     methods: tuple[str, ...],
@@ -45,8 +57,8 @@ def command(
 ) -> None:
     """Retrieve candidates and write them as a TREC run.
 
-    Indexes are built once, from a corpus or a data set, and kept in the cache. Excluded documents leave
-    before ranks are cut, so K remain.
+    An index is built once, from a corpus or a data set, and kept in the cache. Excluded documents are removed
+    before the list is cut at K. Several methods or runs become one run by --fuse.
 
     \b
     Examples:

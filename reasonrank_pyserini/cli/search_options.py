@@ -17,27 +17,50 @@ SEARCH_OPTIONS = (
     click.option("--heap", metavar="SIZE", help="Java's memory, such as 8g."),
     click.option("--encoder", metavar="NAME|DIR", help="dense: a sentence-transformers or Pyserini model."),
     click.option(
-        "--encoder-class", metavar="CLASS", help="dense: sentence-transformers, auto, tct_colbert, ..."
+        "--encoder-class",
+        metavar="CLASS",
+        help="dense: kind of encoder: sentence-transformers, auto, tct_colbert, ...",
     ),
     click.option("--encoder-revision", metavar="R", help="dense: the model's revision on the hub."),
-    click.option("--query-encoder", metavar="NAME|DIR", help="dense: the queries' own model (dpr)."),
-    click.option("--query-prefix", metavar="TEXT", help="dense: put before every query, as it is."),
-    click.option("--passage-prefix", metavar="TEXT", help="dense: put before every passage, as it is."),
-    click.option("--max-length", type=int, metavar="N", help="dense: tokens of a text that are read."),
-    click.option("--pooling", metavar="cls|mean", help="dense: for encoder class auto."),
+    click.option("--query-encoder", metavar="NAME|DIR", help="dense: a separate model for queries (dpr)."),
+    click.option("--query-prefix", metavar="TEXT", help="dense: text put before every query, unchanged."),
+    click.option("--passage-prefix", metavar="TEXT", help="dense: text put before every passage, unchanged."),
+    click.option("--max-length", type=int, metavar="N", help="dense: longest input, in tokens."),
+    click.option(
+        "--pooling", metavar="cls|mean", help="dense: how token vectors are pooled (encoder class auto)."
+    ),
     click.option("--l2-norm", is_flag=True, help="dense: scale vectors to length 1."),
-    click.option("--batch-size", type=int, default=32, show_default=True, help="dense: texts at once."),
-    click.option("--device", metavar="D", help="dense: cpu, cuda:0, mps."),
-    click.option("--threads", type=int, metavar="N", help="Searching threads.  [default: all processors]"),
+    click.option("--batch-size", type=int, default=32, show_default=True, help="dense: texts per batch."),
+    click.option("--device", metavar="D", help="dense: where the encoder runs: cpu, cuda:0, mps."),
+    click.option("--threads", type=int, metavar="N", help="Search threads.  [default: all processors]"),
 )
 FUSION_OPTIONS = (
     click.option("--fuse", metavar="rrf|weighted", help="How several runs and methods become one run."),
-    click.option("--weights", multiple=True, type=float, metavar="W", help="One each: runs, then methods."),
+    click.option(
+        "--weights",
+        multiple=True,
+        type=float,
+        metavar="W",
+        help="weighted: one weight per run, then one per method.",
+    ),
     click.option("--rrf-k", type=float, default=60, show_default=True, help="The constant of rrf."),
     click.option(
-        "--depth", type=int, default=1000, show_default=True, help="Candidates of each that are fused."
+        "--depth",
+        type=int,
+        default=1000,
+        show_default=True,
+        help="--fuse: candidates taken from each run or method.",
     ),
 )
+
+
+_ENCODER_FIELDS = {
+    "encoder_class": "kind",
+    "encoder_revision": "revision",
+    "query_encoder": "query_model",
+    "l2_norm": "normalise",
+}
+"""The fields of EncoderOptions that have another name than their option."""
 
 
 def fusion_options(
@@ -58,34 +81,12 @@ def search_options(
     heap: str | None = None,
     threads: int | None = None,
     encoder: str | None = None,
-    encoder_class: str | None = None,
-    encoder_revision: str | None = None,
-    query_encoder: str | None = None,
-    query_prefix: str | None = None,
-    passage_prefix: str | None = None,
-    max_length: int | None = None,
-    pooling: str | None = None,
-    l2_norm: bool = False,
-    batch_size: int = 32,
-    device: str | None = None,
+    **dense: Any,
 ) -> SearchOptions:
     """The options' values as SearchOptions."""
-    dense = None
-    if encoder:
-        dense = EncoderOptions(
-            encoder,
-            kind=encoder_class,
-            query_model=query_encoder,
-            revision=encoder_revision,
-            query_prefix=query_prefix,
-            passage_prefix=passage_prefix,
-            max_length=max_length,
-            normalise=l2_norm,
-            pooling=pooling,
-            device=device,
-            batch_size=batch_size,
-        )
-    return SearchOptions(k1=k1, b=b, heap=heap, threads=threads, encoder=dense)
+    named = {_ENCODER_FIELDS.get(name, name): value for name, value in dense.items()}
+    options = EncoderOptions(encoder, **named) if encoder else None
+    return SearchOptions(k1=k1, b=b, heap=heap, threads=threads, encoder=options)
 
 
 stage_options = option_group("search", SEARCH_OPTIONS, search_options)

@@ -18,12 +18,12 @@ _CONTROL = re.compile(
 
 
 @click.command(cls=VariadicCommand)
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--query", "query_id", required=True, help="The query's id.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--query", "query_id", required=True, metavar="ID", help="The query's id.")
 @click.option("--top", default=10, show_default=True, help="Ranks to show.")
-@click.option("--full", is_flag=True, help="Show the reasoning of every window whole.")
+@click.option("--full", is_flag=True, help="Print the whole reasoning of every window.")
 def command(folder: Path, query_id: str, top: int, full: bool) -> None:
-    """Show one query of a finished (or running) reranking: ranks before and after, windows, reasoning.
+    """Show one query of a finished or running reranking: ranks before and after, windows, reasoning.
 
     \b
     Example:
@@ -31,7 +31,8 @@ def command(folder: Path, query_id: str, top: int, full: bool) -> None:
     """
     query = read_query(folder, query_id)
     click.echo(
-        f"query {clean(query_id)}: {len(query.windows)} windows, {len(query.after)} candidates reranked\n"
+        f"query {clean(query_id)}: {len(query.windows)} window{'s' * (len(query.windows) != 1)}, "
+        f"{len(query.after)} candidates reranked\n"
     )
     was = {id: rank for rank, id in enumerate(query.before, 1)}
     click.echo("rank  was  change  docid")

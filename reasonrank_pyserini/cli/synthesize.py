@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,16 +19,10 @@ from .synthesize_options import (
     student_options,
     teacher_options,
 )
-from .terminal import say
+from .terminal import say, standing_bar
 
 if TYPE_CHECKING:
-    from ..training.synthesis import (
-        CandidateOptions,
-        ListOptions,
-        StudentOptions,
-        SynthesisEstimate,
-        TeacherOptions,
-    )
+    from ..training.synthesis import CandidateOptions, SynthesisEstimate, TeacherOptions
 
 
 @click.command(cls=VariadicCommand)
@@ -38,37 +32,30 @@ if TYPE_CHECKING:
 @list_options
 @student_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N queries.")
-@click.option("--dry-run", is_flag=True, help="Show calls, tokens and money, then stop.")
+@click.option("--dry-run", is_flag=True, help="Print calls, tokens and cost, then stop.")
 @click.option(
-    "--paper", is_flag=True, help="With --dry-run: for the paper's 13,517 lists instead of --sources."
+    "--paper", is_flag=True, help="With --dry-run: the cost of the paper's 13,517 lists; needs no --sources."
 )
 @click.option("--max-failed", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Stop when, after 50 queries, a larger share gave nothing that can be read.")  # fmt: skip
+              help="After 50 queries, stop if a larger share of answers cannot be read.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace another configuration's result in -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 def command(
     *,
-    sources: tuple[Path, ...],
-    domain: str | None,
-    against: tuple[str, ...],
-    ngram: int,
     candidates: CandidateOptions,
     teacher: TeacherOptions,
-    lists: ListOptions,
-    student: StudentOptions,
-    limit: int | None,
     dry_run: bool,
     paper: bool,
-    max_failed: float,
-    overwrite: bool,
-    output: Path | None,
+    **given: Any,
 ) -> None:
     """Make training lists for a reasoning reranker with a teacher model.
 
-    Two calls a query: the teacher picks the relevant passages, seeing the gold answer; then it orders a
-    list of them and others with reasoning, not seeing it. Lists whose order agrees with the picks are kept.
+    The teacher is called twice per query. First it sees the gold answer and picks the relevant passages. Then,
+    without the gold answer, it orders a list of picked and other passages, with its reasoning. A list is kept if
+    its order agrees with the picks.
     Writes DIR/records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
-    documents.jsonl and manifest.json. The same command again continues where it stopped and pays no call twice.
+    documents.jsonl and manifest.json. The same command again continues where it
+    stopped; no call is paid twice.
 
     \b
     Examples:
@@ -78,7 +65,6 @@ def command(
     """
     from ..files.outputs import clean_stdout
     from ..training import synthesis
-    from .synthesize_progress import query_bar
 
     if paper:
         if not dry_run:
@@ -87,19 +73,7 @@ def command(
         _print_lines(synthesis.paper_estimate(pool=candidates.pool, **prices))
         return
     request = synthesis.SynthesisRequest(
-        sources=sources,
-        domain=domain,
-        candidates=candidates,
-        teacher=teacher,
-        lists=lists,
-        student=student,
-        against=against,
-        ngram=ngram,
-        limit=limit,
-        max_failed=max_failed,
-        output=output,
-        overwrite=overwrite,
-        command=tuple(sys.argv[1:]),
+        candidates=candidates, teacher=teacher, command=tuple(sys.argv[1:]), **given
     )
     if dry_run:
         with clean_stdout():
@@ -107,7 +81,7 @@ def command(
         _print_lines(found)
         return
     with clean_stdout():
-        done = synthesis.run(request, say=say, display=query_bar())
+        done = synthesis.run(request, say=say, display=standing_bar(" queries"))
     click.echo(json.dumps(done.counts))
     if done.failed_calls:
         sys.exit(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,12 +17,12 @@ _FILE = click.Path(path_type=Path)
 
 SOURCE_OPTIONS = (
     click.option("--sources", multiple=True, type=_FILE, metavar="FILE",
-                 help="JSONL, one query a line (eval/synthesis)."),
-    click.option("--domain", metavar="qa|coding|math|web", help="Where lines have no field domain."),
+                 help="Queries with gold answers, JSONL; fields: eval/synthesis/README.md."),
+    click.option("--domain", metavar="qa|coding|math|web", help="Domain of lines without a field `domain`."),
     click.option("--against", multiple=True, metavar="ID|FILE",
-                 help="Evaluations: what shares words with them is dropped."),
+                 help="Evaluation data; queries and passages that share text with it are dropped."),
     click.option("--ngram", type=click.IntRange(min=1), default=13, show_default=True, metavar="N",
-                 help="Words in a row that count as shared."),
+                 help="With --against: consecutive words that count as shared text."),
 )  # fmt: skip
 """The sources, and the evaluations that they must not share words with."""
 
@@ -30,19 +30,20 @@ CANDIDATE_OPTIONS = (
     click.option("--dataset", metavar="ID", help="Candidates from a test collection's documents."),
     click.option("--index", metavar="NAME|DIR", help="Candidates from a Pyserini index."),
     click.option("--corpus", metavar="FILE", help="Candidates from JSONL with id and contents."),
-    click.option("--method", metavar="M", help="First stage over them: bm25, bm25q, dense.  [default: bm25]"),
-    click.option("--encoder", metavar="NAME|DIR", help="For --method dense."),
-    click.option("--run", type=_FILE, metavar="FILE", help="Candidates from a TREC run, instead of a search."),
-    click.option("--excluded", metavar="FILE", help="Lines 'query docid': documents to leave out."),
+    click.option("--method", metavar="M",
+                 help="First stage that finds candidates: bm25, bm25q, dense.  [default: bm25]"),
+    click.option("--encoder", metavar="NAME|DIR", help="dense: a sentence-transformers or Pyserini model."),
+    click.option("--run", type=_FILE, metavar="FILE", help="Candidates from a TREC run, in place of a search."),
+    click.option("--excluded", metavar="FILE", help="Documents to leave out: lines of 'query docid'."),
     click.option("--pool", type=click.IntRange(min=2), default=40, show_default=True, metavar="N",
-                 help="Candidates that the first call sees."),
+                 help="Candidates shown in the first call."),
     click.option("--page-words", type=click.IntRange(min=20), default=200, show_default=True, metavar="N",
-                 help="Words of a page's passage."),
+                 help="Words per passage when a page is split."),
 )  # fmt: skip
 """Where the candidates come from."""
 
 TEACHER_OPTIONS = (
-    click.option("--model", metavar="M", help="The teacher, by its server's name for it."),
+    click.option("--model", metavar="M", help="The teacher's name at its server."),
     click.option("--base-url", multiple=True, metavar="URL", help="OpenAI-compatible chat server."),
     click.option("--engine", default="openai", show_default=True, metavar="E", help="openai or module:attribute."),
     click.option("--engine-arg", multiple=True, metavar="KEY=VALUE",
@@ -51,86 +52,49 @@ TEACHER_OPTIONS = (
     click.option("--temperature", type=click.FloatRange(min=0), default=0.6, show_default=True),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True),
     click.option("--max-tokens", type=click.IntRange(min=1), default=8192, show_default=True, metavar="N",
-                 help="Of an answer, reasoning included."),
-    click.option("--price-in", type=click.FloatRange(min=0), metavar="P", help="Money per million tokens read."),
-    click.option("--price-out", type=click.FloatRange(min=0), metavar="P", help="Money per million tokens written."),
+                 help="Longest answer, in tokens, including reasoning."),
+    click.option("--price-in", type=click.FloatRange(min=0), metavar="P", help="Price per million input tokens."),
+    click.option("--price-out", type=click.FloatRange(min=0), metavar="P", help="Price per million output tokens."),
 )  # fmt: skip
 """The teacher, its sampling and its price."""
 
 LIST_OPTIONS = (
     click.option("--list-size", type=click.IntRange(min=2), default=20, show_default=True, metavar="N",
-                 help="Most passages of a list."),
+                 help="Most passages in a list."),
     click.option("--min-ndcg", type=click.FloatRange(0, 1), default=0.4, show_default=True,
-                 help="nDCG@10 of the order by the picks that a list needs."),
-    click.option("--seed", type=int, default=0, show_default=True, help="For lists and sampling."),
+                 help="Least nDCG@10 of the order, judged by the picks, of a list that is kept."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed for drawing lists and for sampling."),
     click.option("--on-error", type=click.Choice(["raise", "drop"]), default="raise", show_default=True,
-                 help="A call that fails for good ends the run, or drops its query, counted (exit 3)."),
+                 help="raise: a failed call ends the run. drop: its query is dropped and counted (exit 3)."),
 )  # fmt: skip
 """How lists are made from the teacher's picks, and which are kept."""
 
 STUDENT_OPTIONS = (
     click.option("--style", default="reasonrank", show_default=True, metavar="S",
-                 help="reasonrank, reasonrank-qwen3 or rankgpt."),
-    click.option("--tokenizer", metavar="T", help="The student's tokenizer, to cut passages.  [default: by words]"),
+                 help="Prompt of the student: reasonrank, reasonrank-qwen3 or rankgpt."),
+    click.option("--tokenizer", metavar="T",
+                 help="The student's tokenizer, for cutting passages.  [default: cut by words]"),
     click.option("--passage-tokens", type=click.IntRange(min=1), default=512, show_default=True, metavar="N",
-                 help="Shown of a passage, to teacher and student."),
+                 help="Longest passage shown to teacher and student, in tokens."),
 )  # fmt: skip
 """The model whose prompts sft.jsonl and rl.jsonl are made for."""
 
 
-def _candidates(
-    *,
-    dataset: str | None,
-    index: str | None,
-    corpus: str | None,
-    excluded: str | None,
-    method: str | None,
-    encoder: str | None,
-    run: Path | None,
-    pool: int,
-    page_words: int,
-) -> CandidateOptions:
+def _candidates(*, encoder: str | None, **given: Any) -> CandidateOptions:
+    from ..jobs.collection import CollectionRequest
     from ..training.synthesis import CandidateOptions
-    from .collection_options import collection_request
     from .search_options import search_options
 
+    named = {name: given.pop(name) for name in ("dataset", "index", "corpus", "excluded")}
     return CandidateOptions(
-        collection=collection_request(dataset=dataset, index=index, corpus=corpus, excluded=excluded),
-        method=method,
-        search=search_options(encoder=encoder),
-        run=run,
-        pool=pool,
-        page_words=page_words,
+        collection=CollectionRequest(**named), search=search_options(encoder=encoder), **given
     )
 
 
-def _teacher(
-    *,
-    model: str | None,
-    base_url: tuple[str, ...],
-    engine: str,
-    engine_arg: tuple[str, ...],
-    prompts: Path | None,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    price_in: float | None,
-    price_out: float | None,
-) -> TeacherOptions:
+def _teacher(*, base_url: tuple[str, ...], engine_arg: tuple[str, ...], **given: Any) -> TeacherOptions:
     from ..training.synthesis import TeacherOptions
 
-    return TeacherOptions(
-        model=model,
-        base_urls=base_url,
-        engine=engine,
-        engine_args=engine_arguments(engine_arg),
-        prompts=prompts,
-        temperature=temperature,
-        top_p=top_p,
-        max_tokens=max_tokens,
-        price_in=price_in,
-        price_out=price_out,
-    )
+    return TeacherOptions(base_urls=base_url, engine_args=engine_arguments(engine_arg), **given)
 
 
 def _lists(*, list_size: int, min_ndcg: float, seed: int, on_error: Literal["raise", "drop"]) -> ListOptions:
@@ -139,10 +103,10 @@ def _lists(*, list_size: int, min_ndcg: float, seed: int, on_error: Literal["rai
     return ListOptions(list_size, min_ndcg, seed, on_error)
 
 
-def _student(*, style: str, tokenizer: str | None, passage_tokens: int) -> StudentOptions:
+def _student(**given: Any) -> StudentOptions:
     from ..training.synthesis import StudentOptions
 
-    return StudentOptions(style=style, tokenizer=tokenizer, passage_tokens=passage_tokens)
+    return StudentOptions(**given)
 
 
 source_options = add_options(SOURCE_OPTIONS)

@@ -15,7 +15,7 @@ from .terminal import say
 
 @click.group(cls=NamedGroup, what="stage")
 def command() -> None:
-    """Train a reasoning reranker: supervised fine-tuning (sft), then reinforcement (grpo).
+    """Train a reasoning reranker: supervised fine-tuning (sft), then reinforcement learning (grpo).
 
     Needs trl, accelerate, peft and datasets: pip install 'reasonrank-pyserini[train]'.
 
@@ -29,17 +29,21 @@ def command() -> None:
 
 def _shared(function: Any) -> Any:
     options = [
-        click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="7b, 32b, 8b, tiny, nano, or your own."),
-        click.option("--data", required=True, type=click.Path(path_type=Path), help="Examples, JSONL."),
-        click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE ...", help="Over the recipe."),
-        click.option("--dry-run", is_flag=True, help="Show data, steps and memory, then stop."),
+        click.option("--recipe", required=True, metavar="NAME|FILE.toml",
+                     help="7b, 8b, 32b, tiny, nano, or a file of your own."),
+        click.option("--data", required=True, type=click.Path(path_type=Path), metavar="FILE",
+                     help="Training examples: sft.jsonl or rl.jsonl of `synthesize`."),
+        click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                     help="Folder to write to."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE ...",
+                     help="Settings that override the recipe, such as learning_rate=1e-6."),
+        click.option("--dry-run", is_flag=True, help="Print data, steps and memory, then stop."),
         click.option("--gpus", type=click.IntRange(min=1), default=8, show_default=True,
-                     help="For --dry-run: GPUs that share the states."),
+                     help="For --dry-run: number of GPUs."),
         click.option("--sharding", type=click.Choice(["fsdp", "zero3", "none"]), default="fsdp",
-                     show_default=True, help="For --dry-run."),
-        click.option("--resume", is_flag=True, help="Continue from a checkpoint, or stop when there is none."),
-        click.option("--overwrite", is_flag=True, help="Remove another training in -o."),
+                     show_default=True, help="For --dry-run: how model and optimiser states are split over GPUs."),
+        click.option("--resume", is_flag=True, help="Continue from a checkpoint; stop if there is none."),
+        click.option("--overwrite", is_flag=True, help="Replace another training in -o."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -48,12 +52,13 @@ def _shared(function: Any) -> Any:
 
 @command.command("sft", cls=VariadicCommand)
 @_shared
-@click.option("--model", metavar="M", help="A folder or hub id.  [the recipe's]")
+@click.option("--model", metavar="M", help="A folder or hub id.  [default: the recipe's]")
 def sft(**options: Any) -> None:
-    """Fine-tune on reasoning chains; the loss is on the answer and its end token.
+    """Fine-tune on reasoning chains.
 
-    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
-    the last checkpoint. On several GPUs start it with accelerate (eval/training) or torchrun.
+    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The loss is on the answer and its end
+    token. The same command again continues from the last checkpoint. On several GPUs,
+    start it with accelerate (eval/training) or torchrun.
 
     \b
     Examples:
@@ -68,10 +73,10 @@ def sft(**options: Any) -> None:
 @click.option("--model", required=True, metavar="DIR", help="The fine-tuned model: a folder or hub id.")
 @click.option("--vllm", is_flag=True, help="Sample with vLLM (GPU only).")
 def grpo(**options: Any) -> None:
-    """Reinforce on the multi-view ranking reward; its total, nDCG, recall, RBO and format are logged.
+    """Train with GRPO on the paper's multi-view ranking reward.
 
-    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The same command again continues from
-    the last checkpoint.
+    Writes the model, log.jsonl, curves.png and manifest.json into DIR. The reward and its parts (nDCG, recall,
+    RBO, format) are logged. The same command again continues from the last checkpoint.
 
     \b
     Example:
@@ -83,17 +88,11 @@ def grpo(**options: Any) -> None:
 def _run(
     stage: Literal["sft", "grpo"],
     *,
-    recipe: str,
-    data: Path,
-    output: Path | None,
     overrides: tuple[str, ...],
     dry_run: bool,
     gpus: int,
     sharding: str,
-    resume: bool,
-    overwrite: bool,
-    model: str | None,
-    vllm: bool = False,
+    **given: Any,
 ) -> None:
     """Print the estimate of a dry run, or train and print the key figures."""
     from .. import training
@@ -101,16 +100,7 @@ def _run(
     from ..training.recipe_loading import parse_settings
 
     request = training.TrainRequest(
-        stage=stage,
-        recipe=recipe,
-        data=data,
-        model=model,
-        output=output,
-        overrides=parse_settings(overrides),
-        resume=resume,
-        overwrite=overwrite,
-        vllm=vllm,
-        command=tuple(sys.argv[1:]),
+        stage=stage, overrides=parse_settings(overrides), command=tuple(sys.argv[1:]), **given
     )
     if dry_run:
         with clean_stdout():
@@ -126,14 +116,16 @@ def _run(
 @command.command("score")
 @click.option("--model", required=True, metavar="DIR", help="A folder or hub id.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Examples that were not trained on."
+    "--data", required=True, type=click.Path(path_type=Path), help="Examples that were not used in training."
 )
 @click.option("--max-completion", type=click.IntRange(min=1), default=3072, show_default=True,
-              help="Most new tokens of an answer.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Prompts at a time.")
+              help="Longest answer, in tokens.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Prompts per batch.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N examples.")
 def score(model: str, data: Path, max_completion: int, batch: int, limit: int | None) -> None:
-    """Print the mean reward of a model's greedy answers, and of its parts, as JSON.
+    """Print the mean reward of a model on held-out lists, as JSON.
+
+    Answers are greedy. Each part of the reward has its own mean.
 
     \b
     Example:

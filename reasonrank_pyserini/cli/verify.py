@@ -13,19 +13,23 @@ from . import VariadicCommand
 from .reproduce import exit_with
 from .reproduce_options import model_options
 from .run_again import run_again
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 
 @click.command(cls=VariadicCommand)
 @model_options
-@click.option("--condition", metavar="NAME", help="The published row.  [that of the model]")
+@click.option("--condition", metavar="NAME", help="The published row.  [default: the model's]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), metavar="DIR", help="A folder with the task's first-stage run."
 )
 @click.option("--margin", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
-              help="Points of nDCG@10 x 100 that still count as the same.")  # fmt: skip
+              help="Largest difference that counts as the same, in points of nDCG@10 x 100.")  # fmt: skip
 @click.option(
-    "--repeat", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs, seeds counting up."
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of runs, with seeds 0, 1, ...",
 )
 @click.option(
     "-o",
@@ -37,8 +41,9 @@ from .terminal import say, window_bar
 def command(model: ModelOverrides, condition: str | None, margin: float, **given: Any) -> None:
     """Rerank BRIGHT's theoremqa-theorems (76 queries, 684 windows) and compare with the published number.
 
-    Prints the row, the equivalence test (two one-sided tests, MARGIN on both sides), and a line for a
-    reproduction log. 76 queries are few: expect an interval several points wide. Exit status as `reproduce`.
+    Prints the row, the equivalence test (two one-sided tests within the margin), and a line for the
+    reproduction log. 76 queries are few: expect an interval several points wide. Exit
+    statuses are those of `reproduce`.
 
     \b
     Example:
@@ -48,7 +53,7 @@ def command(model: ModelOverrides, condition: str | None, margin: float, **given
         model=model, condition=condition, margin=margin, command=tuple(sys.argv[1:]), **given
     )
     with run_again():
-        result = verify(request, say=say, display=window_bar())
+        result = verify(request, say=say, display=standing_bar("window"))
     click.echo(text_table(result.leaderboard))
     click.echo(f"{_equivalence(result, margin)}\n")
     click.echo(result.log)

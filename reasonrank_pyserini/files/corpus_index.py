@@ -105,7 +105,11 @@ def build_index(files: Sequence[CorpusFile]) -> CorpusIndex:
         file.check_unchanged()
         start += file.size
     if not hashes:
-        raise FileFormatError(files[0].shown, None, "has no documents")
+        raise FileFormatError(
+            files[0].shown,
+            None,
+            'holds no documents; give JSONL, one {"id": "d1", "contents": "a passage"} a line',
+        )
     keys, spots = np.frombuffer(hashes, dtype=np.uint64), np.frombuffer(places, dtype=np.uint64)
     order = np.argsort(keys, kind="stable")
     index = CorpusIndex(files, keys[order], spots[order], digest.hexdigest())

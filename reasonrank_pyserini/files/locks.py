@@ -81,4 +81,6 @@ def _changes(held: Mapping[str, Any], requested: Mapping[str, Any], prefix: str 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
+    if len(text) > 40 and isinstance(value, list):
+        return f"{len(value)} entries from {json.dumps(value[0])[:30]}"
     return text if len(text) <= 40 else text[:37] + "..."

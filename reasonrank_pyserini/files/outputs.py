@@ -19,7 +19,7 @@ def check_output(path: str) -> None:
         return
     target = Path(path)
     if target.is_dir():
-        raise InputError(f"`output` {path} is a folder: give a file, such as {target / 'run.trec'}")
+        raise InputError(f"`output` {path} is a folder: give a file in it")
     if target.exists() and not target.is_file():
         if not os.access(target, os.W_OK):
             raise InputError(f"`output` {path}: no permission to write there")

@@ -58,7 +58,9 @@ def _requests(path: Path) -> Iterator[Request]:
         first[id] = line
         yield request
     if not first:
-        raise FileFormatError(path, None, "has no requests")
+        raise FileFormatError(
+            path, None, 'holds no requests; give JSONL, one {"query": ..., "candidates": [...]} a line'
+        )
 
 
 def _request(path: Path, line: int, record: Mapping[str, Any], number: int) -> Request:

@@ -14,8 +14,9 @@ from ..errors import InputError, ReasonRankError
 from ..files.caches import cached_folder, documents_sha256
 from ..files.corpora import Corpus
 from ..types import Document
-from .java import HEAP_VARIABLE, JavaInfo, ensure_java, heap_bytes, java_environment
+from .java import HEAP_VARIABLE, JavaInfo, ensure_java, heap_bytes
 from .java.home import anserini_jar
+from .java.surroundings import java_environment
 
 _PART_BYTES = 64 << 20
 """Bytes of each file; Anserini's threads take one file at a time."""
@@ -115,7 +116,7 @@ def _run_anserini(java: JavaInfo, source: Path, index: Path, threads: int) -> st
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=java_environment(java),
+        env=java_environment(java.home),
         text=True,
         encoding="utf-8",
         errors="replace",

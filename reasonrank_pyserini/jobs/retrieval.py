@@ -19,13 +19,12 @@ from ..first_stages.opening import (
     check_method,
     fused,
     index_note,
-    open_stage,
     set_java_heap,
 )
 from ..types import Query, ScoredDocument
 from .collection import Collection, CollectionRequest, open_collection
-from .progress import Say, silent
 from .run_source import GivenRun, RunSource, read_source
+from .saying import Say, silent
 
 BATCH = 256
 """Queries between two steps of the progress."""
@@ -73,9 +72,7 @@ class RetrieveRequest:
         for method in self.methods:
             check_method(method, self.search)
         if count > 1 and self.fuse is None:
-            raise InputError(
-                f"{count} first stages: say by `fuse` rrf or `fuse` weighted how they become one"
-            )
+            raise InputError(f"{count} first stages: give `fuse` rrf or `fuse` weighted to merge them")
         fused([RunFirstStage({})] * count, self.fuse)
         if self.docid_style not in DOCID_STYLES:
             raise UnknownNameError("docid style", self.docid_style, DOCID_STYLES)
@@ -149,17 +146,10 @@ def _queries(collection: Collection, runs: Sequence[GivenRun]) -> Sequence[Query
 def _stages(
     request: RetrieveRequest, collection: Collection, runs: Sequence[GivenRun], note: Say, steps: Steps
 ) -> list[FirstStage]:
-    before, index = cached_indexes(), collection.request.index
+    before = cached_indexes()
     stages: list[FirstStage] = [RunFirstStage(run.run) for run in runs]
     for method in request.methods:
-        stage = open_stage(
-            method,
-            request.search,
-            index=index,
-            documents=None if index is not None else collection.documents(),
-            identity=collection.identity,
-            progress=partial(_encoded, steps),
-        )
+        stage = collection.stage(method, request.search, progress=partial(_encoded, steps))
         stages.append(stage)
         if (line := index_note(stage, before)) is not None:
             note(line)

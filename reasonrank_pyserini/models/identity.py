@@ -52,7 +52,10 @@ def _converted_tokenizer(model: str, folder: Path) -> Any:
     way_out = "give a `tokenizer` that has a tokenizer.json"
     older = ("vocab.json", "tokenizer.model", "spiece.model", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in older):
-        raise InputError(f"{model!r} has no tokenizer (no tokenizer.json in {folder}): {way_out}")
+        raise InputError(
+            f"{model!r} holds no tokenizer (no tokenizer.json in {folder}): "
+            "give a model's folder or hub id, or a `tokenizer`"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:

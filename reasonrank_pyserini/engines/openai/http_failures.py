@@ -230,5 +230,10 @@ def from_connection(error: BaseException, url: str) -> Failure:
     if any(word in said for word in ("CERTIFICATE", "WRONG_VERSION_NUMBER", "SSL")):
         return Failure("TLS", f"no secure connection to {url}: {said} (http instead of https?)", False, True)
     if any(isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout) for cause in causes):
-        return Failure("unreachable", f"no server answers at {url}: {said}", unreachable=True, outage=True)
+        return Failure(
+            "unreachable",
+            f"no server answers at {url} (is it running there?): {said}",
+            unreachable=True,
+            outage=True,
+        )
     return Failure("connection", f"the connection to {url} broke: {said}", outage=True)

@@ -119,7 +119,9 @@ class Pool:
                 server.rest(rest, crowded=False)
                 what = f"{failure.message}; no requests there for {rest:.1f} s"
         where = "" if server.url in what else f"{server.url}: "
-        log.log(logging.WARNING if server.worth_a_warning() else logging.INFO, "%s%s", where, what)
+        log.log(
+            logging.WARNING if server.worth_a_warning() else logging.INFO, "reasonrank: %s%s", where, what
+        )
 
     def _attempts(self, server: Server) -> int:
         met = any(other.answered for other in self.servers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import os
 import re
 import signal
@@ -12,18 +11,16 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from ...errors import InputError, one_line
 from ...lazy import require
 from .home import MINIMUM_VERSION, VECTOR_MODULE, JavaHome, anserini_jar, find_java, major
 from .output import java_output, limit_logging, quiet_fds
+from .surroundings import changed_environment, kept_logging, proxy_options, utf8_locale
 
 HEAP_VARIABLE = "REASONRANK_JAVA_HEAP"
 
@@ -109,7 +106,7 @@ def import_pyserini(module: str = "pyserini.search.lucene") -> ModuleType:
     key = (
         os.environ.get("OPENAI_API_KEY") or "unset"
     )  # Pyserini creates an OpenAI client, which needs some key
-    with _LOCK, _environment(OPENAI_API_KEY=key), _root_handlers(), warnings.catch_warnings():
+    with _LOCK, changed_environment(OPENAI_API_KEY=key), kept_logging(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return require(module, "Lucene")
 
@@ -119,18 +116,6 @@ def heap_bytes(heap: str) -> int:
     if (size := re.fullmatch(r"([1-9]\d{0,11})([kmgt]?)", heap.strip().lower())) is None:
         raise InputError(f"Java heap {heap!r} is not a size: give a number and a unit, such as 512m or 8g")
     return int(size[1]) * _UNITS[size[2]]
-
-
-def java_environment(java: JavaInfo) -> dict[str, str]:
-    """The environment for a separate Java program, without variables that make Java print or change its options."""
-    noisy = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
-    kept = {name: value for name, value in os.environ.items() if name not in noisy}
-    return kept | {"JAVA_HOME": java.home, **_utf8_locale()}
-
-
-def _utf8_locale() -> dict[str, str]:
-    """A locale with which Java can open files with non-ASCII names, if LC_ALL (cron, Slurm) prevents that."""
-    return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def _start(heap: str | None) -> None:
@@ -151,7 +136,7 @@ def _start(heap: str | None) -> None:
     jnius_config.options, jnius_config.classpath = options, [*(jnius_config.classpath or ()), str(jar)]
     try:
         with (
-            _environment(JAVA_HOME=str(java.path), JVM_PATH=None, **_utf8_locale()),
+            changed_environment(JAVA_HOME=str(java.path), JVM_PATH=None, **utf8_locale()),
             quiet_fds() if loud else nullcontext(),
         ):
             importlib.import_module("jnius")
@@ -162,7 +147,7 @@ def _start(heap: str | None) -> None:
 
 
 def _options(java: JavaHome, heap: str | None) -> list[str]:
-    options = [*_OPTIONS, *_proxy(), f"-D{_SOURCE}={java.source}"]
+    options = [*_OPTIONS, *proxy_options(), f"-D{_SOURCE}={java.source}"]
     if java.vector:
         options.append(f"--add-modules={VECTOR_MODULE}")
     if java.major >= 24:
@@ -170,16 +155,6 @@ def _options(java: JavaHome, heap: str | None) -> list[str]:
     if heap:
         options.append(f"-Xmx{heap_bytes(heap)}")
     return options
-
-
-def _proxy() -> list[str]:
-    """The environment's https proxy as Java options, since Java itself ignores it when it downloads topics."""
-    proxy = urlsplit(getproxies().get("https", ""))
-    return (
-        [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
-        if proxy.hostname
-        else []
-    )
 
 
 def _check_java_starts(java: JavaHome, options: list[str], heap: str | None) -> None:
@@ -230,33 +205,3 @@ def _check_heap(heap: str) -> None:
             f"Java is already running with a heap of {has >> 20} MB, {heap} is requested: set it before the first "
             f"search, by ensure_java(heap={heap!r}) or {HEAP_VARIABLE}={heap}"
         )
-
-
-@contextmanager
-def _environment(**changes: str | None) -> Iterator[None]:
-    """Set environment variables during the block; None removes one."""
-    before = {name: os.environ.get(name) for name in changes}
-    try:
-        _set(changes)
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-
-
-@contextmanager
-def _root_handlers() -> Iterator[None]:
-    """Restore the root logger after the block, since Pyserini calls logging.basicConfig when imported."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
