@@ -19,7 +19,7 @@ _LABELLED = re.compile(
 _LIST_NUMBER = re.compile(r"\s*+(\d{1,4})[.):][ \t]++(?=\S)")
 _OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
 _ONLY_IDENTIFIERS = re.compile(r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)++")
-"""Bracketed identifiers with nothing but separators between them."""
+"""Bracketed identifiers with only separators between them."""
 _MOST_DIGITS = 4300
 """The digits that int() accepts by default: the authors' parser discards an answer with a longer number."""
 
@@ -125,7 +125,7 @@ class AnswerTags:
 
 
 def _identifiers(text: str, n: int) -> list[str | None]:
-    """The identifiers of an answer in order; None for what cannot be one.
+    """The identifiers of an answer in order; None for a number that cannot be one.
 
     Those in brackets where they name passages, with numbers that stand alone between `>` signs; else those after
     a word such as `Passage`; else every run of digits but the numbers of a list.
@@ -145,7 +145,7 @@ def _identifiers(text: str, n: int) -> list[str | None]:
 
 
 def _in_brackets_or_alone(part: str) -> list[str]:
-    """What stands between two `>`: its bracketed identifiers, or the number that it consists of."""
+    """The identifiers between two `>`: those in brackets, or the number if there is nothing else."""
     return [part.strip()] if part.strip().isdigit() else [f for f in _BRACKETED.findall(part) if f.isdigit()]
 
 

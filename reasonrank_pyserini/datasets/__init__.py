@@ -61,7 +61,7 @@ class ChecksIds(Protocol):
     """A Docstore that finds ids without reading texts."""
 
     def present(self, ids: Iterable[str]) -> set[str]:
-        """Those of the ids that have a document."""
+        """The ids that have a document."""
         ...
 
 

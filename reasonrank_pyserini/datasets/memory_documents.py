@@ -26,7 +26,7 @@ class MemoryDocuments:
         return iter(self._documents.values())
 
     def present(self, ids: Iterable[str]) -> set[str]:
-        """Those of the ids that have a document."""
+        """The ids that have a document."""
         return {id for id in ids if id in self._documents}
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:

@@ -16,7 +16,7 @@ from typing import IO, TextIO, cast
 from ..errors import InputError, OutputError
 
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
-"""What file systems that cannot sync say: the data is where the system keeps it, as after any write."""
+"""Errors of file systems that cannot sync; the data is then as safe as after any write."""
 _DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
 
 
@@ -62,9 +62,7 @@ def _replacing(target: Path, path: str | Path) -> Iterator[TextIO]:
                 yield stream
             binary.flush()
             if target.exists():
-                with contextlib.suppress(
-                    OSError
-                ):  # WSL's /mnt, CIFS, FUSE: the mode of a new file is as good
+                with contextlib.suppress(OSError):  # WSL's /mnt, CIFS, FUSE: the default mode has to do
                     os.fchmod(binary.fileno(), target.stat().st_mode & 0o7777)
             sync_file(binary.fileno())
         _replace(part, target, path)
@@ -126,7 +124,7 @@ def _replace(part: Path, target: Path, path: str | Path) -> None:
 
 
 def sync_file(handle: int) -> None:
-    """Write an open file to the disk; OSError when that fails, not where the file system has no such call."""
+    """Sync an open file to the disk; OSError when that fails, but not on a file system that cannot sync."""
     try:
         os.fsync(handle)
     except OSError as error:

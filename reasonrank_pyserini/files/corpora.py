@@ -48,7 +48,7 @@ class Corpus:
                     yield document
 
     def present(self, ids: Iterable[str]) -> set[str]:
-        """Those of the ids that have a document, by the index alone: 64-bit hashes of ids."""
+        """The ids that have a document, by the index alone: 64-bit hashes of ids."""
         return {id for _, id in self._open().find(list(ids))}
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
@@ -104,11 +104,11 @@ OTHER_FORMATS = {
     b"ARROW1": "is an Arrow file",
     b"SQLite": "is an SQLite database",
 }
-"""What corpora also come as, known by the first bytes."""
+"""Other formats of corpora, by their first bytes."""
 
 
 def _check_format(source: Path, head: bytes) -> None:
-    """FileFormatError for a format that is not JSONL but that corpora often come in."""
+    """FileFormatError for a common corpus format that is not JSONL."""
     found = next((what for magic, what in OTHER_FORMATS.items() if head.startswith(magic)), None)
     line = head.partition(b"\n")[0].lstrip(b"\xef\xbb\xbf \t\r")
     if found is None and b"\t" in line and not line.startswith((b"{", b"[")):

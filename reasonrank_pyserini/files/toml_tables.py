@@ -107,13 +107,13 @@ def read_toml(path: str | Path, kind: str = "file") -> TomlFile:
 
 
 def shipped_toml(package: str, name: str) -> TomlFile:
-    """The file `name`.toml that lies in a package of ours."""
+    """The file `name`.toml that lies in one of the package's folders."""
     file = resources.files(package) / f"{name}.toml"
     return parse_toml(file.read_text(encoding="utf-8"), file.name)
 
 
 def shipped_names(package: str) -> tuple[str, ...]:
-    """The names of the TOML files in a package of ours, sorted."""
+    """The names of the TOML files in one of the package's folders, sorted."""
     names = (file.name for file in resources.files(package).iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 

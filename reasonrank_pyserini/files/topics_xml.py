@@ -1,4 +1,4 @@
-"""XML topics, as TREC's newer tracks give them: one element for each topic, with its number and fields inside."""
+"""XML topics of TREC's newer tracks: one element for each topic, with its number and fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .lines import raw_lines
 log = logging.getLogger(__name__)
 
 XML_STARTS = ("<topics", "<?xml", "<!doctype", "<xml", "<queries")
-"""How such a file begins, in lower case."""
+"""The start of such a file, in lower case."""
 TOPICS = ("topic", "top", "query", "task")
 NUMBERS = ("number", "num", "id", "qid", "topicid", "query_id")
 TEXTS = ("title", "query", "question", "text", "keyword", "description", "desc", "summary", "note")
@@ -25,7 +25,7 @@ def xml_topics(path: str | Path, field: str | None = None) -> Iterator[tuple[int
 
     Without `field` the text is the first that is there of title, query, question, text, keyword, description,
     summary and note, or what stands in the topic itself (clinical trials). Numbers are kept as written.
-    FileFormatError for what is not XML and for topics without number or text. External entities are not followed.
+    FileFormatError for invalid XML and for topics without number or text. External entities are not followed.
     """
     from xml.etree import ElementTree
 

@@ -76,7 +76,7 @@ def read_run_report(path: str | Path) -> RunReport:
 def order_by_score(
     run: Mapping[str, Sequence[ScoredDocument]],
 ) -> tuple[dict[str, list[ScoredDocument]], tuple[str, ...]]:
-    """The run best score first, as trec_eval judges it, ties in the order given; and the queries that this changes."""
+    """The run by descending score, as trec_eval reads it, ties in the given order; and the queries that change."""
     ordered = {query: sorted(hits, key=lambda hit: -hit.score) for query, hits in run.items()}
     return ordered, tuple(query for query, hits in run.items() if ordered[query] != list(hits))
 

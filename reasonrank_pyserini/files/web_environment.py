@@ -1,4 +1,4 @@
-"""The proxy and certificate variables that HTTP clients read: checked first, named when they are at fault."""
+"""Checks the proxy and certificate variables of the environment, which HTTP clients read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from urllib.request import getproxies, proxy_bypass
 from ..errors import InputError
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
-"""What httpx takes; the last two need the package socksio."""
+"""The schemes that httpx supports; the last two need the package socksio."""
 SOCKS_PACKAGE = "socksio"
-"""What httpx needs for SOCKS; the user's choice, not a dependency."""
+"""The package that httpx needs for SOCKS; optional, not a dependency."""
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -30,7 +30,7 @@ class Proxy:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own; 0.0.0.0 and [::], which servers print, are."""
+    """Whether the address is this machine's own, including 0.0.0.0 and [::], which servers print."""
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
@@ -87,7 +87,7 @@ def _proxy_problems(value: str) -> Iterator[str]:
         yield str(error)
         return
     if parts.scheme not in PROXY_SCHEMES:
-        yield f"the scheme {parts.scheme!r} is none of {', '.join(PROXY_SCHEMES)}"
+        yield f"the scheme {parts.scheme!r} is not one of {', '.join(PROXY_SCHEMES)}"
     elif not host:
         yield "it has no host"
     elif parts.scheme.startswith("socks") and find_spec(SOCKS_PACKAGE) is None:
@@ -110,7 +110,7 @@ def _certificate_problem(name: str, path: str) -> str | None:
 
 
 def _variable(kind: str) -> str:
-    """The variable's name as it is set."""
+    """The variable's name in the case in which it is set."""
     name = f"{kind}_proxy"
     return next((found for found in (name, name.upper()) if os.environ.get(found)), name)
 

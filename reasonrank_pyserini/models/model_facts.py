@@ -61,7 +61,7 @@ def model_facts(model: str, revision: str | None, profile: Profile) -> ModelFact
 
 
 def _adapter_base(model: str) -> str | None:
-    """The base model of a folder that holds a LoRA adapter alone; None for any other."""
+    """The base model of a folder with only a LoRA adapter; None for any other folder."""
     folder = local_folder(model)
     if folder is None or not (folder / "adapter_config.json").is_file() or (folder / "config.json").is_file():
         return None

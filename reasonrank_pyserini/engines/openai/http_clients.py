@@ -19,7 +19,7 @@ CLIENT_CONNECTIONS = 16
 
 
 def certificates(url: str) -> ssl.SSLContext:
-    """The certificates to check a server by: those of the environment, which plain http on any host does without."""
+    """The certificates for a server, from the environment; not read for plain http."""
     import httpx
 
     if url.startswith("https:"):

@@ -26,7 +26,7 @@ BALANCE_WORDS = (
     "insufficient_quota", "insufficient balance", "insufficient_balance", "insufficient_user_quota",
     "exceeded_current_quota", "credit balance is too low", "arrearage", "payment required",
 )  # fmt: skip
-"""Of providers that say otherwise than by HTTP 402 that nothing is left to pay with."""
+"""Words with which providers report an exhausted balance without HTTP 402."""
 SYSTEM_ROLE = re.compile(r"system (role|message|prompt)s? (is |are )?(not (supported|allowed)|unsupported)|"
                          r"(does not|doesn't) support (a |the )?system|only user and assistant roles")  # fmt: skip
 REFUSAL_WORDS = (
@@ -38,7 +38,7 @@ FILTERED = {
     "content_filter", "content_filtered", "safety", "sensitive", "refusal", "blocklist", "prohibited_content",
     "recitation", "spii", "error_toxic", "guardrail_intervened",
 }  # fmt: skip
-"""Finish reasons, in lower case, that mean: this text, and asking again would end the same way."""
+"""Finish reasons, in lower case, with which the same request would end again."""
 EXTRA_FIELDS = (
     "top_k", "min_p", "repetition_penalty", "skip_special_tokens", "add_special_tokens", "stream_interval",
     "add_generation_prompt", "continue_final_message",
@@ -199,7 +199,7 @@ class RedirectedError(Exception):
 
 
 def through_proxy(failure: Failure, proxy: Proxy | None) -> Failure:
-    """The failure with the proxy named that the request went through, where the proxy may be its cause."""
+    """The failure, naming the proxy that the request went through if that may be the cause."""
     refused = failure.status in (403, 407) or (failure.status or 0) in (502, 503, 504)
     if proxy is None or not (refused or failure.outage or failure.kind == "TLS"):
         return failure
@@ -221,7 +221,7 @@ def from_connection(error: BaseException, url: str) -> Failure:
             moved = f"HTTP {cause.status}: moved to {base or 'an address that it does not name'}"
             return Failure(
                 "redirect",
-                f"{moved} (a redirect of this kind loses the request: use that address)",
+                f"{moved} (such a redirect drops the request's body: use that address)",
                 False,
                 True,
             )

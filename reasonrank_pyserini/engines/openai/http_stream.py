@@ -18,7 +18,7 @@ LENGTH = {
     "length", "max_tokens", "max_output_tokens", "max_length", "model_length", "limit",
     "model_context_window_exceeded", "maxpredictedtokensreached", "contextlengthreached",
 }  # fmt: skip
-"""Finish reasons of an answer that was cut where its budget or the context ended."""
+"""Finish reasons of an answer that was cut off by its budget or the context."""
 
 
 class BrokenAnswerError(Exception):
@@ -75,20 +75,22 @@ class AnswerReader:
         if self.finish_reason is None and not (self._done and "".join(self.content).strip()):
             raise BrokenAnswerError("the answer ended before its finish_reason")
         if self.ended not in ("stop", "length"):
-            raise BrokenAnswerError(f"the server broke the answer off: finish_reason {self.finish_reason!r}")
+            raise BrokenAnswerError(
+                f"the server ended the answer early: finish_reason {self.finish_reason!r}"
+            )
         if self.ended == "stop" and self._chat and not self._answered():
             what = "reasoning without an answer" if self.reasoning else "an empty answer"
             raise BrokenAnswerError(f"the server sent {what}", code="no_answer")
 
     def _answered(self) -> bool:
-        """Whether anything came that may hold the answer; some servers leave it in the reasoning."""
+        """Whether any text was received; some servers put the answer into the reasoning."""
         return bool("".join(self.content).strip()) or "<answer>" in "".join(self.reasoning).lower()
 
     @property
     def ended(self) -> str:
         """How the answer ended: stop, length, or the server's own finish reason, which means neither.
 
-        A whole answer whose finish reason was never sent counts as stop; `close` tells whether it is whole.
+        A complete answer without a finish reason counts as stop; `close` checks that it is complete.
         """
         reason = (self.finish_reason or "stop").lower()
         return "stop" if reason in COMPLETE else "length" if reason in LENGTH else reason
