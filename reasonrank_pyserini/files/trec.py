@@ -176,7 +176,7 @@ def _check(kind: str, text: str, fits: Callable[[bytes], bool]) -> None:
     except UnicodeEncodeError as error:
         raise InputError(f"the {kind} {text!r} is no text that UTF-8 can hold") from error
     raise InputError(
-        f"the {kind} {text!r} does not fit into a run file (empty, or blanks or line breaks in it)"
+        f"the {kind} {text!r} cannot stand in a run file: it is empty or contains spaces or line breaks"
     )
 
 

@@ -197,7 +197,7 @@ def _shown(url: str) -> str:
 def _check_key(options: Options) -> None:
     name, key = options.api_key_env, options.key
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise InputError(f"the API key in {name} holds blanks or characters that no key has: set it anew")
+        raise InputError(f"the API key in {name} contains spaces or non-ASCII characters: set it again")
     remote = [url for url in options.urls if url.startswith("https:") and not is_loopback(url)]
     if key is None and remote:
         raise InputError(

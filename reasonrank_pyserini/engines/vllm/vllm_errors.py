@@ -68,7 +68,7 @@ def startup_error(
 def death_cause(log: str | None) -> str:
     """Why the engine's process ended, as far as its log tells; None is a log that the user has seen."""
     if log is None:
-        return "its log above tells why"
+        return "see its log above"
     return (
         log_cause(log)
         or "the engine process ended without a word (killed? often by the system, for lack of memory)"
