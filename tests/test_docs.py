@@ -130,6 +130,8 @@ def test_commands_and_options_of_the_text_exist(page: Path) -> None:
 
 def _check_command(words: list[str], place: str) -> None:
     """A `reasonrank` command is parsed; of pytest, python and bash the files and names have to be there."""
+    if words[:2] == ["reasonrank", "--debug"]:
+        words = ["reasonrank", *words[2:]]
     if words[0] == "reasonrank" and words[1:] and words[1] in (*COMMANDS, "--help", "--version"):
         try:
             parse(words)
@@ -215,4 +217,4 @@ def test_every_page_is_in_the_table_of_contents_and_the_readme_is_short() -> Non
     readme = ROOT / "README.md"
     linked = {(ROOT / target.partition("#")[0]).resolve() for target in links(readme)}
     assert {page for page in PAGES if page.parent.name == "docs"} <= linked
-    assert len(readme.read_text().split()) <= 1300
+    assert len(readme.read_text().split()) <= 1200

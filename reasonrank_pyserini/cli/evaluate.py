@@ -42,7 +42,7 @@ from .show import clean
 )
 @click.option("--baseline", metavar="FILE", help="Compare with this run, query by query.")
 @click.option(
-    "--run-queries", is_flag=True, help="Average over the queries of the run (and of the baseline) only."
+    "--run-queries", is_flag=True, help="Average only over queries that the run (and the baseline) has."
 )
 @click.option(
     "--seed", default=0, show_default=True, help="Seed of the bootstrap and the randomisation test."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,9 @@ def evaluate(request: EvaluateRequest) -> EvaluateResult:
     run = _read(request.run, "run", notes)
     base = None if request.baseline is None else _read(request.baseline, "baseline", notes)
     if request.run_queries:
-        qrels = _common_queries(qrels, [run] if base is None else [run, base], notes)
+        judged, qrels = qrels, _common_queries(qrels, [run] if base is None else [run, base], notes)
+        left = judged.keys() - qrels.keys()
+        run, base = _without(run, left), None if base is None else _without(base, left)
     scores = _score(run, qrels, request.measures, notes)
     intervals = mean_intervals(scores, request.seed)
     if base is None:
@@ -133,6 +135,11 @@ def _common_queries(qrels: Qrels, runs: Sequence[_ReadRun], notes: list[str]) ->
     if left := len(qrels) - len(kept):
         notes.append(f"{left} of {len(qrels)} judged queries are left out, since not every run has them")
     return kept
+
+
+def _without(given: _ReadRun, queries: Set[str]) -> _ReadRun:
+    """The run without some queries."""
+    return replace(given, run={query: hits for query, hits in given.run.items() if query not in queries})
 
 
 def _score(given: _ReadRun, qrels: Qrels, measures: Sequence[str | Measure], notes: list[str]) -> Scores:
