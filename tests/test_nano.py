@@ -136,12 +136,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[VLLMServ
 @pytest.mark.filterwarnings("default")
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 class TestVLLM:
-    """Greedy in float32, so that vLLM puts every window in the order that transformers puts it in."""
+    """Greedy in float32, so that vLLM puts every window in the order that transformers puts it in.
 
-    def test_in_this_process(self, work: Path, server: Future[VLLMServer]) -> None:
-        small = ("max_num_seqs=32", f"kv_cache_memory_bytes={1 << 28}")
-        folder = rerank(work, "vllm", FEW, "--engine", "vllm", "--engine-arg", *small)
-        assert orders(folder) == orders(work / "reranked", FEW)
+    The engine in this process is that of test_end_to_end.
+    """
 
     def test_on_a_server(self, work: Path, server: Future[VLLMServer]) -> None:
         folder = rerank(work, "server", FEW, "--base-url", server.result().url)

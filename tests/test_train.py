@@ -445,29 +445,10 @@ def test_two_processes_see_the_rewards_of_one(tuned: Path, tmp_path: Path) -> No
     ask = ["train", "grpo", "--recipe", "tiny", "--data", data, "--model", tuned, *still]
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert kit.command(*ask, "-o", alone).code == 0
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--standalone",
-    ]
-    program = tmp_path / "reasonrank.py"
-    program.write_text("from reasonrank_pyserini.cli import main\nmain()\n")
-    environment = {
-        **os.environ,
-        "ACCELERATE_USE_CPU": "true",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONWARNINGS": "ignore",
-    }
-    done = subprocess.run(
-        [*launch, str(program), *map(str, ask), "-o", str(both)],
-        env=environment, capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = kit.command(*ask, "-o", both, processes=2, ACCELERATE_USE_CPU="true")
+    assert done.code == 0, done.err
     assert json.loads((both / "manifest.json").read_text())["processes"] == 2
-    assert len(done.stdout.splitlines()) == 1  # the first process speaks for both
+    assert len(done.out.splitlines()) == 1  # the first process speaks for both
     names = ("reward", "ndcg", "recall", "rbo", "format", "length", "length_min", "length_max")
     one, two = ([[line[name] for name in names] for line in log(folder)] for folder in (alone, both))
     assert two == [pytest.approx(line, abs=1e-6) for line in one]

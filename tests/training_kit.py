@@ -99,10 +99,13 @@ class Done:
     err: str
 
 
-def command(*arguments: object, kill_at: tuple[Path, int] | None = None, **environment: str) -> Done:
+def command(
+    *arguments: object, kill_at: tuple[Path, int] | None = None, processes: int = 1, **environment: str
+) -> Done:
     """`reasonrank ARGUMENTS` in a process of its own, forked from one that has the libraries loaded.
 
     `kill_at=(log, lines)`: kill -9 as soon as the log holds that many lines; it gets no more, however late that is.
+    `processes`: as torchrun runs that many of one command.
     """
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -115,7 +118,9 @@ def command(*arguments: object, kill_at: tuple[Path, int] | None = None, **envir
             "TOKENIZERS_PARALLELISM": "false",
             **environment,
         }
-        process = context.Process(target=_run, args=([str(a) for a in arguments], outputs, settings, kill_at))
+        process = context.Process(
+            target=_run, args=([str(a) for a in arguments], outputs, settings, kill_at, processes)
+        )
         process.start()
         while kill_at is not None and process.is_alive():
             log, lines = kill_at
@@ -133,6 +138,7 @@ def _run(
     outputs: tuple[Path, Path],
     environment: dict[str, str],
     kill_at: tuple[Path, int] | None,
+    processes: int,
 ) -> None:
     os.environ.update(environment)
     if kill_at is not None:
@@ -142,9 +148,28 @@ def _run(
     import torch
 
     torch.set_num_threads(1)
+    if processes > 1:
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+            start_method="fork", max_restarts=0, monitor_interval=0.1,
+        )  # fmt: skip
+        elastic_launch(config, _one_of_several)(arguments)
+        return
     from reasonrank_pyserini.cli import main
 
     main(arguments)
+
+
+def _one_of_several(arguments: list[str]) -> None:
+    from reasonrank_pyserini.cli import main
+
+    try:
+        main(arguments)
+    except SystemExit as end:  # torchrun takes a return for success
+        if end.code:
+            raise RuntimeError(f"it ended with {end.code}") from None
 
 
 def _waiting_to_be_killed(log: Path, lines: int) -> Callable[[str, tuple[Any, ...]], None]:
