@@ -157,7 +157,7 @@ def test_failures_are_kept_counted_and_asked_again(server: Server, tmp_path: Pat
 
 
 def test_too_many_failures_end_the_run_and_name_the_setting(server: Server, tmp_path: Path) -> None:
-    server.always = answer("")
+    server.always = answer("no order")
     many = {f"q{number}": RUN["q0"] for number in range(20)}
     topics = [Query(id, "question") for id in many]
     lines: list[str] = []
