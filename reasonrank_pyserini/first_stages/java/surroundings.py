@@ -1,4 +1,4 @@
-"""What surrounds Java: environment variables, its locale and proxy, the program's logging."""
+"""Java's environment variables, locale and proxy, and the program's logging."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from urllib.request import getproxies
 
 
 def java_environment(home: str) -> dict[str, str]:
-    """The environment for a Java program of our own: nothing in it makes Java print or change its options."""
+    """The environment for a separate Java program, without variables that make Java print or change its options."""
     noisy = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
     kept = {name: value for name, value in os.environ.items() if name not in noisy}
     return kept | {"JAVA_HOME": home, **utf8_locale()}
 
 
 def utf8_locale() -> dict[str, str]:
-    """A locale in which Java can open files whose names are not ASCII, where LC_ALL forbids them (cron, Slurm)."""
+    """A locale with which Java can open files with non-ASCII names, if LC_ALL (cron, Slurm) prevents that."""
     return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def proxy_options() -> list[str]:
-    """The https proxy of the environment: Java, which downloads topics, does not look there."""
+    """The environment's https proxy as Java options, since Java itself ignores it when it downloads topics."""
     proxy = urlsplit(getproxies().get("https", ""))
     return (
         [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
@@ -34,7 +34,7 @@ def proxy_options() -> list[str]:
 
 @contextmanager
 def changed_environment(**changes: str | None) -> Iterator[None]:
-    """Environment variables for the length of the block; None takes one away."""
+    """Set environment variables during the block; None removes one."""
     before = {name: os.environ.get(name) for name in changes}
     try:
         _set(changes)
@@ -52,7 +52,7 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 @contextmanager
 def kept_logging() -> Iterator[None]:
-    """Pyserini calls logging.basicConfig at import; how a program logs is its own choice."""
+    """Restore the root logger after the block, since Pyserini calls logging.basicConfig when imported."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:
