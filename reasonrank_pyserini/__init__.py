@@ -5,8 +5,9 @@ Nothing heavy is imported until it is used: torch, vLLM, Pyserini and the JVM lo
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .lazy import late_exports
 
 if TYPE_CHECKING:
     from .datasets import load_dataset
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Candidate": "types",
-    "Document": "types",
-    "Query": "types",
-    "Ranking": "types",
-    "ReasonRankSearcher": "searcher",
-    "Reranker": "reranker",
-    "SlidingWindow": "strategies",
-    "ensure_java": "first_stages.java",
-    "load_dataset": "datasets",
-    "read_run": "runfile",
-    "write_run": "runfile",
+    "Candidate": ".types",
+    "Document": ".types",
+    "Query": ".types",
+    "Ranking": ".types",
+    "ReasonRankSearcher": ".searcher",
+    "Reranker": ".reranker",
+    "SlidingWindow": ".strategies",
+    "ensure_java": ".first_stages.java",
+    "load_dataset": ".datasets",
+    "read_run": ".runfile",
+    "write_run": ".runfile",
 }
 
 __all__ = [
@@ -49,10 +50,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_exports(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

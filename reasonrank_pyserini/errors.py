@@ -1,18 +1,18 @@
-"""Everything this package raises on purpose.
+"""The exceptions that this package raises.
 
 ReasonRankError                 one line: what was asked, what exists, what to type next
-├── InputError                  bad input of the user's: files, names, options (exit 2)
+├── InputError                  bad input: files, names, settings (exit 2)
 │   ├── FileFormatError         a line of a file, as path:line
-│   ├── UnknownNameError        a name that is not there, with the nearest match
-│   └── MissingPackageError     an optional package that has to be installed first
+│   ├── UnknownNameError        a name that does not exist, with the nearest match
+│   └── MissingPackageError     an optional package that must be installed first
 ├── OutputError                 a file that cannot be written: full disk, broken device
-├── VerdictError                a judge's order that is no permutation of its window
+├── VerdictError                a judge's order that is not a permutation of its window
 ├── PromptTooLongError          a window that does not fit the model's context
-├── EngineError                 a model call that failed for good
-│   └── EngineDiedError         the engine itself is gone; no further call can succeed
+├── EngineError                 a model call that failed permanently
+│   └── EngineDiedError         the engine has stopped; no further call can succeed
 ├── JournalError                a journal that cannot be written or read
-│   └── ReplayMissError         a replayed run asked for a completion that was never recorded
-├── TooManyFailuresError        more FAILED answers than --max-failed allows
+│   └── ReplayMissError         a completion that a replay needs was never recorded
+├── TooManyFailuresError        more FAILED answers than `max_failed` allows
 └── ClosedError                 a Reranker used after close()
 """
 
@@ -37,11 +37,11 @@ class ReasonRankError(Exception):
 
 
 class InputError(ReasonRankError):
-    """Something the user gave cannot be used."""
+    """An input that cannot be used."""
 
 
 class FileFormatError(InputError):
-    """A line of a file cannot be read; the message starts with `path:line:` (`path:` for the whole file)."""
+    """A line of a file that cannot be read; the message starts with `path:line:`, or `path:` for the whole file."""
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
         self.path, self.line, self.problem = str(path), line, problem
@@ -50,7 +50,7 @@ class FileFormatError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name that does not exist; says the nearest match and what exists."""
+    """A name that does not exist; the message gives the nearest match and the names that exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, tuple(sorted(set(known)))
@@ -64,7 +64,7 @@ class UnknownNameError(InputError):
 
 
 class MissingPackageError(InputError):
-    """A package that this request needs is not installed; says what to type."""
+    """A package that is not installed; the message gives the command that installs it."""
 
     def __init__(self, package: str, purpose: str, install: str) -> None:
         self.package = package
@@ -72,23 +72,23 @@ class MissingPackageError(InputError):
 
 
 class OutputError(ReasonRankError):
-    """A file could not be written; whatever stood at its path before is still there."""
+    """A file could not be written; what was at its path before is still there."""
 
 
 class VerdictError(ReasonRankError):
-    """A judge returned something that is no permutation of the window it was shown."""
+    """A judge returned an order that is not a permutation of its window."""
 
 
 class PromptTooLongError(ReasonRankError):
-    """The window, however shortened, does not fit the model's context beside the answer."""
+    """Even when shortened, the window and its answer do not fit the model's context."""
 
 
 class EngineError(ReasonRankError):
-    """A model call failed for good, after any retries."""
+    """A model call failed, after all retries."""
 
 
 class EngineDiedError(EngineError):
-    """The engine is gone (process died, server unreachable): no further call can succeed."""
+    """The engine has stopped (process died, server unreachable): no further call can succeed."""
 
 
 class JournalError(ReasonRankError):
@@ -96,11 +96,11 @@ class JournalError(ReasonRankError):
 
 
 class ReplayMissError(JournalError):
-    """A replayed run asked for a completion that was never recorded."""
+    """A completion that a replay needs was never recorded."""
 
 
 class TooManyFailuresError(ReasonRankError):
-    """More answers could not be read than `--max-failed` allows."""
+    """More answers could not be read than `max_failed` allows."""
 
 
 class ClosedError(ReasonRankError):

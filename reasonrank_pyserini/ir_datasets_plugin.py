@@ -1,8 +1,8 @@
 """Importing this registers `r2med/<task>` and `bright/<task>/<variant>` with ir_datasets.
 
 `bright/biology/gpt4-reason` has the documents and judgements of `bright/biology` and the rewritten queries; its
-qrels leave out the rows of relevance -100. Ids that ir_datasets has already stay as they are. As a program it
-runs ir_datasets' or ir_measures' own command line with these ids known:
+qrels leave out the rows with relevance -100. Ids that ir_datasets has already are left alone. Run as a program,
+this starts the command line of ir_datasets or ir_measures with these ids registered:
 
     python -m reasonrank_pyserini.ir_datasets_plugin ir_datasets export r2med/biology queries
     python -m reasonrank_pyserini.ir_datasets_plugin ir_measures bright/biology/gpt4-reason run.trec nDCG@10
@@ -22,7 +22,7 @@ from .lazy import resolve
 
 
 def register() -> None:
-    """Makes the ids known to ir_datasets; those it has are skipped. Nothing is downloaded."""
+    """Register the ids with ir_datasets, except those it has already. Nothing is downloaded."""
     registry = ir_datasets().registry
     for name in sorted(_document_counts()):
         if name not in registry:
@@ -30,7 +30,7 @@ def register() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs `ir_datasets ...` or `ir_measures ...`; exits as they do, with 2 for input that cannot be used."""
+    """Run `ir_datasets ...` or `ir_measures ...`; exits as they do, and with 2 for bad input."""
     program, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     try:
         run = PROGRAMS.get(program)
@@ -66,7 +66,7 @@ def _document_counts() -> dict[str, int | None]:
 
 
 def _collection(name: str) -> Any:
-    """ir_datasets' Dataset of that id; its components are ours on ir_datasets' own base classes."""
+    """An ir_datasets Dataset of that id, with the components below on ir_datasets' base classes."""
     package = ir_datasets()
     formats = package.formats
     parts = ((_Docs, formats.BaseDocs), (_Queries, formats.BaseQueries), (_Qrels, formats.BaseQrels))
@@ -79,7 +79,7 @@ def _dataset(name: str) -> Any:
 
 
 class _Docs:
-    """What ir_datasets asks of documents, answered by the data set of that id."""
+    """The documents component that ir_datasets expects, backed by the data set of that id."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -105,7 +105,7 @@ class _Docs:
 
 
 class _Queries:
-    """What ir_datasets asks of queries."""
+    """The queries component that ir_datasets expects."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -124,7 +124,7 @@ class _Queries:
 
 
 class _Qrels:
-    """What ir_datasets asks of judgements."""
+    """The qrels component that ir_datasets expects."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,16 +1,17 @@
-"""The only way to a heavy package or to an adapter: imported when used, by name."""
+"""Imports by name, when needed: the only way to a heavy package or an adapter."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from .errors import InputError, MissingPackageError, UnknownNameError
 
 INSTALL = {
-    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use --engine transformers)",
+    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use `engine` transformers)",
     "faiss": "pip install 'reasonrank-pyserini[dense]'",
     "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
     **dict.fromkeys(
@@ -21,7 +22,7 @@ INSTALL = {
 
 
 def require(module: str, purpose: str) -> ModuleType:
-    """The imported module; MissingPackageError with the command to type when it is not installed."""
+    """The imported module; MissingPackageError, with the command to type, when it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -32,7 +33,7 @@ def require(module: str, purpose: str) -> ModuleType:
 
 
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
-    """The object behind a name of `table` (values `module:attribute`) or behind a `module:attribute` of the user's.
+    """The object of a name in `table`, whose values are `module:attribute`, or of a `module:attribute` given instead.
 
     Raises UnknownNameError for a name that is neither, InputError for a reference that does not import.
     """
@@ -50,3 +51,19 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
         return getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"{kind} {name!r}: module {module!r} has no {attribute!r}") from error
+
+
+def late_exports(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
+    """The `__getattr__` of a package whose names are imported when they are first used.
+
+    `homes`: the module of each name, relative to the package (`.types`).
+    """
+
+    def find(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        found: object = getattr(importlib.import_module(homes[name], package), name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    return find

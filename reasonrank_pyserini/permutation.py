@@ -1,4 +1,4 @@
-"""Answers read as permutations: whatever a model wrote, in time linear in its length."""
+"""Answers read as permutations, from any text, in time linear in its length."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
 _ONLY_IDENTIFIERS = re.compile(r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)++")
 """Bracketed identifiers with nothing but separators between them."""
 _MOST_DIGITS = 4300
-"""Python's default limit of int(): a longer number voids an answer for the authors' parser."""
+"""The digits that int() accepts by default: the authors' parser discards an answer with a longer number."""
 
 
 def parse(
     text: str, n: int, *, answer: AnswerForm = "tagged", compat: bool = False, count: int | None = None
 ) -> Parsed:
-    """The order of `n` passages, 0-based, that a model's text asks for, and how well it could be read.
+    """The order of `n` passages, 0-based, in a model's text, and how it was read.
 
-    Numbers beyond the window and repetitions are dropped; passages not named follow in window order.
+    Numbers outside the window and repetitions are dropped; passages not named follow in window order.
     `tagged` reads the last complete `<answer>..</answer>` outside reasoning, else an unclosed one (REPAIRED);
     reasoning is `<think>..</think>`, or everything before the first `</think>` when none was opened, and is
     never read. Text without tags, besides its reasoning, is an answer if it is nothing but a permutation. `bare`
-    reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where `[3]`-like identifiers
+    reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where identifiers like `[3]`
     name passages of the window, only those count, so that numbers of a list and scores are not read as passages;
-    without brackets the same holds for identifiers after a word such as `Passage`. FAILED, the window's own order:
-    no answer, unfinished reasoning, or no identifier of this window. An empty window is CLEAN. Where only the
-    first `count` passages were asked for, an answer that names at least those, each once, is CLEAN.
+    without brackets the same holds for identifiers after a word such as `Passage`. FAILED keeps the window's order:
+    no answer, unfinished reasoning, or no identifier of this window. An empty window is CLEAN. When only the best
+    `count` passages were requested, an answer that names at least that many, each once, is CLEAN.
 
     `compat` is the authors' parser (`rank_listwise_os_llm.process_answer`, `receive_permutation`): without an
-    answer every digit of the text counts (SALVAGED); one number that `int` refuses voids the whole answer.
+    answer every digit of the text counts (SALVAGED); one number that `int` rejects discards the whole answer.
     """
     if n < 0:
         raise ValueError(f"a window holds 0 or more passages, not {n}")
@@ -97,7 +97,7 @@ class AnswerTags:
             self.unclosed = (opened, len(text))
 
     def _think(self, closing: bool, tag: re.Match[str], opened: int | None) -> bool:
-        """Enter or leave reasoning; True when an answer that stood open ends here."""
+        """Enter or leave reasoning; True when this ends an open answer."""
         if not closing and not self.reasoning:
             self.reasoning = True
             self._kept.append(self.text[self._outside_from : tag.start()])
@@ -118,7 +118,7 @@ class AnswerTags:
         return " ".join([*self._kept, self.text[self._outside_from :]])
 
     def is_answer(self, span: tuple[int, int]) -> bool:
-        """Whether an unclosed `<answer>` is one, not a mention in reasoning that the chat template opened."""
+        """Whether an unclosed `<answer>` is a real one, not a mention in reasoning that the chat template opened."""
         start, end = span
         opens_text = not self.text[: start - len("<answer>")].strip()
         return self.reasoned or opens_text or not any(map(str.isalpha, self.text[start:end]))
@@ -162,8 +162,8 @@ def _digit_runs(text: str) -> list[str]:
 
 
 def _without_cut_end(text: str, n: int | None) -> str:
-    """The text without a last number that may have lost its end: in an open bracket among closed ones or, in
-    an answer known to be unclosed (`n` given), a bare one that larger identifiers begin with."""
+    """The text without a last number that may be incomplete: in an open bracket after closed ones or, in an
+    answer known to be cut off (`n` given), a bare one that is the prefix of a larger identifier."""
     text = text.rstrip()
     if (cut := _OPEN_BRACKET.search(text)) and _BRACKETED.search(text):
         return text[: cut.start()]
@@ -176,7 +176,7 @@ def _without_cut_end(text: str, n: int | None) -> str:
 def _permutation(
     numbers: Iterable[str | None], n: int, count: int | None = None, status: ParseStatus = ParseStatus.CLEAN
 ) -> Parsed:
-    """The permutation that 1-based identifiers begin; REPAIRED unless they name `count` passages (all) once each."""
+    """The permutation that starts with these 1-based identifiers; CLEAN if they name `count` (or all) once each."""
     asked = [_index(number, n) if number is not None else -1 for number in numbers]
     order = list(dict.fromkeys(index for index in asked if 0 <= index < n))
     if not order:
@@ -187,7 +187,7 @@ def _permutation(
 
 
 def _index(number: str, n: int) -> int:
-    """The 0-based index that a decimal number names; some index beyond the window for a larger one."""
+    """The 0-based index of a decimal number; any index outside the window for a number that is too large."""
     if len(number) <= 18:
         return int(number) - 1
     value = 0
@@ -213,11 +213,11 @@ def _parse_as_authors(text: str, n: int, answer: AnswerForm) -> Parsed:
 
 
 def _authors_answer(text: str) -> tuple[str, ParseStatus]:
-    """What the authors read: `<think>.*?</think>\\s*<answer>(.*?)</answer>` on the lower-cased text, else all
-    after the last `<answer>`, else everything.
+    """The text that the authors' parser reads: `<think>.*?</think>\\s*<answer>(.*?)</answer>` on the lower-cased
+    text, else everything after the last `<answer>`, else everything.
 
-    Looking for the parts one after the other finds what that pattern finds, without its quadratic retries:
-    if the leftmost `<think>` has no match, no later one has.
+    Searching for the parts in turn finds the same as that pattern without its quadratic retries: if the leftmost
+    `<think>` has no match, no later one has.
     """
     lowered = text.lower()
     thinking = lowered.find("<think>")

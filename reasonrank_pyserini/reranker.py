@@ -5,44 +5,29 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
-import os
 import threading
-from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from .datasets import Docstore
 from .engines import Engine, StatesContext, unwrap_engine
-from .engines.journal import EngineRecord, damage_line
-from .errors import ClosedError, UnknownNameError
+from .engines.journal import damage_line
 from .ranking import scheduler
-from .ranking.background import ThreadsafeStream, cancel_all_tasks, cancel_tasks, wait
+from .ranking.background import BackgroundLoop, wait
 from .ranking.candidates import as_candidates
-from .ranking.judge import Closable, Judge, JudgeFactory, RoutedJudge, TaskKey
+from .ranking.judge import Closable, Judge, JudgeFactory, RoutedJudge, TaskKey, TaskRequest
 from .ranking.model_request import ModelRequest, SettingOverrides
-from .ranking.oracle_plan import OraclePlan
-from .ranking.plan import Plan
+from .ranking.plan import Plan, RerankerParts
 from .ranking.scheduler import Observer, OnError, checked_deadline
 from .strategies import RankingStrategy, SlidingWindow
-from .types import Candidate, Query, Ranking, Step
+from .types import Query, Ranking, Step
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 READ_AHEAD = 32
 """Requests of one `rerank_many` read before there is room for them: the longest of them starts next."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
-    """A query with its candidates, as part of a task: for `Reranker.rerank_tasks`."""
-
-    key: TaskKey
-    query: Query
-    candidates: tuple[Candidate, ...]
 
 
 class Reranker:
@@ -72,19 +57,12 @@ class Reranker:
         self.engine, self.depth = engine, depth
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
-        self._closed = False
-        self._process = os.getpid()
-        self._closing = threading.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
-        self._pulled: set[ThreadsafeStream[tuple[TaskKey, Ranking]]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="reasonrank", daemon=True)
-        self._thread.start()
+        self.background = BackgroundLoop()
         if engine is not None:
             try:
-                self._call(engine.__aenter__())
+                self.background.call(engine.__aenter__())
             except BaseException:
-                self._stop()
+                self.background.close()
                 raise
         try:
             self.judge: Judge = judge if hasattr(judge, "judge") else judge(self.served_context())
@@ -123,43 +101,31 @@ class Reranker:
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
         request = ModelRequest(
             model=model, engine=engine, revision=revision, tokenizer=tokenizer, profile=profile,
-            base_urls=urls, api=api, engine_args=engine_args or {}, settings=_overrides(settings),
+            base_urls=urls, api=api, engine_args=engine_args or {}, settings=SettingOverrides.named(settings),
         )  # fmt: skip
         plan = Plan.make(request)
         note = plan.replay_record(journal) if replay else None
         for line in plan.preflight() if note is None else ():
             log.info("%s", line)
-        reranker = cls.from_plan(
-            plan, journal=journal, on_error=on_error, observe=observe, deadline=deadline, replay=note
-        )
-        if (damage := damage_line(reranker.engine)) is not None:
+        parts = plan.parts(journal=journal, replay=note)
+        if (damage := damage_line(parts.engine)) is not None:
             log.warning("%s", damage)
-        return reranker
+        return cls.from_parts(parts, on_error=on_error, observe=observe, deadline=deadline)
 
     @classmethod
-    def from_plan(
+    def from_parts(
         cls,
-        plan: Plan | OraclePlan,
+        parts: RerankerParts,
         *,
-        tokenizer: Any | None = None,
-        journal: str | Path | None = None,
         on_error: OnError = "raise",
         observe: Observer | None = None,
-        repeats: int = 1,
         deadline: float | None = None,
-        replay: EngineRecord | None = None,
     ) -> Reranker:
-        """A running Reranker for the plan: its engine is started here. Arguments as for `Plan.parts`."""
-        parts = plan.parts(tokenizer=tokenizer, journal=journal, repeats=repeats, replay=replay)
+        """A running Reranker of a plan's parts: their engine is started here."""
         return cls(
-            parts.judge,
-            engine=parts.engine,
-            strategy=parts.strategy,
-            depth=parts.depth,
-            on_error=on_error,
-            observe=observe,
-            deadline=deadline,
-        )
+            parts.judge, engine=parts.engine, strategy=parts.strategy, depth=parts.depth,
+            on_error=on_error, observe=observe, deadline=deadline,
+        )  # fmt: skip
 
     def rerank(
         self,
@@ -190,7 +156,7 @@ class Reranker:
         """
         caller = threading.get_ident() if caller is None else caller
         request = TaskRequest(TaskKey(), _as_query(query), as_candidates(candidates, documents))
-        return self._submit(self._one(request, caller, checked_deadline(deadline)))
+        return self.background.submit(self._one(request, caller, checked_deadline(deadline)))
 
     def rerank_many(
         self,
@@ -208,7 +174,7 @@ class Reranker:
         prepared = (
             TaskRequest(key, _as_query(query), as_candidates(items, documents)) for query, items in requests
         )
-        with closing(self._stream(prepared, None, seconds)) as results:
+        with closing(self.rerank_tasks(prepared, deadline=seconds)) as results:
             for _, ranking in results:
                 yield ranking
 
@@ -216,38 +182,23 @@ class Reranker:
         self,
         requests: Iterable[TaskRequest],
         observe: Callable[[TaskKey, Query, Step], None] | None = None,
+        deadline: float | None = None,
     ) -> Generator[tuple[TaskKey, Ranking]]:
         """`rerank_many` for several tasks at once: every ranking with its request's key, windows to `observe`."""
-        return self._stream(requests, observe, None)
-
-    def _stream(
-        self,
-        requests: Iterable[TaskRequest],
-        observe: Callable[[TaskKey, Query, Step], None] | None,
-        deadline: float | None,
-    ) -> Generator[tuple[TaskKey, Ranking]]:
         caller = object()
 
         async def work(request: TaskRequest) -> tuple[TaskKey, Ranking]:
             watch = partial(observe, request.key) if observe is not None else None
             return request.key, await self._one(request, caller, deadline, watch)
 
-        results = ThreadsafeStream(
+        return self.background.pull(
             scheduler.stream(requests, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
         )
-        self._pulled.add(results)
-        try:
-            while (found := wait(self._submit(results.next()))) is not None:
-                yield found
-        finally:
-            self._pulled.discard(results)
-            if not self._closed:
-                wait(self._submit(results.close()))
 
     def served_context(self) -> int | None:
         """Tokens that the engine's server takes for prompt and answer; None where it does not say."""
         inner = unwrap_engine(self.engine) if self.engine is not None else None
-        return self._call(inner.served_context()) if isinstance(inner, StatesContext) else None
+        return self.background.call(inner.served_context()) if isinstance(inner, StatesContext) else None
 
     def _rounds(self, request: TaskRequest) -> int:
         return self.strategy.rounds(min(len(request.candidates), self.depth))
@@ -271,83 +222,22 @@ class Reranker:
             deadline=self.deadline if deadline is None else deadline, caller=caller,
         )  # fmt: skip
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        if self._process != os.getpid():
-            work.close()
-            raise ClosedError(
-                "this Reranker was made before the process was forked, and its thread did not come along: make it "
-                "after the fork, in each worker"
-            )
-        with self._closing:
-            if self._closed:
-                work.close()
-                raise ClosedError(
-                    "this Reranker is closed: make a new one, or keep work inside its `with` block"
-                )
-            if threading.current_thread() is self._thread:
-                work.close()
-                raise ClosedError("a Reranker cannot wait for itself: do not call it from an observer")
-            return asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
-
-    async def _tracked(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
-        try:
-            return await work
-        finally:
-            self._running.discard(task)
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return wait(self._submit(work))
-
     def close(self) -> None:
         """Cancel what is under way, stop the engine, end the thread. Calling it twice is fine."""
-        if threading.current_thread() is self._thread:
-            raise ClosedError("a Reranker cannot be closed from an observer")
-        if self._process != os.getpid():  # the engine and its thread are the parent's
-            return
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-        try:
-            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
-        finally:
-            self._stop()
+        self.background.close(self._stop)
 
-    async def _shut(self) -> None:
+    async def _stop(self) -> None:
         """Stop the engine once the cancelled calls have let go of it."""
-        await cancel_tasks(self._running)
-        for results in list(self._pulled):
-            await results.close()
         if self.engine is not None:
             await self.engine.__aexit__(None, None, None)
         if isinstance(judge := getattr(self, "judge", None), Closable):
             await asyncio.to_thread(judge.close)
 
-    def _stop(self) -> None:
-        self._closed = True
-        asyncio.run_coroutine_threadsafe(cancel_all_tasks(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
-
-
-def _overrides(settings: Mapping[str, Any]) -> SettingOverrides:
-    """Keyword settings as SettingOverrides; UnknownNameError for another name."""
-    known = [item.name for item in fields(SettingOverrides)]
-    if unknown := sorted(settings.keys() - set(known)):
-        raise UnknownNameError("setting", unknown[0], known)
-    return SettingOverrides(**settings)
 
 
 def _as_query(query: Query | str) -> Query:

@@ -1,4 +1,4 @@
-"""ReasonRankSearcher: one more stage behind any Pyserini searcher, with the searcher's own methods."""
+"""ReasonRankSearcher: any Pyserini searcher followed by reranking, with the searcher's own methods."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .types import Document, Query, Ranking
 
 @dataclass(frozen=True, slots=True)
 class RerankedHit:
-    """A Pyserini hit at its new place: `score` falls strictly with the rank, everything else is the hit's own."""
+    """A Pyserini hit after reranking: `score` decreases strictly with the rank, all else is the original hit's."""
 
     docid: str
     score: float
     hit: Any
 
     def __getattr__(self, name: str) -> Any:
-        if name == "searcher" or name.startswith("__"):  # asked for before there is one: copy, pickle
+        if name == "searcher" or name.startswith("__"):  # copy and pickle look these up before __init__
             raise AttributeError(name)
         return getattr(self.hit, name)
 
@@ -76,7 +76,7 @@ class ReasonRankSearcher:
 
 
 class _SearcherTexts:
-    """A searcher's stored documents as a docstore; a searcher that stores none gives nothing."""
+    """A searcher's stored documents as a docstore; empty for a searcher that stores none."""
 
     def __init__(self, searcher: Any) -> None:
         self.searcher = searcher
@@ -94,7 +94,7 @@ class _SearcherTexts:
         return found
 
     def __iter__(self) -> Any:
-        raise InputError("a searcher's documents cannot be listed: use its index")
+        raise InputError("a searcher's documents cannot be listed: use the documents of its index")
 
 
 def _hits(ranking: Ranking, hits: Sequence[Any]) -> list[RerankedHit]:

@@ -1,22 +1,24 @@
-"""Which passages are judged together, and in what order: pure flows that know no engine and no I/O."""
+"""Which passages are judged together, and in what order: pure flows without engine and I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from .errors import InputError, VerdictError
 from .types import Flow, Verdict, Window
 
+T = TypeVar("T")
+
 
 @runtime_checkable
 class RankingStrategy(Protocol):
-    """A way from a first order to a final one by judging windows; stateless, one object serves every query.
+    """Turns a first order into a final one by judging windows; stateless, so one object serves every query.
 
-    `rank(n)` is the flow for `n` candidates. Its cost, known beforehand: `calls(n)` windows to judge,
-    `depth(n)` rounds that must wait for one another, `passages(n)` passages shown in all of them together.
-    A strategy that cannot know gives its upper bound.
+    `rank(n)` is the flow for `n` candidates. Its cost is known beforehand: `calls(n)` windows to judge, in
+    `rounds(n)` rounds of which each needs the one before, with `passages(n)` passages shown in total. A strategy
+    whose cost varies gives upper bounds.
     """
 
     def rank(self, n: int) -> Flow: ...
@@ -32,12 +34,12 @@ class RankingStrategy(Protocol):
 class SlidingWindow:
     """Windows of `size` candidates from the end of the list to its top, `step` apart, `passes` times.
 
-    Only the ranks `start` to `end` (0-based, end exclusive, None: to the last) are touched. Every pass covers
-    the whole range; no window holds fewer than two candidates.
+    Only the ranks from `start` to `end` (0-based, end exclusive, None: to the last) are reranked. Every pass covers
+    the whole range; no window has fewer than two candidates.
 
     `compat` is the authors' geometry (`Reranker.rerank_batch`, `run_rank_llm.py`): pass p begins at rank
     `start + p * step`; a range that is `step` shorter than the window is not judged at all; gaps between
-    windows (`step > size`) and windows of one are run as asked.
+    windows (`step > size`) and windows of one candidate are allowed.
     """
 
     size: int = 20
@@ -73,7 +75,7 @@ class SlidingWindow:
             yield from self._authors_pass(n, number) if self.compat else self._pass(n)
 
     def rank(self, n: int) -> Flow:
-        """The flow for `n` candidates: one window at a time, each in the order that the ones before left."""
+        """The flow for `n` candidates: one window at a time, each in the order left by those before."""
         order = list(range(n))
         for begin, end in self.windows(n):
             window = tuple(order[begin:end])
@@ -85,11 +87,11 @@ class SlidingWindow:
         return sum(1 for _ in self.windows(n))
 
     def rounds(self, n: int) -> int:
-        """How many rounds wait for one another: every window depends on the one before."""
+        """The number of rounds: as many as windows, since every window depends on the one before."""
         return self.calls(n)
 
     def passages(self, n: int) -> int:
-        """How many passages all windows together show."""
+        """The number of passages shown in all windows together."""
         return sum(end - begin for begin, end in self.windows(n))
 
     def _pass(self, n: int) -> Iterator[tuple[int, int]]:
@@ -99,7 +101,7 @@ class SlidingWindow:
         while end - self.size > self.start:
             yield end - self.size, end
             end -= self.step
-        yield self.start, max(end, self.start + 2)  # a last one left alone meets its neighbour
+        yield self.start, max(end, self.start + 2)  # at least two candidates
 
     def _authors_pass(self, n: int, number: int) -> Iterator[tuple[int, int]]:
         top = max(self.start + number * self.step, 0)
@@ -113,29 +115,33 @@ class SlidingWindow:
 
 
 def apply_verdict(window: Window, verdicts: Sequence[Verdict]) -> Window:
-    """The window in the order of its only verdict; VerdictError when that is no permutation of it."""
+    """The window in the order of its only verdict; VerdictError when that is not a permutation of it."""
     if len(verdicts) != 1:
-        raise VerdictError(f"one window was to be judged, {len(verdicts)} verdicts came back")
+        raise VerdictError(f"expected 1 verdict for the window, received {len(verdicts)}")
     check_order(verdicts[0].order, len(window))
     return tuple(window[place] for place in verdicts[0].order)
 
 
-def partial_order(n: int, apply_verdict: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
-    """The order of `n` candidates after the verdicts of some windows, whatever the strategy: each window's
-    candidates, as judged, in the places that they held together (as `trace.orders` reads a trace)."""
+def partial_order(n: int, judged: Iterable[tuple[Window, Verdict]]) -> tuple[int, ...]:
+    """The order of `n` candidates after the verdicts of some windows, whatever the strategy."""
     order = list(range(n))
-    for window, verdict in apply_verdict:
-        places = sorted(map(order.index, window))
-        for place, best in zip(places, verdict.order, strict=True):
-            order[place] = window[best]
+    for window, verdict in judged:
+        reorder(order, window, [window[best] for best in verdict.order])
     return tuple(order)
 
 
+def reorder(ranked: list[T], window: Sequence[T], judged: Sequence[T]) -> None:
+    """Put a window's items, in the order judged, into the places that they hold together in `ranked`."""
+    places = {item: at for at, item in enumerate(ranked)}
+    for at, item in zip(sorted(places[item] for item in window), judged, strict=True):
+        ranked[at] = item
+
+
 def check_order(order: Sequence[int], size: int) -> None:
-    """VerdictError unless `order` holds each of range(size) once."""
+    """VerdictError unless `order` has each of range(size) once."""
     if sorted(order) != list(range(size)):
         raise VerdictError(
-            f"a verdict must hold each of 0..{size - 1} once for a window of {size} passages, not {_short(order)}"
+            f"a verdict must contain each of 0..{size - 1} once for a window of {size} passages, not {_short(order)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Contract checks for the seams: run them over an implementation of your own."""
+"""Contract checks for your own first stages, engines and strategies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EMPTY = (Query("contract-empty", ""), Query("contract-blank", " \t"))
 
 
 def check_first_stage(stage: FirstStage, queries: Sequence[Query], k: int = 10) -> None:
-    """Raises AssertionError with the broken promise unless `stage` keeps its contract on `queries`.
+    """Raise AssertionError, naming the violation, unless `stage` keeps its contract on `queries`.
 
     One list per query in their order, at most k, no docid twice, finite float scores that never rise; a
     longer list begins with the shorter one, query order changes nothing, empty queries give empty lists.
@@ -48,10 +48,10 @@ def check_first_stage(stage: FirstStage, queries: Sequence[Query], k: int = 10) 
 
 
 async def check_engine(engine: Engine, prompt: Prompt, sampling: Sampling) -> None:
-    """Raises AssertionError with the broken promise unless `engine` keeps the Engine contract on `prompt`.
+    """Raise AssertionError, naming the violation, unless `engine` keeps the Engine contract on `prompt`.
 
-    Calls run side by side, a cancelled one disturbs no other, identity is JSON and stays the same, what comes
-    back is counted within the budget.
+    Calls run concurrently, a cancelled one does not disturb the others, identity is JSON and constant, token
+    counts stay within the budget.
     """
     async with engine:
         _holds(engine.limits.requests >= 1, "limits allow no request")
@@ -70,7 +70,7 @@ async def check_engine(engine: Engine, prompt: Prompt, sampling: Sampling) -> No
 
 
 def check_strategy(strategy: RankingStrategy, sizes: Sequence[int] = (0, 1, 2, 3, 19, 20, 21, 100)) -> None:
-    """Raises AssertionError unless `strategy` ends in a permutation, shows real candidates and costs what it says."""
+    """Raise AssertionError unless `strategy` ends in a permutation, shows existing candidates and keeps to its cost."""
     for n in sizes:
         flow, calls, shown = strategy.rank(n), 0, 0
         try:
@@ -83,7 +83,7 @@ def check_strategy(strategy: RankingStrategy, sizes: Sequence[int] = (0, 1, 2, 3
                 windows = flow.send([Verdict(tuple(reversed(range(len(window))))) for window in windows])
         except StopIteration as end:
             order = end.value
-        _holds(sorted(order) == list(range(n)), f"n = {n}: the end is no permutation")
+        _holds(sorted(order) == list(range(n)), f"n = {n}: the final order is not a permutation")
         _holds(calls <= strategy.calls(n), f"n = {n}: {calls} calls, {strategy.calls(n)} announced")
         _holds(shown <= strategy.passages(n), f"n = {n}: {shown} passages, {strategy.passages(n)} announced")
 

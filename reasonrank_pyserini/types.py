@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import Any, Literal
 
 TEXT_FIELDS = ("text", "segment", "contents", "body", "passage")
-"""Where a record keeps its text, first found wins (upstream: `rank_listwise_os_llm.convert_doc_to_prompt_content`)."""
+"""Names of a record's text, first found wins (as in the authors' `convert_doc_to_prompt_content`)."""
 
 AnswerForm = Literal["tagged", "bare"]
 """`tagged`: `<think>..</think> <answer>[2] > [1]</answer>`; `bare`: `[2] > [1]` alone."""
 
 Window = tuple[int, ...]
-"""Candidates to judge together: indices into the query's candidate list, best-so-far first."""
+"""Candidates to judge together: indices into the query's candidate list, best so far first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Query:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a field holds nothing: None, or what pandas writes for it (NaN, NA, NaT)."""
+    """Whether a field is empty: None, or pandas' NaN, NA or NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and value != value
@@ -58,7 +58,7 @@ class ScoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document as the first stage gave it: `rank` counts from 1, 0 means unknown."""
+    """A document retrieved by the first stage; `rank` counts from 1, 0 means unknown."""
 
     document: Document
     score: float = 0.0
@@ -71,7 +71,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an engine takes at once: requests in flight and, where it matters, their tokens together."""
+    """How much an engine takes at once: requests in flight and, if limited, the sum of their tokens."""
 
     requests: int
     tokens: int | None = None
@@ -79,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request's input: token ids where the tokenizer is known, the same as text, and as chat messages."""
+    """The input of one request: as token ids (if the tokenizer is known), as text, and as chat messages."""
 
     token_ids: tuple[int, ...] | None = None
     text: str = ""
@@ -88,10 +88,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
-    """An answer's shape, for engines that can enforce one: `count` of the identifiers [1] to [`passages`].
+    """The form of an answer, for engines that can enforce it: `count` of the identifiers [1] to [`passages`].
 
-    `written` is what the prompt ends with of the answer (`""`: it starts now); None: the answer comes later in
-    the completion, opened by `<answer>` after the reasoning. `tagged` answers end with `</answer>`.
+    `written` is the part of the answer that the prompt ends with (`""`: none yet); None means that the answer comes
+    later in the completion, opened by `<answer>` after the reasoning. `tagged` answers end with `</answer>`.
     """
 
     passages: int
@@ -102,11 +102,11 @@ class Permutation:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion is drawn; every field is always sent, so no server default can slip in.
+    """How a completion is sampled; every field is always sent, so that no server default applies.
 
-    `top_k` 0 means off. `max_tokens` is the whole budget of new tokens; `reasoning_tokens` the part
-    of it meant for reasoning (None: no such split). `answer` is the form the parser expects; `permutation` is
-    enforced by vllm in this process, its form alone by a vLLM server, and ignored elsewhere.
+    `top_k` 0 means off. `max_tokens` is the whole budget of new tokens, `reasoning_tokens` the part of it for
+    reasoning (None: no such split). `answer` is the form that the parser expects. `permutation` is enforced by
+    vLLM in this process; a vLLM server enforces only its form; other engines ignore it.
     """
 
     temperature: float = 0.0
@@ -122,10 +122,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine gave back. `finish_reason` is `stop` or `length`; `cached`: from a journal; `forced`: the
-    answer was asked for in a second request (tokens written and seconds are of both, `prompt_tokens` of the first);
-    `seconds`: wall time of the call. `token_ids` are what the model
-    generated, without the one that ended it; None where the engine cannot tell."""
+    """What an engine returned.
+
+    `finish_reason` is `stop` or `length`; `seconds` is the wall time of the call; `cached`: from a journal; `forced`:
+    the answer came from a second request (`completion_tokens` and `seconds` are the sums of both, `prompt_tokens` is
+    the first's). `token_ids` are the generated ids without the one that ended the completion; None if unknown.
+    """
 
     text: str
     prompt_tokens: int = 0
@@ -138,16 +140,16 @@ class Completion:
 
 
 class ParseStatus(StrEnum):
-    """How well an answer could be read."""
+    """How an answer was read."""
 
     CLEAN = "CLEAN"
     """A complete answer that names every passage exactly once."""
     REPAIRED = "REPAIRED"
-    """Identifiers missing, duplicated, odd or out of range, or the answer was not closed."""
+    """Identifiers are missing, repeated, malformed or out of range, or the answer is not closed."""
     SALVAGED = "SALVAGED"
-    """Read by the authors' digits rule (compat only)."""
+    """Read by the authors' rule that takes any digits (compat only)."""
     FAILED = "FAILED"
-    """No answer: the order is the window's own."""
+    """No answer: the window keeps its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +164,8 @@ class Parsed:
 class Verdict:
     """A judge's order of one window, relative to that window, best first.
 
-    `scores` only from pointwise judges, one per passage in window order; `error` names the failure
-    when a failed call was kept (`on_error="keep"`); `notes` counts what had to be done to the prompt
-    (passages shrunk, control strings neutralised, ...).
+    `scores`, from pointwise judges only, are in window order; `error` is the failure that was kept
+    (`on_error="keep"`); `notes` counts changes to the prompt (passages shrunk, control strings neutralised, ...).
     """
 
     order: tuple[int, ...]
@@ -176,13 +177,13 @@ class Verdict:
 
 
 Flow = Generator[list[Window], list[Verdict], tuple[int, ...]]
-"""A strategy at work on one query: yields windows that may run in parallel, is sent their verdicts in
-the same order, returns the final order of all candidates."""
+"""A strategy running on one query: yields windows that may be judged in parallel, receives their verdicts in the
+same order, returns the final order of all candidates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One judged window: the docids shown, the same after judging, and the verdict."""
+    """One judged window: its docids as shown, its docids as ranked, and the verdict."""
 
     window: tuple[str, ...]
     order: tuple[str, ...]
@@ -191,9 +192,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A query's candidates in their final order, best first, and the steps that led there.
+    """A query's candidates in their final order, best first, and the steps that led to it.
 
-    `cut_short`: the deadline came before the last window, so this is the order so far.
+    `cut_short`: the deadline passed before the last window, so the order is incomplete.
     """
 
     query: Query

@@ -56,7 +56,9 @@ def test_a_small_bright_from_the_hub(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert {server.asked("/" + "/".join(name.split("/")[-2:])) for name in files} == {1}
     found = json.loads(done.stdout)
-    assert found.pop("no fixed").startswith("bright/earth-science-long has no fixed qrels, castorini mended")
+    assert found.pop("no fixed").startswith(
+        "bright/earth-science-long has no fixed qrels: castorini corrected"
+    )
     assert "grit_reason/earth_science-00000-of-00001.parquet of 'xlangai/BRIGHT'" in found.pop("missing")
     assert found == {
         "ids": ["bright/earth-science", "bright/earth-science-long", "bright/earth-science/gpt4-reason"],

@@ -17,7 +17,7 @@ Kind = type[RunFolder] | type[StageFolder]
 @KINDS
 def test_a_folder_whose_manifest_is_somebody_elses_is_refused(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "manifest.json").write_text('{"configuration": 5}')
-    with pytest.raises(InputError, match=r"manifest\.json is not one of ours"), kind(tmp_path, {"a": 1}):
+    with pytest.raises(InputError, match=r"manifest\.json is not a manifest"), kind(tmp_path, {"a": 1}):
         pass
     assert (tmp_path / "manifest.json").read_text() == '{"configuration": 5}'
 

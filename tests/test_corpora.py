@@ -86,11 +86,15 @@ def test_line_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
         (b'{"id": "1", "text": ["a"]}\n', 1, "field 'text' holds a list, not a text"),
         (b'{"id": "1", "text": "a", "title": {}}\n', 1, "field 'title' holds an object"),
         (b'{"id": "1", "text": "a"}\n{"id": "2", "text": "\xe9"}\n', 2, "not UTF-8 (byte 0xe9"),
-        (b'{"id": "1", "text": "a"}\n{"id": 1, "text": "b"}\n', 2, "document id '1' again (first on line 1)"),
+        (
+            b'{"id": "1", "text": "a"}\n{"id": 1, "text": "b"}\n',
+            2,
+            "repeated document id '1' (first on line 1)",
+        ),
         (b"[" * 100_000, 1, "not usable JSON"),
         (b'{"id": 1' + b"0" * 5000 + b', "text": ""}', 1, "not usable JSON"),
-        (b"", None, "holds no documents"),
-        (b"\n \n", None, "holds no documents"),
+        (b"", None, "has no documents"),
+        (b"\n \n", None, "has no documents"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, content: bytes, line: int | None, problem: str) -> None:
@@ -110,7 +114,7 @@ def test_missing_files_are_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the folder .*nowhere does not exist"):
         Corpus(tmp_path / "nowhere" / "corpus.jsonl")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"holds no .jsonl"):
+    with pytest.raises(InputError, match=r"has no .jsonl"):
         Corpus(tmp_path / "empty")
 
 
@@ -145,7 +149,9 @@ def test_folder_of_files_in_name_order(tmp_path: Path) -> None:
 def test_repeated_ids_in_two_files_name_both(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", '{"id": "1", "text": "a"}', '{"id": "x y", "text": "b"}')
     write(tmp_path / "b.jsonl", '{"id": "2", "text": "a"}', "", '{"id": "x y", "text": "b"}')
-    with pytest.raises(FileFormatError, match=r"b.jsonl:3: document id 'x y' again \(first on .*a.jsonl:2\)"):
+    with pytest.raises(
+        FileFormatError, match=r"b.jsonl:3: repeated document id 'x y' \(first on .*a.jsonl:2\)"
+    ):
         Corpus(tmp_path).get_many(["1"])
 
 

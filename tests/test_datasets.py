@@ -71,7 +71,7 @@ def test_a_folder_by_its_path_only_where_it_could_be_an_id(
     with pytest.raises(InputError, match="there is no such folder"):
         load_dataset("./mini")
     (beir.parent / "empty").mkdir()
-    with pytest.raises(InputError, match=r"holds no corpus\.jsonl"):
+    with pytest.raises(InputError, match=r"has no corpus\.jsonl"):
         load_dataset("./empty")
 
 
@@ -95,7 +95,7 @@ def test_local_files(tmp_path: Path) -> None:
         dataset.queries("rewriten")
     with pytest.raises(UnknownNameError, match="unknown qrels kind of local 'fixed'"):
         dataset.qrels("fixed")
-    with pytest.raises(InputError, match="qrels needed, but none given: add --qrels FILE"):
+    with pytest.raises(InputError, match="the data set has no qrels: give a file as `qrels`"):
         LocalDataset(topics=tmp_path / "t.jsonl").qrels()
 
 
@@ -183,7 +183,7 @@ def test_ir_datasets_collection_without_a_part_or_with_a_broken_one(tmp_path: Pa
     ):
         broken.qrels()
     (tmp_path / "queries_tsv").unlink()
-    with pytest.raises(InputError, match=r"place it at .*queries_tsv"):
+    with pytest.raises(InputError, match=r"save it as .*queries_tsv"):
         broken.queries()
 
 

@@ -157,7 +157,7 @@ def test_an_encoder_of_another_dimension_is_named() -> None:
             return super().encode_queries(texts)[:, :8]
 
     folder = DenseFirstStage.from_documents(DOCUMENTS, WordsEncoder()).folder
-    with pytest.raises(InputError, match="holds vectors of 1024 numbers, the encoder gives 8"):
+    with pytest.raises(InputError, match="has vectors of 1024 numbers, the encoder gives 8"):
         DenseFirstStage(folder, Narrow()).candidates([Query("q", "cat")], 1)
 
 
@@ -177,7 +177,7 @@ def test_a_folder_that_is_no_faiss_index(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="index and docid missing"):
         DenseFirstStage(tmp_path, WordsEncoder())
     (tmp_path / "segments_1").touch()
-    with pytest.raises(InputError, match="Lucene index: use --method bm25"):
+    with pytest.raises(InputError, match="Lucene index: use `method` bm25"):
         DenseFirstStage(tmp_path, WordsEncoder())
 
 

@@ -88,7 +88,7 @@ def test_a_body_that_ends_early_is_continued_or_refused(tmp_path: Path) -> None:
         assert first == new("cut.parquet")
         assert server.asked("cut.parquet") == 2 + 1
         half = len(body("cut.txt")) // 2
-        assert f"came otherwise than expected ({half} bytes instead of {2 * half})" in str(second["error"])
+        assert f"is not the expected file ({half} bytes instead of {2 * half})" in str(second["error"])
         assert list((tmp_path / "cache" / "files").rglob("*.txt")) == []
         assert outcomes(tmp_path, server, web("cut.txt")) == [new("cut.txt")]
 
@@ -102,7 +102,7 @@ def test_other_content_is_removed_and_the_next_try_is_clean(tmp_path: Path) -> N
         md5, wrong = (
             hashlib.md5(text).hexdigest() for text in (body("a.parquet"), bytes(len(body("a.parquet"))))
         )
-        assert f"is not the file expected (md5 {wrong} instead of {md5}); it has been removed" in str(
+        assert f"is not the expected file (md5 {wrong} instead of {md5}); it has been removed" in str(
             one["error"]
         )
         assert "sha256" in str(two["error"])
@@ -145,7 +145,7 @@ def test_refusals_say_what_and_where(tmp_path: Path) -> None:
     assert f"`hf download --repo-type dataset owner/set dead.parquet --revision {COMMIT}`" in errors[2]
     assert "none.txt could not be fetched (HTTP Error 404" in errors[3]
     assert (
-        f"get {server.url}/owner/tools/{COMMIT}/dead.txt elsewhere and save it as {tmp_path}/cache"
+        f"download {server.url}/owner/tools/{COMMIT}/dead.txt elsewhere and save it as {tmp_path}/cache"
         in errors[4]
     )
 
@@ -163,7 +163,7 @@ def test_no_network_and_offline(tmp_path: Path) -> None:
         f"is not in the cache {tmp_path}/hf/hub, and HF_HUB_OFFLINE is set: unset it, or run `hf"
         in offline[0]
     )
-    assert offline[1].startswith(f"owner/tools/{COMMIT}/q.txt is not here, and HF_HUB_OFFLINE is set")
+    assert offline[1].startswith(f"owner/tools/{COMMIT}/q.txt is not in the cache, and HF_HUB_OFFLINE is set")
 
 
 def test_a_server_that_comes_back_on_its_port_is_enough(tmp_path: Path) -> None:

@@ -226,13 +226,13 @@ def test_a_key_that_cannot_be_one_is_named_and_not_shown(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("localhost:8000/v1", "not an http or https address.*--base-url http://localhost:8000/v1"),
+        ("localhost:8000/v1", "not an http or https address.*`base_urls` http://localhost:8000/v1"),
         ("htps://api.openai.com/v1", "not an http or https address"),
         ("http:///v1", "not an http or https address"),
         ("http://host:port/v1", "cannot be read"),
         ("http://[::1/v1", "cannot be read"),
         ("http://a b/v1", "not an http or https address"),
-        ("http://localhost:8000/v1/chat/completions", "give --base-url http://localhost:8000/v1$"),
+        ("http://localhost:8000/v1/chat/completions", "give `base_urls` http://localhost:8000/v1$"),
         ("http://localhost:8000/v1?key=1", "must end with its path"),
         ("", "not an http or https address"),
     ],
@@ -244,7 +244,7 @@ def test_a_bad_address_is_one_line(url: str, words: str) -> None:
 
 
 def test_a_password_in_an_address_is_refused_unseen() -> None:
-    with pytest.raises(InputError, match="environment only") as caught:
+    with pytest.raises(InputError, match="into the environment") as caught:
         load_engine("openai", config("http://me:hunter2@localhost/v1"))
     assert "hunter2" not in str(caught.value)
 

@@ -129,18 +129,18 @@ def test_attempts_are_bounded(server: srv.Server) -> None:
         (srv.status(400, "prompt is empty"), ["HTTP 400", "prompt is empty"]),
         (
             srv.status(400, "This model's maximum context length is 4096 tokens, max_tokens not allowed"),
-            ["maximum context length is 4096", "--passage-tokens"],
+            ["maximum context length is 4096", "`passage_tokens`"],
         ),
         (
             srv.status(400, "Unrecognized request argument supplied: top_k"),
-            ["top_k", "--engine-arg send_extra=false"],
+            ["top_k", "`engine_args` send_extra=false"],
         ),
         (srv.status(422, "min_p: Extra inputs are not permitted"), ["min_p", "send_extra=false"]),
         (
             srv.reply({"detail": [{"loc": ["body", "min_p"], "msg": "Extra inputs are not permitted"}]}, 422),
             ["HTTP 422: body.min_p: Extra inputs", "send_extra=false"],
         ),
-        (srv.status(400, "unsupported parameter: 'seed'"), ["--engine-arg omit=seed"]),
+        (srv.status(400, "unsupported parameter: 'seed'"), ["`engine_args` omit=seed"]),
         (
             srv.status(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
             ["max_tokens_field=max_completion_tokens"],
@@ -169,12 +169,12 @@ def test_an_unknown_model_lists_what_the_server_has(server: srv.Server) -> None:
 
 def test_a_server_without_token_ids_is_told_so(server: srv.Server) -> None:
     server.always = srv.status(400, "prompt must be a string")
-    assert "--api chat" in failure(config(server.url, api="completions"))
+    assert "`api` chat" in failure(config(server.url, api="completions"))
 
 
 def test_a_missing_page_names_the_other_mode(server: srv.Server) -> None:
     server.always = srv.status(404, "Not Found")
-    assert "--api chat" in failure(config(server.url, api="completions"))
+    assert "`api` chat" in failure(config(server.url, api="completions"))
 
 
 def test_nobody_there_is_told_soon(server: srv.Server) -> None:

@@ -36,7 +36,7 @@ def test_a_prompt_for_which_memory_never_suffices_is_an_error_of_its_own(
 
     found = use(tiny_model, work)
     assert [type(item) for item in found] == [Completion, EngineError, Completion, EngineError]
-    assert "out of memory with one request of 100 prompt tokens: lower --reasoning-tokens" in str(found[1])
+    assert "out of memory with one request of 100 prompt tokens: lower `reasoning_tokens`" in str(found[1])
 
 
 def test_an_error_while_reading_a_prompt_fails_that_request_alone(tiny_model: Path, forward: Any) -> None:

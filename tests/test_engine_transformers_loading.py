@@ -35,9 +35,9 @@ def test_bad_arguments_are_one_line_before_anything_is_loaded(args: dict[str, An
 
 
 def test_what_belongs_to_the_openai_engine_is_refused() -> None:
-    with pytest.raises(InputError, match="--base-url goes with --engine openai"):
+    with pytest.raises(InputError, match="`base_urls` goes with `engine` openai"):
         load_engine("transformers", EngineConfig("x/y", base_urls=("http://localhost:1",)))
-    with pytest.raises(InputError, match="--api chat goes with --engine openai"):
+    with pytest.raises(InputError, match="`api` chat goes with `engine` openai"):
         load_engine("transformers", EngineConfig("x/y", api="chat"))
 
 
@@ -73,7 +73,7 @@ def spoil(folder: Path, what: str) -> None:
         ("cut weights", "cannot be loaded"),
         ("other shape", "lack 12 tensors"),
         ("own code", "code that comes with a model is never run"),
-        ("no tokenizer", "holds no tokenizer"),
+        ("no tokenizer", "has no tokenizer"),
     ],
 )
 def test_a_model_that_cannot_be_loaded_is_one_line(
@@ -88,7 +88,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(
 
 def test_a_model_without_a_key_value_cache_is_refused_in_one_line(tmp_path: Path) -> None:
     model = small_models.build_architecture(tmp_path / "Mamba", "Mamba")
-    with pytest.raises(InputError, match="plain key-value cache: use --engine vllm"):
+    with pytest.raises(InputError, match="plain key-value cache: use `engine` vllm"):
         use(model, lambda started: asyncio.sleep(0))
 
 

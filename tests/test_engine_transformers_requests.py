@@ -127,7 +127,7 @@ def test_the_context_asked_for_is_kept(tiny_model: Path) -> None:
             await work(started)
 
     asyncio.run(main())
-    with pytest.raises(InputError, match="context of 20000 tokens is asked for, the model has 16384"):
+    with pytest.raises(InputError, match="context of 20000 tokens is requested, the model has 16384"):
         use(tiny_model, work, max_model_len=20000)
 
 

@@ -32,9 +32,9 @@ class TestConfiguration:
             load_engine("vllm", EngineConfig(str(model), args={"max_num_seqs": "many"}))
 
     def test_what_has_its_own_option_or_belongs_to_another_engine(self, model: Path) -> None:
-        with pytest.raises(InputError, match="use --model"):
+        with pytest.raises(InputError, match="use `model`"):
             load_engine("vllm", EngineConfig(str(model), args={"model": "other"}))
-        with pytest.raises(InputError, match="--engine openai"):
+        with pytest.raises(InputError, match="`engine` openai"):
             load_engine("vllm", EngineConfig(str(model), base_urls=("http://127.0.0.1:1/v1",)))
         with pytest.raises(InputError, match=r"adapter_config\.json"):
             load_engine("vllm", EngineConfig(str(model), args={"lora": str(model)}))

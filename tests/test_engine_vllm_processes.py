@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from ends_with_parent import watch
 from vllm_kit import NEEDS_VLLM, gone, model
 
 __all__ = ["model"]  # fixture
@@ -119,6 +120,12 @@ class Script:
                 stderr=err,
                 env={**os.environ, "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"},
             )
+        self.watcher = watch(self.process)
+
+    def end(self) -> None:
+        for process in (self.process, self.watcher):
+            process.kill()
+            process.wait()
 
     def said(self) -> dict[str, Any]:
         """What the script noted, once it has."""
@@ -168,9 +175,7 @@ def scripts(model: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory
     running = Scripts(model, adapter, tmp_path_factory.mktemp("scripts"))
     yield running
     for script in running.started.values():
-        if script.process.poll() is None:
-            script.process.kill()
-        script.process.wait()
+        script.end()
 
 
 @pytest.mark.slow
@@ -217,5 +222,4 @@ class TestProcesses:
             assert gone(pids, 60)
             assert script.output.read_text() == ""
         finally:
-            script.process.kill()
-            script.process.wait()
+            script.end()

@@ -37,8 +37,8 @@ def test_no_tie_can_reorder_the_list() -> None:
 @pytest.mark.parametrize(
     ("documents", "problem"),
     [
-        ([ScoredDocument("a", 2.0), ScoredDocument("a", 1.0)], "query 'q' names a document twice"),
-        (["a", "a"], "query 'q' names a document twice"),
+        ([ScoredDocument("a", 2.0), ScoredDocument("a", 1.0)], "query 'q' lists a document twice"),
+        (["a", "a"], "query 'q' lists a document twice"),
         ([ScoredDocument("a", nan)], "scores of query 'q'"),
     ],
 )

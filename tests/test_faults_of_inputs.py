@@ -13,6 +13,7 @@ from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.errors import FileFormatError, InputError
 from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.files.topics import read_topics
+from reasonrank_pyserini.jobs.collection import Collection, CollectionRequest
 from reasonrank_pyserini.jobs.rerank_input import from_run
 from reasonrank_pyserini.jobs.run_source import read_source
 from reasonrank_pyserini.ranking.candidates import as_candidates
@@ -39,14 +40,15 @@ def test_a_run_is_taken_best_score_first_and_ties_keep_their_lines(tmp_path: Pat
 def test_an_id_of_the_run_may_have_lost_or_kept_leading_zeros() -> None:
     topics = [Query("1", "one"), Query("0002", "two"), Query("x", "three")]
     run = {id: [ScoredDocument("d", 1.0)] for id in ("0001", "2", "x")}
-    work = from_run(run, topics, None, source="", depth=1, excluded=None, hashes={})
+    collection = Collection(CollectionRequest(topics=topics, corpus=[Document("d", "text")]))
+    work = from_run(run, collection, depth=1)
     assert [(query.id, query.text) for query in work.queries] == [
         ("0001", "one"),
         ("2", "two"),
         ("x", "three"),
     ]
     with pytest.raises(InputError, match="have no topic"):
-        from_run({"3": run["x"]}, topics, None, source="", depth=1, excluded=None, hashes={})
+        from_run({"3": run["x"]}, collection, depth=1)
 
 
 def test_nan_is_nothing(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ except Exception as error:
     done = run(script, PATH="/usr/bin:/bin", PYTHONIOENCODING="utf-8")
     assert done.stdout.splitlines()[0] == "a word é", done.stderr
     assert done.stdout.splitlines()[-1].startswith(
-        "InputError Java already runs with a heap of 300 MB, 64g was asked for"
+        "InputError Java is already running with a heap of 300 MB, 64g is requested"
     )
 
 
@@ -82,7 +82,7 @@ assert [hit.docid for hit in LuceneSearcher(sys.argv[1]).search("pear")] == ["b"
 
 def test_a_jvm_of_others_that_cannot_work_is_one_line(bundled: str) -> None:
     done = run("import jnius\n" + ASK, JAVA_HOME=bundled)
-    expected = "InputError the Java that already runs was started without Anserini's jar: "
+    expected = "InputError the running Java was started without Anserini's jar: "
     assert done.stdout.startswith(expected)
     assert done.stdout.count("\n") == 1
 

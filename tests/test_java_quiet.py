@@ -32,7 +32,7 @@ def test_quiet_fds_comes_back_from_an_error_with_what_was_said(capfd: pytest.Cap
 
     with pytest.raises(ValueError, match="wrong") as caught:
         fail()
-    assert caught.value.__notes__ == ["Java said: the reason"]
+    assert caught.value.__notes__ == ["Java's output: the reason"]
     os.write(2, b"after")
     assert capfd.readouterr() == ("", "after")
 

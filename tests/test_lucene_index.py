@@ -29,12 +29,12 @@ def test_what_is_no_index_is_one_line(corpus: Path, tmp_path: Path) -> None:
         LuceneFirstStage(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"there is no index folder \./nowhere"):
         LuceneFirstStage("./nowhere")
-    with pytest.raises(InputError, match=r"is not a Lucene index .*give its documents as --corpus"):
+    with pytest.raises(InputError, match=r"is not a Lucene index .*give its documents as `corpus`"):
         LuceneFirstStage(tmp_path)
     with pytest.raises(InputError, match=r"is not a Lucene index .*did you mean .*/index\?"):
         LuceneFirstStage(build_index(corpus).parent)
     (tmp_path / "docid").touch()
-    with pytest.raises(InputError, match="--method dense"):
+    with pytest.raises(InputError, match="`method` dense"):
         LuceneFirstStage(tmp_path)
     (tmp_path / "segments_1").write_bytes(b"not an index")
     with pytest.raises(InputError, match="cannot be opened as a Lucene index") as caught:
@@ -45,7 +45,7 @@ def test_what_is_no_index_is_one_line(corpus: Path, tmp_path: Path) -> None:
 def test_prebuilt_names_are_pyserinis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'bright-biology'"):
         LuceneFirstStage("bright-biolgy")
-    with pytest.raises(InputError, match="is a dense index, for --method dense"):
+    with pytest.raises(InputError, match="is a dense index, for `method` dense"):
         LuceneFirstStage("msmarco-v1-passage.bge-base-en-v1.5")
     monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):

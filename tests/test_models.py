@@ -83,7 +83,7 @@ def test_large_weights_are_sampled_from_end_to_end(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_has_no_identity(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no model"):
+    with pytest.raises(InputError, match="has no model"):
         model_identity(str(tmp_path))
 
 

@@ -223,7 +223,7 @@ def test_the_command_serves_a_synthesis_until_ctrl_c(
         finally:
             server.kill()
     assert server.returncode == 0
-    assert said == "reasonrank: the nano teacher has ended\n"
+    assert said == "reasonrank: the nano teacher has stopped\n"
     counts = json.loads(capsys.readouterr().out)
     examples = [json.loads(line) for line in (tmp_path / "lists" / "sft.jsonl").read_text().splitlines()]
     assert counts["dropped"] == {"nDCG@10 too low": 40 - len(examples)}

@@ -39,17 +39,17 @@ def test_all_is_well() -> None:
         (replace(SERVER, offline=True), replace(SEVEN, here=False), VLLM, "HF_HUB_OFFLINE is set: unset it"),
         (replace(SERVER, disk_free=14 * GB), replace(SEVEN, here=False), VLLM,
          "a download of 15.0 GB, .* has 14.0 GB free: set HF_HOME"),
-        (SERVER, replace(SEVEN, context=4096), VLLM, "takes 4096 tokens, 14000 are needed: lower --window"),
+        (SERVER, replace(SEVEN, context=4096), VLLM, "takes 4096 tokens, 14000 are needed: lower `window`"),
         # 65 GB of weights and 14,000 x 262,144 B = 3.7 GB of cache do not go into 24 GB
         (replace(SERVER, gpus=(replace(A100, memory=24 * GB),) * 2),
          replace(SEVEN, weights_bytes=65 * GB, kv_bytes_per_token=262_144), VLLM,
          "needs 65.0 GB and 3.7 GB .* has 24.0 GB: .*tensor_parallel_size=2"),
-        (SERVER, SEVEN, replace(VLLM, cards=4), "4 GPUs are asked for, 1 are here"),
+        (SERVER, SEVEN, replace(VLLM, cards=4), "4 GPUs are requested, this machine has 1"),
         (replace(SERVER, gpus=(replace(T4, memory=32 * GB),)), SEVEN, VLLM,
-         "T4 has no bfloat16: add --engine-arg dtype=float16"),
+         "T4 has no bfloat16: add `engine_args` dtype=float16"),
         # float32 on a CPU: 2 x 15 GB
         (LAPTOP, SEVEN, LOCAL, "needs 30.8 GB of memory, this machine has 16.0 GB and no GPU: "
-         "--engine-arg dtype=bfloat16 halves it"),
+         "`engine_args` dtype=bfloat16 halves it"),
         (LAPTOP, SEVEN, replace(LOCAL, dtype="float32"), "dtype=bfloat16 halves it"),
         (SERVER, replace(SEVEN, weights_bytes=60 * GB), replace(LOCAL, device="cpu"), "needs 120.8 GB of memory"),
     ],
@@ -87,7 +87,7 @@ def test_what_cannot_work_is_a_problem(
             replace(LAPTOP, memory_free=5 * GB),
             replace(SEVEN, weights_bytes=GB * 5 // 2),
             LOCAL,
-            "5.8 GB are needed",
+            "5.8 GB is needed",
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_avoids_the_problem_is_accepted() -> None:
 def test_an_apple_chip_works_in_main_memory_at_16_bits() -> None:
     found = judge_machine(replace(LAPTOP, memory=24 * GB, memory_free=20 * GB, unified=True), SEVEN, LOCAL)
     assert found == Findings()
-    assert "--engine-arg dtype" not in judge_machine(replace(LAPTOP, unified=True), SEVEN, LOCAL).notes[0]
+    assert "`engine_args` dtype" not in judge_machine(replace(LAPTOP, unified=True), SEVEN, LOCAL).notes[0]
 
 
 def test_unknown_facts_are_no_problem() -> None:

@@ -87,7 +87,7 @@ def test_other_tokenizers_go_their_own_way() -> None:
 
 
 def test_few_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "_MOST_WORDS", 8)
+    monkeypatch.setattr(words, "_MAX_WORDS", 8)
     ours = fast()
     text = " ".join(f"w{'x' * number}" for number in range(100))  # the last ones are longer than is ever kept
     ids = ours.ids(text)

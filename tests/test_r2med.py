@@ -119,8 +119,8 @@ def test_bad_lines_and_an_empty_corpus_are_named(tmp_path: Path) -> None:
     query, hyde, qrels, corpus, other = json.loads(done.stdout)
     assert "query.jsonl:2: " in query
     assert hyde.endswith("query_with_hydoc.jsonl:1: has no field 'hy_doc'")
-    assert qrels.endswith("qrels.jsonl: the score 'many' is no whole number")
-    assert corpus.endswith("corpus.jsonl holds no documents: delete it and try again")
+    assert qrels.endswith("qrels.jsonl: the score 'many' is not a whole number")
+    assert corpus.endswith("corpus.jsonl has no documents: delete it and try again")
     assert "qrels.jsonl:1: " in other
     assert list((tmp_path / "cache").glob("docstore-*/*/store")) == []
 

@@ -87,7 +87,7 @@ def test_a_request_without_qid_gets_its_number(tmp_path: Path) -> None:
     bare = {"query": {"text": "t"}, "candidates": []}
     found = read_requests(lines(tmp_path, rankllm("x"), bare, {"query": "t", "candidates": []}))
     assert [request.query.id for request in found] == ["x", "2", "3"]
-    with pytest.raises(FileFormatError, match=r":2: query id '2' again \(first on line 1\)"):
+    with pytest.raises(FileFormatError, match=r":2: repeated query id '2' \(first on line 1\)"):
         list(read_requests(lines(tmp_path, rankllm(2), bare)))
 
 
@@ -119,7 +119,7 @@ def test_requests_are_read_one_at_a_time(tmp_path: Path) -> None:
         (rankllm(1, {"docid": "a", "score": "high", "doc": "t"}), "score 'high' is not a finite number"),
         (rankllm(1, {"docid": "a", "score": float("nan"), "doc": "t"}), "score 'nan' is not a finite number"),
         (rankllm(1, {"docid": "a", "score": True, "doc": "t"}), "score 'True' is not a finite number"),
-        ([], "holds no requests"),
+        ([], "has no requests"),
     ],
 )
 def test_bad_requests_are_named(tmp_path: Path, record: object, problem: str) -> None:

@@ -284,7 +284,7 @@ def test_ids_that_no_run_can_hold_are_refused_before_a_call(
     candidates = [{"docid": name, "score": 1, "doc": {"text": "x"}} for name in (docid, "other")]
     path = tmp_path / "requests.jsonl"
     path.write_text(json.dumps({"query": {"qid": qid, "text": "x"}, "candidates": candidates}) + "\n")
-    assert "cannot stand in a run file" in one_line(run(path, server.url, tmp_path / "out"), 2)
+    assert "does not fit in a run file" in one_line(run(path, server.url, tmp_path / "out"), 2)
     assert server.requests == []
 
 

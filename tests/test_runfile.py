@@ -224,14 +224,14 @@ def test_long_lists_keep_distinct_float32_scores(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "tag", "problem"),
     [
-        ({"q": ["a", "b", "a"]}, "t", "query 'q' names a document twice"),
+        ({"q": ["a", "b", "a"]}, "t", "query 'q' lists a document twice"),
         ({"q": [""]}, "t", "the document id '' does not fit"),
         ({"q": [" a"]}, "t", "the document id ' a' does not fit"),
         ({"q": ["a\t"]}, "t", "does not fit"),
         ({"q": ["a\nb"]}, "t", "does not fit"),
         ({"q": ["a\rb"]}, "t", "does not fit"),
         ({"q": ["a\0b"]}, "t", "does not fit"),
-        ({"q": ["\ud800"]}, "t", "is no text that UTF-8 can hold"),
+        ({"q": ["\ud800"]}, "t", "cannot be encoded as UTF-8"),
         ({"q": [7]}, "t", "the document id 7 is not a string"),
         ({"q 1": ["a"]}, "t", "the query id 'q 1' does not fit"),
         ({"": ["a"]}, "t", "the query id '' does not fit"),
@@ -367,7 +367,10 @@ def test_standard_output_and_pipes_are_written_directly(
 
 
 def test_text_that_is_no_text_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no text"), atomic_open(tmp_path / "file") as stream:
+    with (
+        pytest.raises(InputError, match="cannot be encoded as UTF-8"),
+        atomic_open(tmp_path / "file") as stream,
+    ):
         stream.write("\ud800")
     assert list(tmp_path.iterdir()) == []
 

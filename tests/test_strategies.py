@@ -104,7 +104,7 @@ def test_a_verdict_that_is_no_permutation_is_an_error(order: tuple[int, ...]) ->
 def test_a_verdict_for_every_window() -> None:
     flow = SlidingWindow().rank(3)
     next(flow)
-    with pytest.raises(VerdictError, match="0 verdicts"):
+    with pytest.raises(VerdictError, match="received 0"):
         flow.send([])
 
 

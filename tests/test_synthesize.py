@@ -21,6 +21,7 @@ from reasonrank_pyserini.cli import main
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.jobs.collection import CollectionRequest
+from reasonrank_pyserini.jobs.saying import Standing
 from reasonrank_pyserini.runfile import read_run
 from reasonrank_pyserini.training import synthesis
 from reasonrank_pyserini.training.list_records import read_records
@@ -87,8 +88,8 @@ class Display:
     def __init__(self) -> None:
         self.seen: list[int | str] = []
 
-    def update(self, tally: synthesis.SynthesisTally) -> None:
-        self.seen.append(len(tally.outcomes))
+    def update(self, standing: Standing) -> None:
+        self.seen.append(standing.done)
 
     def close(self) -> None:
         self.seen.append("closed")

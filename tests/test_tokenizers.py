@@ -100,7 +100,7 @@ def test_older_files_are_converted(tiny_tokenizer: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "holds no tokenizer"),
+        ({}, "has no tokenizer"),
         ({"tokenizer.json": "{"}, "cannot be read"),
         ({"tokenizer.json": "[]"}, "cannot be read"),
         ({"tokenizer.json": '{"model": {"type": "BPE"}}'}, "cannot be read"),

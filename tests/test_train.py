@@ -82,7 +82,10 @@ def test_every_stage_has_help_with_an_example(capsys: pytest.CaptureFixture[str]
             "give -o, the folder for the model",
         ),
         (["grpo", "--recipe", "tiny", "--data", "DATA", "-o", "y"], "Missing option '--model'"),
-        (["sft", "--recipe", "7b", "--data", "DATA", "--model", "no/such/x", "--dry-run"], "it is no hub id"),
+        (
+            ["sft", "--recipe", "7b", "--data", "DATA", "--model", "no/such/x", "--dry-run"],
+            "it is not a hub id",
+        ),
         (
             [
                 "sft",

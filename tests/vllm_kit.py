@@ -83,14 +83,16 @@ async def together(engine: Engine, requests: list[tuple[Prompt, Sampling]], widt
 
 
 def descendants() -> list[int]:
-    """The processes below this one, but for Python's own resource tracker and for a test's server."""
+    """The processes below this one, but for Python's own resource tracker and for a test's server with its watcher."""
     import psutil
 
     def below(parent: psutil.Process) -> Iterator[int]:
         for child in parent.children():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 command = " ".join(child.cmdline())
-                if "resource_tracker" not in command and "vllm.entrypoints" not in command:
+                if not any(
+                    name in command for name in ("resource_tracker", "ends_with_parent", "vllm.entrypoints")
+                ):
                     yield child.pid
                     yield from below(child)
 

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ends_with_parent import watch
+
 CPU_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "TORCHDYNAMO_DISABLE": "1",
@@ -67,11 +69,14 @@ def vllm_server(
             env={**os.environ, **CPU_ENVIRONMENT},
             start_new_session=True,
         )
+    watcher = watch(server)
     try:
         _wait_until_ready(server, f"http://127.0.0.1:{port}/health", log, timeout)
         yield VLLMServer(f"http://127.0.0.1:{port}/v1", name, server.pid, log)
     finally:
         _end(server)
+        watcher.kill()
+        watcher.wait()
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class Bench:
                 SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience
             )
             with Reranker(LengthJudge(engine, self.lengths), engine=engine) as reranker:
-                loop.busy = lambda: bool(reranker._running)
+                loop.busy = lambda: bool(reranker.background.running)
                 ends = [loop.now for batch in batches for _ in reranker.rerank_many(batch)]
         assert len(ends) == sum(map(len, batches))
         return ends

@@ -89,9 +89,9 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with (
         RunFolder(folder, {}) as results,
         Reranker(judge, engine=engine, observe=results.trace) as reranker,
-        timed_callbacks(reranker._thread) as callbacks,
+        timed_callbacks(reranker.background.thread) as callbacks,
     ):
-        beating = asyncio.run_coroutine_threadsafe(heartbeat(lags), reranker._loop)
+        beating = asyncio.run_coroutine_threadsafe(heartbeat(lags), reranker.background.loop)
         gc.freeze()  # as `tasks.run_tasks` does
         begin = time.perf_counter()
         for _ in reranker.rerank_many(requests):

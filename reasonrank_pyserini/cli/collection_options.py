@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..jobs.collection import CollectionRequest
-from .option_groups import add_options, option_group
+from .option_groups import option_group
 
 COLLECTION_OPTIONS = (
     click.option("--dataset", metavar="ID", help="Test collection: see `reasonrank datasets`."),
@@ -25,27 +25,5 @@ VARIANT_OPTION = click.option(
 )
 
 
-def collection_request(
-    *,
-    dataset: str | None = None,
-    index: str | None = None,
-    corpus: str | None = None,
-    topics: str | None = None,
-    query_variant: str | None = None,
-    excluded: str | None = None,
-) -> CollectionRequest:
-    """The options' values as a CollectionRequest."""
-    return CollectionRequest(
-        dataset=dataset,
-        index=index,
-        corpus=corpus,
-        topics=topics,
-        query_variant=query_variant,
-        excluded=excluded,
-    )
-
-
-corpus_options = add_options(COLLECTION_OPTIONS)
-"""Adds the options as arguments of their own."""
-collection_options = option_group("collection", COLLECTION_OPTIONS, collection_request)
+collection_options = option_group("collection", COLLECTION_OPTIONS, CollectionRequest)
 """Adds the options and gives the command a CollectionRequest as `collection`."""

@@ -1,4 +1,4 @@
-"""`reasonrank datasets`: which test collections there are, and what is known of one."""
+"""`reasonrank datasets`: list the test collections, or describe one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ..jobs.rerank_request import RerankRequest
 from ..jobs.rerank_run import rerank
 from ..jobs.retrieval import RetrieveRequest, retrieve
 from ..ranking.model_request import ModelRequest, SettingOverrides
-from .terminal import StepBars, say, window_bar
+from .terminal import StepBars, say, standing_bar
 
 DATASET, MODEL, CANDIDATES = "nano/test", "nano", 40
 ENGINE = ("--engine", "transformers", "--engine-arg", "device=cpu", "batch_size=32")
@@ -99,7 +99,7 @@ def _rerank(folder: DemoFolder, topics: int, overwrite: bool) -> None:
         overwrite=overwrite,
         command=command,
     )
-    rerank(request, say=say, display=window_bar())
+    rerank(request, say=say, display=standing_bar("window"))
 
 
 def _report(folder: DemoFolder) -> None:

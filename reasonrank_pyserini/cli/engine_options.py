@@ -11,7 +11,7 @@ import click
 
 from ..errors import InputError, UnknownNameError
 from ..ranking.model_request import ModelRequest, SettingOverrides
-from .option_groups import add_options, option_group
+from .option_groups import option_group
 
 SECRET_ARGUMENT = re.compile(r"(^|_)(key|secret|passw\w*|auth_token|access_token|bearer)$")
 
@@ -65,28 +65,11 @@ SETTING_OPTIONS = (
 
 
 def model_request(
-    *,
-    model: str,
-    revision: str | None = None,
-    tokenizer: str | None = None,
-    profile: str | None = None,
-    engine: str | None = None,
-    base_url: Sequence[str] = (),
-    api: str = "completions",
-    engine_arg: Sequence[str] = (),
-    settings: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
+    *, model: str, base_url: Sequence[str] = (), engine_arg: Sequence[str] = (), **given: Any
 ) -> ModelRequest:
     """The engine options' values as a ModelRequest."""
     return ModelRequest(
-        model=model,
-        revision=revision,
-        tokenizer=tokenizer,
-        profile=profile,
-        engine=engine,
-        base_urls=tuple(base_url),
-        api=api,
-        engine_args=engine_arguments(engine_arg),
-        settings=settings,
+        model=model, base_urls=tuple(base_url), engine_args=engine_arguments(engine_arg), **given
     )
 
 
@@ -133,9 +116,5 @@ def oracle_noise(judge: str) -> float | None:
     return value
 
 
-engine_options = add_options(ENGINE_OPTIONS)
-"""Adds the engine options as arguments of their own."""
-setting_options = add_options(SETTING_OPTIONS)
-"""Adds the setting options as arguments of their own."""
 setting_group = option_group("settings", SETTING_OPTIONS, setting_overrides)
 """Adds the setting options and gives the command SettingOverrides as `settings`."""

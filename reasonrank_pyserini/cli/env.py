@@ -1,4 +1,4 @@
-"""`reasonrank env`: what this installation runs on."""
+"""`reasonrank env`: versions and environment of this installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reasonrank nano`: a small world of text with a teacher and a toy model, to try all of it in minutes."""
+"""`reasonrank nano`: a small generated collection with a teacher and a toy model, to try everything in minutes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def teacher(noise: float, seed: int, port: int) -> None:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            click.echo("reasonrank: the nano teacher has ended", err=True)
+            click.echo("reasonrank: the nano teacher has stopped", err=True)
 
 
 @command.command("model")

@@ -18,6 +18,7 @@ OPTIONS = {
     "depth": "--depth",
     "domain": "--domain",
     "encoder": "--encoder",
+    "encoder_class": "--encoder-class",
     "engine": "--engine",
     "engine_args": "--engine-arg",
     "excluded": "--excluded",

@@ -9,9 +9,7 @@ from typing import Any
 
 import click
 
-from ..models.cost import duration
 from ..reproduce import (
-    ReproduceEstimate,
     ReproduceRequest,
     ReproduceResult,
     estimate,
@@ -23,11 +21,11 @@ from ..reproduce import (
 from ..reproduce.conditions import NAMES
 from . import VariadicCommand
 from .engine_options import SETTING_OPTIONS, oracle_noise, setting_overrides
+from .estimate_lines import reproduce_lines
 from .option_groups import option_group
-from .option_names import with_options
 from .reproduce_options import model_options
 from .run_again import run_again
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 OUTSIDE, KEPT = 4, 3
 """Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
@@ -139,32 +137,10 @@ def command(
     with run_again():
         if estimate_only:
             found = estimate(request, gpu, gpus, price, say=say)
-            click.echo("\n".join(_estimate_lines(found, gpu, gpus, price)))
+            click.echo("\n".join(reproduce_lines(found, gpu, gpus, price)))
             return
-        result = run(request, say=say, display=window_bar())
+        result = run(request, say=say, display=standing_bar("window"))
     _print(result, shard, as_json)
-
-
-def _estimate_lines(found: ReproduceEstimate, gpu: str, gpus: int, price: float | None) -> list[str]:
-    prompt, new = found.prompt_tokens, found.new_tokens
-    if not found.windows and prompt is None:
-        return ["windows            0 (the first stage alone)"]
-    lines = [f"tasks              {found.tasks}", f"queries            {found.queries}",
-             f"windows            {found.windows:,}"]  # fmt: skip
-    if prompt is not None and new is not None:
-        like = f"{prompt:,.0f} a window as on BRIGHT economics"
-        lines += [
-            f"prompt tokens      {found.windows * prompt:,.0f} (modelled, {like})",
-            f"new tokens         {found.windows * new:,} (modelled, {new} a window)",
-        ]
-    if found.not_modelled is not None:
-        lines.append(f"time               not modelled: {with_options(found.not_modelled)}")
-    if found.seconds is not None:
-        time = f"{duration(found.seconds)} (modelled for {found.profile}, not measured)"
-        lines.append(f"time on {gpus} {gpu:<9}  {time}")
-    if found.money is not None:
-        lines.append(f"money              {found.money:,.2f} (modelled, {price:g} per GPU hour)")
-    return lines
 
 
 def _print(result: ReproduceResult, shard: str | None, as_json: bool) -> None:

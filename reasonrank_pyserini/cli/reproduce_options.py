@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..reproduce import ModelOverrides
 from .engine_options import ENGINE_OPTIONS, engine_arguments
 from .option_groups import option_group
 
 
-def model_overrides(
-    *,
-    model: str | None,
-    revision: str | None,
-    tokenizer: str | None,
-    profile: str | None,
-    engine: str | None,
-    base_url: Sequence[str],
-    api: str,
-    engine_arg: Sequence[str],
-) -> ModelOverrides:
+def model_overrides(*, base_url: Sequence[str], engine_arg: Sequence[str], **given: Any) -> ModelOverrides:
     """The engine options' values; what was left out comes from the condition."""
-    return ModelOverrides(
-        model=model, revision=revision, tokenizer=tokenizer, profile=profile, engine=engine,
-        base_urls=tuple(base_url), api=api, engine_args=engine_arguments(engine_arg),
-    )  # fmt: skip
+    return ModelOverrides(base_urls=tuple(base_url), engine_args=engine_arguments(engine_arg), **given)
 
 
 model_options = option_group("model", ENGINE_OPTIONS, model_overrides)

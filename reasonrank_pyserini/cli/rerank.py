@@ -19,7 +19,7 @@ from . import VariadicCommand
 from .collection_options import collection_options
 from .engine_options import ENGINE_OPTIONS, JUDGE_OPTIONS, model_request, oracle_noise, setting_group
 from .option_groups import option_group
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 
 def judge_request(
@@ -99,11 +99,11 @@ def command(
         **request,
     )
     if dry_run:
-        from .estimate_lines import estimate_lines
+        from .estimate_lines import rerank_lines
 
-        click.echo("\n".join(estimate_lines(estimate(asked, say=say))))
+        click.echo("\n".join(rerank_lines(estimate(asked, say=say))))
         return
-    result = rerank(asked, say=say, display=window_bar())
+    result = rerank(asked, say=say, display=standing_bar("window"))
     click.echo(json.dumps(summary(result)))
     if not result.complete:
         sys.exit(3)

@@ -13,14 +13,14 @@ from ..first_stages.opening import FusionOptions, SearchOptions
 from ..jobs.collection import CollectionRequest
 from ..jobs.retrieval import RetrieveRequest, RetrieveResult, retrieve
 from . import VariadicCommand
-from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION, collection_request
+from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION
 from .option_groups import option_group
 from .search_options import FUSION_OPTIONS, fusion_options, stage_options
 from .terminal import StepBars, say
 
 
 @click.command(cls=VariadicCommand)
-@option_group("collection", (*COLLECTION_OPTIONS, VARIANT_OPTION), collection_request)
+@option_group("collection", (*COLLECTION_OPTIONS, VARIANT_OPTION), CollectionRequest)
 @click.option(
     "--method",
     "methods",

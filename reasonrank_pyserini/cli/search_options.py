@@ -54,6 +54,15 @@ FUSION_OPTIONS = (
 )
 
 
+_ENCODER_FIELDS = {
+    "encoder_class": "kind",
+    "encoder_revision": "revision",
+    "query_encoder": "query_model",
+    "l2_norm": "normalise",
+}
+"""The fields of EncoderOptions that have another name than their option."""
+
+
 def fusion_options(
     *, fuse: Any, weights: tuple[float, ...], rrf_k: float, depth: int
 ) -> FusionOptions | None:
@@ -72,34 +81,12 @@ def search_options(
     heap: str | None = None,
     threads: int | None = None,
     encoder: str | None = None,
-    encoder_class: str | None = None,
-    encoder_revision: str | None = None,
-    query_encoder: str | None = None,
-    query_prefix: str | None = None,
-    passage_prefix: str | None = None,
-    max_length: int | None = None,
-    pooling: str | None = None,
-    l2_norm: bool = False,
-    batch_size: int = 32,
-    device: str | None = None,
+    **dense: Any,
 ) -> SearchOptions:
     """The options' values as SearchOptions."""
-    dense = None
-    if encoder:
-        dense = EncoderOptions(
-            encoder,
-            kind=encoder_class,
-            query_model=query_encoder,
-            revision=encoder_revision,
-            query_prefix=query_prefix,
-            passage_prefix=passage_prefix,
-            max_length=max_length,
-            normalise=l2_norm,
-            pooling=pooling,
-            device=device,
-            batch_size=batch_size,
-        )
-    return SearchOptions(k1=k1, b=b, heap=heap, threads=threads, encoder=dense)
+    named = {_ENCODER_FIELDS.get(name, name): value for name, value in dense.items()}
+    options = EncoderOptions(encoder, **named) if encoder else None
+    return SearchOptions(k1=k1, b=b, heap=heap, threads=threads, encoder=options)
 
 
 stage_options = option_group("search", SEARCH_OPTIONS, search_options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,16 +19,10 @@ from .synthesize_options import (
     student_options,
     teacher_options,
 )
-from .terminal import say
+from .terminal import say, standing_bar
 
 if TYPE_CHECKING:
-    from ..training.synthesis import (
-        CandidateOptions,
-        ListOptions,
-        StudentOptions,
-        SynthesisEstimate,
-        TeacherOptions,
-    )
+    from ..training.synthesis import CandidateOptions, SynthesisEstimate, TeacherOptions
 
 
 @click.command(cls=VariadicCommand)
@@ -48,20 +42,11 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 def command(
     *,
-    sources: tuple[Path, ...],
-    domain: str | None,
-    against: tuple[str, ...],
-    ngram: int,
     candidates: CandidateOptions,
     teacher: TeacherOptions,
-    lists: ListOptions,
-    student: StudentOptions,
-    limit: int | None,
     dry_run: bool,
     paper: bool,
-    max_failed: float,
-    overwrite: bool,
-    output: Path | None,
+    **given: Any,
 ) -> None:
     """Make training lists for a reasoning reranker with a teacher model.
 
@@ -80,7 +65,6 @@ def command(
     """
     from ..files.outputs import clean_stdout
     from ..training import synthesis
-    from .synthesize_progress import query_bar
 
     if paper:
         if not dry_run:
@@ -89,19 +73,7 @@ def command(
         _print_lines(synthesis.paper_estimate(pool=candidates.pool, **prices))
         return
     request = synthesis.SynthesisRequest(
-        sources=sources,
-        domain=domain,
-        candidates=candidates,
-        teacher=teacher,
-        lists=lists,
-        student=student,
-        against=against,
-        ngram=ngram,
-        limit=limit,
-        max_failed=max_failed,
-        output=output,
-        overwrite=overwrite,
-        command=tuple(sys.argv[1:]),
+        candidates=candidates, teacher=teacher, command=tuple(sys.argv[1:]), **given
     )
     if dry_run:
         with clean_stdout():
@@ -109,7 +81,7 @@ def command(
         _print_lines(found)
         return
     with clean_stdout():
-        done = synthesis.run(request, say=say, display=query_bar())
+        done = synthesis.run(request, say=say, display=standing_bar(" queries"))
     click.echo(json.dumps(done.counts))
     if done.failed_calls:
         sys.exit(3)

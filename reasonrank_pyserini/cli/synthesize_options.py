@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -80,59 +80,21 @@ STUDENT_OPTIONS = (
 """The model whose prompts sft.jsonl and rl.jsonl are made for."""
 
 
-def _candidates(
-    *,
-    dataset: str | None,
-    index: str | None,
-    corpus: str | None,
-    excluded: str | None,
-    method: str | None,
-    encoder: str | None,
-    run: Path | None,
-    pool: int,
-    page_words: int,
-) -> CandidateOptions:
+def _candidates(*, encoder: str | None, **given: Any) -> CandidateOptions:
+    from ..jobs.collection import CollectionRequest
     from ..training.synthesis import CandidateOptions
-    from .collection_options import collection_request
     from .search_options import search_options
 
+    named = {name: given.pop(name) for name in ("dataset", "index", "corpus", "excluded")}
     return CandidateOptions(
-        collection=collection_request(dataset=dataset, index=index, corpus=corpus, excluded=excluded),
-        method=method,
-        search=search_options(encoder=encoder),
-        run=run,
-        pool=pool,
-        page_words=page_words,
+        collection=CollectionRequest(**named), search=search_options(encoder=encoder), **given
     )
 
 
-def _teacher(
-    *,
-    model: str | None,
-    base_url: tuple[str, ...],
-    engine: str,
-    engine_arg: tuple[str, ...],
-    prompts: Path | None,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    price_in: float | None,
-    price_out: float | None,
-) -> TeacherOptions:
+def _teacher(*, base_url: tuple[str, ...], engine_arg: tuple[str, ...], **given: Any) -> TeacherOptions:
     from ..training.synthesis import TeacherOptions
 
-    return TeacherOptions(
-        model=model,
-        base_urls=base_url,
-        engine=engine,
-        engine_args=engine_arguments(engine_arg),
-        prompts=prompts,
-        temperature=temperature,
-        top_p=top_p,
-        max_tokens=max_tokens,
-        price_in=price_in,
-        price_out=price_out,
-    )
+    return TeacherOptions(base_urls=base_url, engine_args=engine_arguments(engine_arg), **given)
 
 
 def _lists(*, list_size: int, min_ndcg: float, seed: int, on_error: Literal["raise", "drop"]) -> ListOptions:
@@ -141,10 +103,10 @@ def _lists(*, list_size: int, min_ndcg: float, seed: int, on_error: Literal["rai
     return ListOptions(list_size, min_ndcg, seed, on_error)
 
 
-def _student(*, style: str, tokenizer: str | None, passage_tokens: int) -> StudentOptions:
+def _student(**given: Any) -> StudentOptions:
     from ..training.synthesis import StudentOptions
 
-    return StudentOptions(style=style, tokenizer=tokenizer, passage_tokens=passage_tokens)
+    return StudentOptions(**given)
 
 
 source_options = add_options(SOURCE_OPTIONS)

@@ -10,7 +10,7 @@ import click
 from .option_names import with_options
 
 if TYPE_CHECKING:
-    from ..jobs.progress import Progress
+    from ..jobs.saying import Standing
 
 
 def say(line: str) -> None:
@@ -18,19 +18,20 @@ def say(line: str) -> None:
     click.echo(f"reasonrank: {with_options(line)}", err=True)
 
 
-class WindowBar:
-    """A bar of the windows so far; a `jobs.progress.ProgressDisplay`."""
+class StandingBar:
+    """Where work stands, as a bar on standard error; a `jobs.saying.Display`."""
 
-    def __init__(self) -> None:
-        self._bar: Any = None
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: Any = None  # made with the first standing, which has the total
 
-    def update(self, progress: Progress) -> None:
+    def update(self, standing: Standing) -> None:
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=progress.total, unit="window", file=sys.stderr, dynamic_ncols=True)
-        self._bar.set_postfix_str(progress.rates(), refresh=False)
-        self._bar.update(progress.windows - self._bar.n)
+            self._bar = tqdm(total=standing.total, unit=self._unit, file=sys.stderr, dynamic_ncols=True)
+        self._bar.set_postfix_str(standing.short(), refresh=False)
+        self._bar.update(standing.done - self._bar.n)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -64,6 +65,6 @@ class StepBars:
         self.close()
 
 
-def window_bar() -> WindowBar | None:
-    """A bar where standard error is a terminal; None elsewhere."""
-    return WindowBar() if sys.stderr.isatty() else None
+def standing_bar(unit: str) -> StandingBar | None:
+    """A bar where standard error is a terminal, else None: the library then says a line every 30 seconds."""
+    return StandingBar(unit) if sys.stderr.isatty() else None

@@ -88,17 +88,11 @@ def grpo(**options: Any) -> None:
 def _run(
     stage: Literal["sft", "grpo"],
     *,
-    recipe: str,
-    data: Path,
-    output: Path | None,
     overrides: tuple[str, ...],
     dry_run: bool,
     gpus: int,
     sharding: str,
-    resume: bool,
-    overwrite: bool,
-    model: str | None,
-    vllm: bool = False,
+    **given: Any,
 ) -> None:
     """Print the estimate of a dry run, or train and print the key figures."""
     from .. import training
@@ -106,16 +100,7 @@ def _run(
     from ..training.recipe_loading import parse_settings
 
     request = training.TrainRequest(
-        stage=stage,
-        recipe=recipe,
-        data=data,
-        model=model,
-        output=output,
-        overrides=parse_settings(overrides),
-        resume=resume,
-        overwrite=overwrite,
-        vllm=vllm,
-        command=tuple(sys.argv[1:]),
+        stage=stage, overrides=parse_settings(overrides), command=tuple(sys.argv[1:]), **given
     )
     if dry_run:
         with clean_stdout():

@@ -13,7 +13,7 @@ from . import VariadicCommand
 from .reproduce import exit_with
 from .reproduce_options import model_options
 from .run_again import run_again
-from .terminal import say, window_bar
+from .terminal import say, standing_bar
 
 
 @click.command(cls=VariadicCommand)
@@ -53,7 +53,7 @@ def command(model: ModelOverrides, condition: str | None, margin: float, **given
         model=model, condition=condition, margin=margin, command=tuple(sys.argv[1:]), **given
     )
     with run_again():
-        result = verify(request, say=say, display=window_bar())
+        result = verify(request, say=say, display=standing_bar("window"))
     click.echo(text_table(result.leaderboard))
     click.echo(f"{_equivalence(result, margin)}\n")
     click.echo(result.log)

@@ -25,10 +25,10 @@ SOURCES = {
     "plug-in ids": "reasonrank_pyserini.datasets.catalogue:plugin_ids",
     "description": "reasonrank_pyserini.datasets.catalogue:describe",
 }
-"""Where test collections come from, and what is known of them without reading them."""
+"""Loaders of the test collections by source, and of the catalogue, which reads no collection."""
 
 FAMILIES = ("bright", "r2med", "nano")
-"""Collections read from the hub, and our own; every other id is ir_datasets'."""
+"""First parts of the ids that are loaded here; every other id is looked up in ir_datasets."""
 
 TOKENS_BY_FAMILY = {
     "bright/": 512,
@@ -38,14 +38,14 @@ TOKENS_BY_FAMILY = {
     "msmarco-passage/trec-dl": 100,
     "msmarco-passage-v2/trec-dl": 100,
 }
-"""How long the published evaluations show passages, by the beginning of a collection's id."""
+"""Passage length in the published evaluations, in tokens, by the start of a collection's id."""
 
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class Docstore(Protocol):
-    """Documents by id, in bulk; texts are read when asked for and not kept."""
+    """Documents by id, in bulk; texts are read on request and not kept."""
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id; ids without a document are left out."""
@@ -76,7 +76,7 @@ class Dataset(Protocol):
 
     @property
     def passage_tokens(self) -> int | None:
-        """How long passages are shown (512 BRIGHT and R2MED, 100 TREC and BEIR); None: the profile's."""
+        """Passage length in tokens (512 BRIGHT and R2MED, 100 TREC and BEIR); None means the profile's."""
         ...
 
     def queries(self, variant: str | None = None) -> Sequence[Query]: ...
@@ -90,7 +90,7 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Fetchable(Protocol):
-    """A Dataset whose files can be named, and fetched, beforehand."""
+    """A Dataset that can list its files, so that they can be fetched beforehand."""
 
     def files(
         self,
@@ -99,12 +99,12 @@ class Fetchable(Protocol):
         qrels_kinds: Sequence[str] = ("plain",),
         documents: bool = True,
     ) -> tuple[RemoteFile, ...]:
-        """What has to be fetched for the queries, those variants and qrels, and the documents."""
+        """The files for the queries, these variants and qrels, and the documents."""
         ...
 
 
 def load_dataset(name: str | Path) -> Dataset:
-    """The test collection of that name; nothing is read or downloaded before it is asked for.
+    """The test collection of that name; nothing is read or downloaded until it is needed.
 
     A name is `bright/<task>`, `r2med/<task>` or `nano/<split>`, an ir_datasets id (`beir/scifact/test`), a BEIR
     folder's path, or `module:attribute`, a Dataset or a function that returns one. An id wins over a folder of
@@ -114,7 +114,7 @@ def load_dataset(name: str | Path) -> Dataset:
     if isinstance(name, Path) or text in (".", "..") or text.startswith(("/", "./", "../", "~")):
         return _folder(text)
     if _REFERENCE.fullmatch(text):
-        return _own(text)
+        return _referenced(text)
     family, slash, _ = text.partition("/")
     source = family.lower() if slash and family.lower() in FAMILIES else "ir_datasets"
     try:
@@ -127,9 +127,9 @@ def load_dataset(name: str | Path) -> Dataset:
 
 
 def documents_identity(dataset: Dataset) -> dict[str, str] | None:
-    """A name for the documents that saves hashing them: that of an ir_datasets corpus and its version.
+    """The id and version of an ir_datasets corpus, which identify its documents without hashing them.
 
-    None for documents that know their own sha256, and for those that have to be hashed.
+    None for documents that have their own sha256 and for those that must be hashed.
     """
     if isinstance(getattr(dataset.documents, "sha256", None), str):
         return None
@@ -141,19 +141,19 @@ def documents_identity(dataset: Dataset) -> dict[str, str] | None:
 
 
 def passage_tokens(name: str) -> int | None:
-    """How many tokens of a passage the published evaluations show on that collection; None: not known."""
+    """The passage length, in tokens, of the published evaluations on that collection; None when unknown."""
     return next((tokens for start, tokens in TOKENS_BY_FAMILY.items() if name.startswith(start)), None)
 
 
 def _folder(path: str) -> Dataset:
     folder = os.path.expanduser(path)
     if not os.path.isdir(folder):
-        raise InputError(f"dataset {path}: there is no such folder (a BEIR folder holds corpus.jsonl)")
+        raise InputError(f"dataset {path}: there is no such folder (a BEIR folder contains corpus.jsonl)")
     dataset: Dataset = resolve("dataset source", "beir", SOURCES)(folder)
     return dataset
 
 
-def _own(reference: str) -> Dataset:
+def _referenced(reference: str) -> Dataset:
     found = resolve("dataset", reference, {})
     if isinstance(found, type) or not hasattr(found, "queries"):
         found = found() if callable(found) else None

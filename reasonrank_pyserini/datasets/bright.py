@@ -41,7 +41,7 @@ def ids() -> tuple[str, ...]:
 
 
 def load(name: str) -> BrightDataset:
-    """`bright/<task>[-long][/<variant>]` in any spelling of the hub's; UnknownNameError for another."""
+    """`bright/<task>[-long][/<variant>]`, with hyphens or underscores; UnknownNameError for any other id."""
     _, task, *rest = [part.lower().replace("_", "-") for part in name.split("/")]
     known = {variant.replace("_", "-"): variant for variant in VARIANTS}
     if f"bright/{task}" not in ids() or len(rest) > 1 or (rest and rest[0] not in known):
@@ -51,7 +51,7 @@ def load(name: str) -> BrightDataset:
 
 
 class BrightDataset:
-    """A Dataset of one BRIGHT task; with `variant`, its queries are that rewrite unless another is asked for."""
+    """A Dataset of one BRIGHT task; `variant` is the query rewrite that `queries()` gives by default."""
 
     def __init__(self, task: str, variant: str | None = None) -> None:
         self._task, self._variant = task, variant
@@ -83,7 +83,7 @@ class BrightDataset:
         return tuple(VARIANTS)
 
     def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
-        """Plain: the gold ids that BRIGHT gives; fixed: as castorini mended them, for the short tasks only."""
+        """Plain: BRIGHT's own gold ids; fixed: as corrected by castorini, for the short tasks only."""
         if self._kind(kind) == "fixed":
             return read_qrels(self._fixed().fetch())
         return {query: dict.fromkeys(gold, 1) for query, (gold, _) in self._judged.items()}
@@ -93,7 +93,7 @@ class BrightDataset:
         return excluded
 
     def hub_ids(self, ids: Iterable[str]) -> dict[str, str]:
-        """The hub's id of every id in castorini's spelling (`_` for a blank) that is no id of the hub's."""
+        """The hub's id for each id in castorini's spelling (`_` for a space) that the hub does not have."""
         return self.documents.hub_ids(ids)
 
     def files(
@@ -103,7 +103,7 @@ class BrightDataset:
         qrels_kinds: Sequence[str] = ("plain",),
         documents: bool = True,
     ) -> tuple[RemoteFile, ...]:
-        """What has to be fetched for the queries, those variants and qrels, and the documents."""
+        """The files for the queries, these variants and qrels, and the documents."""
         names = [self._variant_named(variant) for variant in variants]
         configs = [VARIANTS[name][0] for name in (*names, self._variant) if name is not None]
         files: list[RemoteFile] = [self._file(config) for config in dict.fromkeys(["examples", *configs])]
@@ -128,7 +128,7 @@ class BrightDataset:
             raise UnknownNameError(f"qrels kind of {self.id}", kind, KINDS)
         if kind == "fixed" and self._long:
             raise InputError(
-                f"{self.id} has no fixed qrels, castorini mended those of the short tasks only: use plain"
+                f"{self.id} has no fixed qrels: castorini corrected those of the short tasks only, use plain"
             )
         return kind
 
@@ -142,7 +142,7 @@ class BrightDataset:
         known = table("bright")["qrels"]
         name = f"qrels.bright-{self._task}.fixed.txt"
         if name not in known["files"]:
-            raise InputError(f"the table of BRIGHT's files has no {name}: add its size and sha256")
+            raise InputError(f"the table of BRIGHT's files does not list {name}: add its size and sha256")
         return WebFile(f"{known['url']}/{name}", **known["files"][name])
 
 
@@ -151,5 +151,5 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _given(ids: Iterable[str] | None) -> tuple[str, ...]:
-    """The ids without repetitions and without the mark for none."""
+    """The ids without repetitions and without `N/A`."""
     return tuple(str(id) for id in dict.fromkeys(ids or ()) if id not in (None, NOT_GIVEN))

@@ -1,4 +1,4 @@
-"""What is known of the test collections without reading or downloading them."""
+"""The test collections that exist and their metadata, without reading or downloading them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .tables import table
 
 PARTS = ("docs", "queries", "qrels")
 EXCLUDED_RELEVANCE = "-100"
-"""The grade under which BRIGHT lists documents that are no judgements but must not be shown."""
+"""The grade with which ir_datasets marks BRIGHT's excluded documents, which are not judgements."""
 LICENCES = {"bright": "CC BY 4.0"}
-"""Licences that ir_datasets does not tell, by family."""
+"""Licences that ir_datasets does not list, by family."""
 R2MED, OFFICIAL_MEASURE = "r2med/", "nDCG@10"
 NANO_ABOUT = """\
 A small world of text that the package makes itself. A query describes a concept by two clues, in a setting; a passage \
@@ -27,7 +27,7 @@ BENCHMARKS = {"bright": "BRIGHT", "r2med": "R2MED"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A collection with documents and queries; unknown counts are None, `judged` says that qrels exist."""
+    """A collection with documents and queries; unknown counts are None, `judged` is whether qrels exist."""
 
     id: str
     documents: int | None
@@ -38,13 +38,13 @@ class Entry:
 
     @property
     def benchmark(self) -> str:
-        """The name of the benchmark whose task this is; empty for others."""
+        """The benchmark that this is a task of; empty for other collections."""
         return BENCHMARKS.get(self.id.partition("/")[0], "")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """All about one collection that is told offline; `bibtex` holds whole entries."""
+    """The metadata of one collection; `bibtex` holds whole entries."""
 
     entry: Entry
     variants: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def list_datasets() -> list[Entry]:
 
 
 def plugin_ids() -> dict[str, int | None]:
-    """Document counts of the ids that ir_datasets lacks: R2MED's tasks, and BRIGHT's with rewritten queries."""
+    """Document counts of the ids missing in ir_datasets: R2MED's tasks and BRIGHT's rewritten queries."""
     counts: dict[str, int | None] = {}
     for entry in list_datasets():
         if re.fullmatch(r"bright/[^/]+", entry.id):
@@ -128,7 +128,7 @@ def _plain(text: str) -> str:
 
 
 def _bibtex(key: str) -> str:
-    """The entry of that key in ir_datasets' bibliography; empty when it is not there."""
+    """The entry with that key in ir_datasets' bibliography; empty when there is none."""
     import pkgutil
 
     library = (pkgutil.get_data("ir_datasets", "docs/bibliography.bib") or b"").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Document ids in two spellings: the hub's, which may hold blanks, and castorini's, with `_` for each blank."""
+"""Document ids in two spellings: the hub's, which may contain spaces, and castorini's, with `_` for each space."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def to_castorini(id: str) -> str:
 
 
 def from_castorini(ids: Iterable[str], corpus_ids: Iterable[str]) -> dict[str, str]:
-    """The corpus' id of every castorini id that the corpus itself lacks; unknown ids are left out.
+    """The corpus id for each castorini id that is not a corpus id itself; unknown ids are left out.
 
-    InputError for an id that stands for more than one of the corpus.
+    InputError for an id that matches several corpus ids.
     """
     wanted = set(ids)
     present: set[str] = set()
@@ -30,11 +30,11 @@ def from_castorini(ids: Iterable[str], corpus_ids: Iterable[str]) -> dict[str, s
         first, *others = sorted(candidates[spelled])
         if others:
             raise InputError(
-                f"the document id {spelled!r} stands for {first!r} and for {others[0]!r}: use the corpus' own ids"
+                f"the document id {spelled!r} matches both {first!r} and {others[0]!r}: use the corpus' own ids"
             )
         found[spelled] = first
     return found
 
 
 DOCID_STYLES: Mapping[str, Callable[[str], str]] = {"hub": str, "castorini": to_castorini}
-"""How docids are written: as the collection has them, or with `_` for spaces as castorini's indexes do."""
+"""How to write docids: as in the collection, or with `_` for spaces as in castorini's indexes."""

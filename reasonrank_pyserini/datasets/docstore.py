@@ -1,4 +1,4 @@
-"""Documents of a collection by id: a compressed store on disk, built once from the collection's own file."""
+"""Documents of a collection by id: a compressed store on disk, built once from the collection's file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .docids import from_castorini, to_castorini
 from .irds_errors import FAILURES, ir_datasets
 
 Texts = Iterator[tuple[str, str]]
-RESPELLED = "respelled.json"
-"""The ids that castorini spells otherwise, beside the store."""
+CHANGED_IDS = "respelled.json"
+"""The file next to the store with the ids that castorini spells differently."""
 CONTENT_SUM = "sha256"
 
 
@@ -28,7 +28,7 @@ class StoredDocuments:
     """A `datasets.Docstore` over one file of texts, kept in ir_datasets' PickleLz4FullStore by document id.
 
     `source` (repository, file, revision) is the store's identity; `kind` names its folder under the cache
-    root. The file is fetched, and the store built, on first need: one process builds, others wait.
+    root. The file is fetched and the store built when first needed: one process builds, others wait.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class StoredDocuments:
         wanted = [id for id in dict.fromkeys(ids) if _storable(id)]
         if not wanted:
             return {}
-        with self._lock, self._whole():
+        with self._lock, self._readable():
             records = {record.doc_id: record for record in self.store.get_many_iter(wanted)}
         return {id: Document(id, records[id].text) for id in wanted if id in records}
 
@@ -53,9 +53,9 @@ class StoredDocuments:
             yield Document(id, text)
 
     def hub_ids(self, ids: Iterable[str]) -> dict[str, str]:
-        """The collection's own id of every castorini id that it lacks; unknown ids are left out."""
+        """The collection's id for each castorini id that it does not have; unknown ids are left out."""
         wanted = [id for id in dict.fromkeys(ids) if _storable(id)]
-        with self._lock, self._whole():
+        with self._lock, self._readable():
             respelled = [id for id in wanted if id in self._respelled]
             known = {record.doc_id for record in self.store.get_many_iter(respelled)} if respelled else set()
         candidates = [id for spelled in respelled for id in self._respelled[spelled]]
@@ -63,12 +63,12 @@ class StoredDocuments:
 
     @property
     def sha256(self) -> str:
-        """sha256 of ids and texts, hex, as `caches.documents_sha256` would find it."""
+        """sha256 of ids and texts, hex, equal to `caches.documents_sha256`."""
         return (self.folder / CONTENT_SUM).read_text("ascii")
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """Failures of a damaged store as one line that says how to go on."""
+    def _readable(self) -> Iterator[None]:
+        """InputError, with what to do, for the failures of a damaged store."""
         folder = self.folder
         try:
             yield
@@ -79,13 +79,13 @@ class StoredDocuments:
 
     @cached_property
     def store(self) -> Any:
-        """ir_datasets' store, built."""
+        """ir_datasets' store, built if need be."""
         ir_datasets()
         return _store(self.folder / "store", _none)
 
     @cached_property
     def folder(self) -> Path:
-        """Where the store is; built now if it is not there."""
+        """The store's folder; built now if it does not exist."""
         try:
             return cached_folder(self._kind, self._source, self._build)
         except OSError as error:
@@ -96,9 +96,9 @@ class StoredDocuments:
 
     @cached_property
     def _respelled(self) -> dict[str, list[str]]:
-        """The collection's ids with blanks, by castorini's spelling."""
+        """The collection's ids that contain spaces, by castorini's spelling."""
         found: dict[str, list[str]] = {}
-        for id in json.loads((self.folder / RESPELLED).read_text("utf-8")):
+        for id in json.loads((self.folder / CHANGED_IDS).read_text("utf-8")):
             found.setdefault(to_castorini(id), []).append(id)
         return found
 
@@ -109,7 +109,9 @@ class StoredDocuments:
         def records() -> Iterator[Any]:
             for id, text in self._read(path):
                 if not _storable(id):
-                    raise InputError(f"{path} holds a document whose id {id!r} is no text")
+                    raise InputError(
+                        f"{path} has a document with the id {id!r}, which cannot be encoded as UTF-8"
+                    )
                 if to_castorini(id) != id:
                     respelled.append(id)
                 content.update(json.dumps([id, "", text]).encode() + b"\n")
@@ -118,9 +120,9 @@ class StoredDocuments:
         store = _store(folder / "store", records)
         store.build()
         if not store.built():
-            raise InputError(f"{path} holds no documents: delete it and try again")
+            raise InputError(f"{path} has no documents: delete it and try again")
         store.lookup.close()
-        (folder / RESPELLED).write_text(json.dumps(respelled), "utf-8")
+        (folder / CHANGED_IDS).write_text(json.dumps(respelled), "utf-8")
         (folder / CONTENT_SUM).write_text(content.hexdigest(), "ascii")
 
 
@@ -140,5 +142,5 @@ def _none() -> Iterator[Any]:
 
 
 def _storable(id: str) -> bool:
-    """Whether an id can be in a store at all: UTF-8 text without a NUL at its end."""
+    """Whether a store can hold an id: UTF-8 text without a NUL at its end."""
     return bool(id) and not id.endswith("\0") and id.encode("utf-8", "replace").decode() == id

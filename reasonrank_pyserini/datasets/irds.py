@@ -22,7 +22,7 @@ def load(name: str) -> Dataset:
     """The collection with that ir_datasets id; UnknownNameError when there is none."""
     package = ir_datasets()
     try:
-        with reading(name, "collection", missing_key_is_ours=True):
+        with reading(name, "collection", pass_key_errors=True):
             handler = package.load(name)
     except KeyError as error:
         hint = "list them: reasonrank datasets"
@@ -31,7 +31,7 @@ def load(name: str) -> Dataset:
 
 
 class IrDataset:
-    """A Dataset over an ir_datasets handler; files are fetched by ir_datasets on first need."""
+    """A Dataset over an ir_datasets handler; ir_datasets fetches its files when first needed."""
 
     def __init__(self, name: str, handler: Any) -> None:
         self._name, self._handler = name, handler
@@ -62,7 +62,7 @@ class IrDataset:
         return tuple(name for name, kind in fields.items() if name != "query_id" and kind in (str, "str"))
 
     def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
-        """Relevance by query and docid; of several judgements of one document the highest counts."""
+        """Grades by query and docid; of several judgements of one document the highest counts."""
         if kind != "plain":
             raise UnknownNameError(f"qrels kind of {self._name}", kind, ["plain"])
         qrels: dict[str, dict[str, int]] = {}
@@ -88,7 +88,7 @@ class IrDataset:
 
 
 class IrDocuments:
-    """The Docstore of an ir_datasets collection; ir_datasets builds its lookup files on first need."""
+    """The Docstore of an ir_datasets collection; ir_datasets builds its lookup files when first needed."""
 
     def __init__(self, name: str, handler: Any) -> None:
         self._name, self._handler = name, handler
@@ -128,7 +128,7 @@ class IrDocuments:
 
 
 def document_of(record: Any) -> Document:
-    """An ir_datasets document as ours: its text field and title, else what ir_datasets shows as its text."""
+    """The Document of an ir_datasets record: its text field and title, else its default text."""
     fields = {name: value for name, value in record._asdict().items() if isinstance(value, str)}
     if not any(name in fields for name in TEXT_FIELDS):
         return Document(str(record.doc_id), _default_text(record, fields))
@@ -136,7 +136,7 @@ def document_of(record: Any) -> Document:
 
 
 def query_text(record: Any, variant: str | None = None) -> str:
-    """The text of a query record: the field `variant`, or what ir_datasets shows as its text."""
+    """The text of a query record: the field `variant`, or its default text."""
     if variant is not None:
         return str(getattr(record, variant) or "")
     fields = {name: value for name, value in record._asdict().items() if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""What goes wrong inside ir_datasets, as one line that says how to go on."""
+"""Failures inside ir_datasets as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..errors import InputError, ReasonRankError
 
 REPEATS = ("download error", "Download failed", "If you have a local copy", "Opening ", "[error]")
 SMALL_FILE = 5_000_000
-"""ir_datasets looks for a local copy by its checksum only from this size on."""
+"""Bytes; ir_datasets looks for a local copy by checksum only for files of this size or larger."""
 FAILURES = (OSError, RuntimeError, ValueError, LookupError, EOFError, ImportError, AssertionError, zlib.error)
 
 
 def ir_datasets() -> Any:
-    """The package, imported; it makes its home folder when it is."""
+    """The imported package; importing it creates its home folder."""
     try:
         import ir_datasets
     except OSError as error:
@@ -33,21 +33,21 @@ def ir_datasets() -> Any:
 
 
 class _Repeats(logging.Filter):
-    """Drops the log lines whose content is in our own error, and those about opening a file."""
+    """Drops log lines that repeat our own error message, and those about opening a file."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith(REPEATS)
 
 
 @contextmanager
-def reading(name: str, what: str, *, missing_key_is_ours: bool = False) -> Iterator[None]:
-    """Turns ir_datasets' failures inside the block into InputErrors: what failed, and where to place it."""
+def reading(name: str, what: str, *, pass_key_errors: bool = False) -> Iterator[None]:
+    """Turns ir_datasets' failures inside the block into InputErrors that say what failed and where to put the file."""
     try:
         yield
     except ReasonRankError:
         raise
     except FAILURES as error:
-        if missing_key_is_ours and isinstance(error, KeyError):
+        if pass_key_errors and isinstance(error, KeyError):
             raise
         raise InputError(f"dataset {name}: the {what} could not be loaded: {_advice(name, error)}") from error
 
@@ -59,7 +59,7 @@ def _advice(name: str, error: BaseException) -> str:
         return f"{_short(error)}: pip install {error.name or 'the package'}"
     if isinstance(error, FileNotFoundError) and error.filename is None:
         page = f"https://ir-datasets.com/{name.split('/')[0]}.html#{name}"
-        return f"this file has to be obtained from its owner: place it at {error} (see {page})"
+        return f"this file must be requested from its owner: save it as {error} (see {page})"
     url = _failed_url(error)
     if url is None:
         return f"{_short(error)} (ir_datasets keeps its files in {home})"
@@ -80,7 +80,7 @@ def _short(error: BaseException) -> str:
 
 
 def _failed_url(error: BaseException) -> str | None:
-    """The first URL that was tried: of a request's error, or of the mirrors that all failed."""
+    """The URL of a failed request, or of the first mirror when all failed; None for other errors."""
     for argument in error.args[1:2]:
         if isinstance(argument, list):
             return next((str(mirror.url) for mirror, _ in argument if hasattr(mirror, "url")), None)
@@ -89,7 +89,7 @@ def _failed_url(error: BaseException) -> str | None:
 
 
 def _place(url: str, contents: Mapping[str, Any], home: Path) -> Path | None:
-    """Where ir_datasets looks for a file before it downloads that URL."""
+    """The path where ir_datasets looks for a file before it downloads that URL; None when there is none."""
     for family, entries in contents.items():
         for entry in entries.values():
             if isinstance(entry, dict) and entry.get("url") == url:

@@ -1,4 +1,4 @@
-"""Test collections made of the user's files: corpus, topics, qrels in any mix, and BEIR folders."""
+"""Test collections from local files: any of corpus, topics and qrels, or a BEIR folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import passage_tokens
 
 
 class LocalDataset:
-    """A Dataset of files; what was not given is missed only when it is asked for (InputError).
+    """A Dataset of files; InputError when a part that was not given is needed.
 
     `excluded` is a file of lines `query docid`. The variants are the other text fields of JSONL topics.
     """
@@ -69,12 +69,12 @@ class LocalDataset:
 
     def _given(self, what: str, path: str | Path | None) -> str | Path:
         if path is None:
-            raise InputError(f"{what} needed, but none given: add --{what} FILE")
+            raise InputError(f"the data set has no {what}: give a file as `{what}`")
         return path
 
 
 class BeirDataset:
-    """A Dataset of a BEIR folder; its queries are those judged in `qrels/<split>.tsv`, if that is there."""
+    """A Dataset of a BEIR folder; its queries are those judged in `qrels/<split>.tsv` if that exists."""
 
     def __init__(self, folder: str | Path, split: str = "test") -> None:
         self._folder, self._split = Path(folder), split

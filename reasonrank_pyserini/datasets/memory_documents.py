@@ -1,4 +1,4 @@
-"""Documents by id, kept in memory."""
+"""Documents by id, in memory."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ REWRITES: dict[str, Callable[[str, str], str]] = {
     "query2doc": lambda text, hypothetical: f"{text}{text} {hypothetical}",
     "lamer": lambda text, hypothetical: f"{text} {hypothetical}",
 }
-"""The query that a method makes of the text and the hypothetical document, as R2MED's BM25 evaluation does."""
+"""How each method combines the query and its hypothetical document, as in R2MED's BM25 evaluation."""
 
 
 def ids() -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def ids() -> tuple[str, ...]:
 
 
 def load(name: str) -> R2MedDataset:
-    """`r2med/<task>` in any case, with hyphens or underscores; UnknownNameError for another."""
+    """`r2med/<task>` in any case, with hyphens or underscores; UnknownNameError for any other."""
     task = name.partition("/")[2].lower().replace("_", "-")
     if f"r2med/{task}" not in ids():
         raise UnknownNameError("dataset", name, ids(), "list them: reasonrank datasets")
@@ -69,7 +69,7 @@ class R2MedDataset:
         return tuple(f"{method}/{model}" for method in known["methods"] for model in known["models"])
 
     def qrels(self, kind: str = "plain") -> Mapping[str, Mapping[str, int]]:
-        """Relevance by query and docid; of several judgements of one document the highest counts."""
+        """Grades by query and docid; of several judgements of one document the highest counts."""
         self._check_kind(kind)
         return self._judged
 
@@ -77,7 +77,7 @@ class R2MedDataset:
         return frozenset()
 
     def hub_ids(self, ids: Iterable[str]) -> dict[str, str]:
-        """The hub's id of every id in castorini's spelling (`_` for a blank) that is no id of the hub's."""
+        """The hub's id for each id in castorini's spelling (`_` for a space) that the hub does not have."""
         return self.documents.hub_ids(ids)
 
     def files(
@@ -87,7 +87,7 @@ class R2MedDataset:
         qrels_kinds: Sequence[str] = ("plain",),
         documents: bool = True,
     ) -> tuple[RemoteFile, ...]:
-        """What has to be fetched for the queries, those variants and qrels, and the documents."""
+        """The files for the queries, these variants and qrels, and the documents."""
         for kind in qrels_kinds:
             self._check_kind(kind)
         names = ["query.jsonl", *(self._rewritten(variant) for variant in variants)]
@@ -104,7 +104,9 @@ class R2MedDataset:
             try:
                 grade = int(line["score"])
             except (TypeError, ValueError):
-                raise FileFormatError(path, None, f"the score {line['score']!r} is no whole number") from None
+                raise FileFormatError(
+                    path, None, f"the score {line['score']!r} is not a whole number"
+                ) from None
             grades[document] = max(grade, grades.get(document, grade))
         return qrels
 

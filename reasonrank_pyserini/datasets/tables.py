@@ -1,4 +1,4 @@
-"""What is known of the collections' files, and their records: TOML tables, rows of parquet, lines of JSON."""
+"""The tables of the collections' files, and readers of those files: parquet rows, JSON lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, InputError, one_line
-from ..files.lines import decode, parse_object, raw_lines
+from ..files.lines import parse_object, read_lines
 from ..files.toml_tables import read_toml
 from ..lazy import require
 
@@ -18,7 +18,7 @@ def table(family: str) -> dict[str, Any]:
     """The table of that family: repositories, revisions, sizes, checksums.
 
     `$REASONRANK_COLLECTIONS` names a folder whose `<family>.toml` replaces ours: for a mirror that serves
-    other revisions or files encoded anew.
+    other revisions or re-encoded files.
     """
     ours = Path(__file__).with_name(f"{family}.toml")
     chosen = os.environ.get("REASONRANK_COLLECTIONS")
@@ -39,7 +39,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a parquet file, those fields only, a few at a time in memory."""
+    """The rows of a parquet file with only those fields, read in small batches."""
     parquet = require("pyarrow.parquet", "reading BRIGHT's files")
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:
@@ -55,11 +55,8 @@ def parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file, each of which must have those fields; FileFormatError for another."""
-    for number, _, raw in raw_lines(path):
-        text = decode(path, number, raw)
-        if not text.strip():
-            continue
+    """The objects of a JSONL file; FileFormatError for one that lacks one of the fields."""
+    for number, text in read_lines(path):
         record = parse_object(path, number, text)
         if missing := [field for field in fields if field not in record]:
             raise FileFormatError(path, number, f"has no field {missing[0]!r}")

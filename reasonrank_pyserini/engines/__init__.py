@@ -1,4 +1,4 @@
-"""The Engine seam: one method that completes a prompt. Adapters are reached by name through `load_engine`."""
+"""The Engine seam: one method that completes a prompt. Engines are loaded by name with `load_engine`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ENGINES = {
 
 @runtime_checkable
 class Engine(Protocol):
-    """Completes prompts, many at once. Used inside one event loop, between `__aenter__` and `__aexit__`.
+    """Completes prompts, many at once, in one event loop between `__aenter__` and `__aexit__`.
 
-    `complete` raises EngineError for a call that failed for good and EngineDiedError when no further
-    call can succeed; an error is never returned as text. Cancelling `complete` stops the generation.
-    `identity` is what the output depends on besides prompt and sampling (engine name, model, revision or
-    weights' hash, dtype, adapter, tokenizer): JSON values, part of every journal key.
+    `complete` raises EngineError for a call that failed permanently and EngineDiedError when no further call can
+    succeed; an error is never returned as text. Cancelling `complete` stops the generation. `identity` is all that
+    the output depends on besides prompt and sampling (engine name, model, revision or weights' hash, dtype, adapter,
+    tokenizer), as JSON values; it is part of every journal key.
     """
 
     @property
@@ -45,10 +45,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What an engine is made from; each adapter reads what it needs and refuses what it cannot honour.
+    """The configuration of an engine; each engine rejects settings that it cannot apply.
 
-    `max_model_len`: prompt plus answer, the real need (None: the model's own). `args`: the user's
-    KEY=VALUE engine arguments, values already parsed as JSON where possible.
+    `max_model_len`: the context needed for prompt plus answer (None: the model's own). `args`: the user's engine
+    arguments, values already parsed as JSON where possible.
     """
 
     model: str
@@ -61,7 +61,7 @@ class EngineConfig:
 
 
 def result_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that a result depends on: all but those that the engine lists in `OPERATIONAL`."""
+    """The arguments that a result depends on: all except those in the engine's `OPERATIONAL`."""
     operational: frozenset[str] = getattr(resolve("engine", name, ENGINES), "OPERATIONAL", frozenset())
     return {key: value for key, value in arguments.items() if key not in operational}
 
@@ -75,24 +75,24 @@ def unwrap_engine(engine: Engine) -> Any:
 
 
 def engine_details(engine: Engine) -> dict[str, Any]:
-    """What an engine can tell for a manifest: its identity, and `details` where it has any."""
+    """What a manifest records of an engine: its identity, and its `details` if it has any."""
     inner = unwrap_engine(engine)
     return {**dict(inner.identity), **dict(getattr(inner, "details", {}))}
 
 
 @runtime_checkable
 class StatesContext(Protocol):
-    """An engine that runs elsewhere and can tell how many tokens prompt and answer may have together."""
+    """An engine that runs elsewhere and can report its context: the tokens of prompt and answer together."""
 
     async def served_context(self) -> int | None: ...
 
 
 def default_engine(model: str) -> str:
-    """The engine for a model when none is named: vllm; transformers for the toy that comes with the package."""
+    """The engine for a model when none is given: vllm, but transformers for the shipped toy model."""
     return "transformers" if local_folder(model) in SHIPPED.values() else "vllm"
 
 
 def load_engine(name: str, config: EngineConfig) -> Engine:
-    """The engine of that name (or `module:attribute`), built but not started; UnknownNameError otherwise."""
+    """The engine of that name (or `module:attribute`), not yet started; UnknownNameError otherwise."""
     engine: Engine = resolve("engine", name, ENGINES).from_config(config)
     return engine

@@ -1,4 +1,4 @@
-"""Keeps a running JVM alive while libraries are loaded that claim its signals."""
+"""Keeps a JVM's fault handlers while libraries are loaded that replace them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ FAULTS = tuple(
     int(getattr(signal, name)) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL") if hasattr(signal, name)
 )
 STRUCT_BYTES = 512
-"""More than `struct sigaction` takes on any platform."""
+"""An upper bound on the size of `struct sigaction` on any platform."""
 
 
 @contextmanager
 def kept_fault_handlers() -> Iterator[None]:
-    """After the block the process handles memory faults as before it, at the level of the C library.
+    """Restore the process's handlers of memory faults, at the level of the C library, after the block.
 
-    A JVM reads null pointers on purpose and catches the fault. apache-tvm-ffi, which vLLM loads, installs
-    a handler of its own for SIGSEGV when it is imported; the next such fault in Java would end the process.
+    A JVM dereferences null pointers on purpose and catches the fault. apache-tvm-ffi, which vLLM loads, installs its
+    own handler for SIGSEGV when imported; without this, the next such fault in Java would end the process.
     """
     if sys.platform == "win32":
         yield

@@ -1,4 +1,4 @@
-"""Gated: keeps an engine full but within its limits, and decides whose call is next."""
+"""ThrottledEngine: keeps an engine full but within its limits, and schedules waiting calls."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from .wrapper import EngineWrapper
 
 
 class ThrottledEngine(EngineWrapper):
-    """An engine that lets through at most `limits.requests` calls and `limits.tokens` tokens at once.
+    """An engine that runs at most `limits.requests` calls with `limits.tokens` tokens in total at a time.
 
-    Callers that wait take turns, so a lone query never waits behind another caller's queue. Among the calls of one
-    caller the query with the most rounds left goes first (`priority.TURN`), ties first come first served.
-    Nobody starves: a call is overtaken by fewer than `patience` later calls of its caller for every round that
-    they have more to go, and between two calls of one caller every other one gets a turn. A call that is next
-    but does not fit yet is not overtaken by smaller ones; one that is larger than the token limit passes when
-    nothing else is under way. An engine with a queue of its own is told a place (`priority.ENGINE_PRIORITY`): those of
-    callers that have little under way first, then by rounds.
+    Waiting callers are served in turn, so a single query never waits behind another caller's queue. Among the calls
+    of one caller the query with the most rounds left goes first (`priority.TURN`), ties in order of arrival. No call
+    starves: later calls of its caller overtake it fewer than `patience` times for each round that they have more
+    left, and every other caller is served between two calls of one caller. The next call is not overtaken by
+    smaller ones when it does not fit yet; a call larger than the token limit runs alone. An engine with its own
+    queue gets a priority (`priority.ENGINE_PRIORITY`): callers with few calls in flight first, then by rounds.
     """
 
     def __init__(self, engine: Engine, *, patience: int = PATIENCE) -> None:
         super().__init__(engine)
         self.patience = patience
         self._requests = self._tokens = 0
-        self._under_way: Counter[Hashable] = Counter()
-        self._waiting: dict[Hashable, list[_Call]] = {}  # the first caller is next
+        self._in_flight: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, list[_Call]] = {}  # in the order of their turns
         self._numbers = itertools.count()
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
@@ -42,7 +41,7 @@ class ThrottledEngine(EngineWrapper):
         await self._enter(call)
         try:
             with context_value(
-                ENGINE_PRIORITY, call.place + CALLER * self._under_way[call.caller].bit_length()
+                ENGINE_PRIORITY, call.place + CALLER * self._in_flight[call.caller].bit_length()
             ):
                 return await self.engine.complete(prompt, sampling)
         finally:
@@ -72,27 +71,27 @@ class ThrottledEngine(EngineWrapper):
     def _take(self, call: _Call) -> None:
         self._requests += 1
         self._tokens += call.size
-        self._under_way[call.caller] += 1
+        self._in_flight[call.caller] += 1
 
     def _leave(self, call: _Call) -> None:
         self._requests -= 1
         self._tokens -= call.size
-        self._under_way[call.caller] -= 1
-        if not self._under_way[call.caller]:
-            del self._under_way[call.caller]
+        self._in_flight[call.caller] -= 1
+        if not self._in_flight[call.caller]:
+            del self._in_flight[call.caller]
         self._wake()
 
     def _wake(self) -> None:
         while self._waiting:
             caller, calls = next(iter(self._waiting.items()))
-            gone = calls[0].gone
-            if not (gone or self._fits(calls[0])):
+            done = calls[0].done
+            if not (done or self._fits(calls[0])):
                 return
             call = heappop(calls)
-            if not gone:
+            if not done:
                 self._take(call)
-                call.let_through()
-                del self._waiting[caller]  # to the end of the row
+                call.release()
+                del self._waiting[caller]  # moved to the end
                 self._waiting[caller] = calls
             if not calls:
                 del self._waiting[caller]
@@ -100,7 +99,7 @@ class ThrottledEngine(EngineWrapper):
 
 @dataclass(slots=True, order=True)
 class _Call:
-    """One call and its place in its caller's queue."""
+    """One call and its position in its caller's queue."""
 
     place: int
     number: int
@@ -109,9 +108,9 @@ class _Call:
     turn: asyncio.Future[None] | None = field(default=None, compare=False)
 
     @property
-    def gone(self) -> bool:
+    def done(self) -> bool:
         return self.turn is not None and self.turn.done()
 
-    def let_through(self) -> None:
+    def release(self) -> None:
         if self.turn is not None:
             self.turn.set_result(None)

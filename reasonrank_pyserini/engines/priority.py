@@ -1,4 +1,4 @@
-"""Whose turn it is: carried beside a model call, from the scheduler to the engine, and never part of the call."""
+"""The priority of model calls, passed in context variables from the scheduler to the engine."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 256
-"""Places in a queue that a round still to go is worth."""
+"""Queue positions gained for each round left."""
 
 CALLER = 16 * PATIENCE
-"""Places that doubling what a caller has under way costs: more than the rounds of any usual query are worth."""
+"""Queue positions lost when a caller's calls in flight double: more than the rounds of any usual query gain."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallPriority:
-    """Who asks, and how many rounds its query still has to go, this one included; rounds wait for one another."""
+    """The caller, and how many rounds its query has left, this one included; each round needs the one before."""
 
     caller: Hashable = None
     rounds: int = 1
 
 
 TURN: ContextVar[CallPriority] = ContextVar("turn", default=CallPriority())  # noqa: B039 (frozen)
-"""Set by the scheduler around a judge's work, read by the gate."""
+"""Set by the scheduler around each judgement, read by ThrottledEngine."""
 ENGINE_PRIORITY: ContextVar[int] = ContextVar("place", default=0)
-"""Set by the gate around an engine's work, for engines that have a queue of their own: lower goes first."""
+"""Set by ThrottledEngine around each call, for engines with their own queue: lower goes first."""
 
 
 @contextmanager
 def context_value(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """In the block, and in tasks that are made in it, the variable has that value."""
+    """Set the variable for the block and for tasks created in it."""
     token = variable.set(value)
     try:
         yield

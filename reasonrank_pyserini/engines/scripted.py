@@ -1,4 +1,4 @@
-"""ScriptedEngine: the Engine seam's fake, for tests and for trying a pipeline without a model."""
+"""ScriptedEngine: a fake engine for tests and for trying a pipeline without a model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Script = Callable[[Prompt, Sampling], "str | Completion"]
 
 
 class ScriptedEngine:
-    """Answers each prompt with `script(prompt, sampling)`; what the script raises, `complete` raises.
+    """Answers each prompt with `script(prompt, sampling)`; exceptions of the script are raised by `complete`.
 
-    `calls` counts completions asked for, `in_flight` and `most_in_flight` those under way; `delay` is
-    seconds per call. A plain string becomes a Completion with finish reason `stop`.
+    `calls` counts calls, `in_flight` and `most_in_flight` the concurrent ones; `delay` is seconds per call. A
+    string becomes a Completion with finish reason `stop`.
     """
 
     def __init__(

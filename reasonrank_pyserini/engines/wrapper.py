@@ -11,7 +11,7 @@ from . import Engine
 
 
 class EngineWrapper:
-    """Passes everything on to `engine`; subclasses change what they are for."""
+    """Passes everything on to `engine`; subclasses override what they change."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -1,1 +1,1 @@
-"""The files that people bring and take away: runs, judgements, topics, corpora, requests; caches, downloads, locks."""
+"""Runs, qrels, topics, corpora, requests; whole-or-nothing writes, caches, downloads, locks."""

@@ -24,10 +24,10 @@ _DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROF
 def atomic_open(path: str | Path) -> Iterator[TextIO]:
     """A text stream (UTF-8, newlines as written) whose file appears at `path` only when the block succeeds.
 
-    The text goes to a file beside `path` that replaces it at the end; after an error the old file, or none,
-    is there. A name that ends in `.gz` is compressed, equal text to equal bytes. `-` is standard output; it
-    and whatever else is no regular file (a pipe, `/dev/stdout`) is written directly. The folder must exist.
-    Raises InputError for a path that cannot be used, OutputError when writing fails (disk full).
+    The text goes to a temporary file in the same folder that replaces `path` at the end; an error leaves what
+    was there before. A name that ends in `.gz` is compressed, equal text to equal bytes. `-` is standard output;
+    it and anything else that is not a regular file (a pipe, `/dev/stdout`) is written directly. The folder must
+    exist. Raises InputError for a path that cannot be used, OutputError when writing fails (disk full).
     """
     if "\0" in str(path):
         raise InputError(f"cannot write {str(path)!r}: a file name cannot hold NUL")
@@ -44,7 +44,7 @@ def atomic_open(path: str | Path) -> Iterator[TextIO]:
 
 
 def _is_device(path: Path) -> bool:
-    """Whether the path is there but no file that another could replace; a descriptor of ours never is."""
+    """Whether the path exists and is not a file that can be replaced; paths of open descriptors never can."""
     descriptor = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
     try:
         return path.exists() and (descriptor or not path.is_file())
@@ -73,7 +73,7 @@ def _replacing(target: Path, path: str | Path) -> Iterator[TextIO]:
 
 
 def _open(file: Path, flags: int, path: str | Path) -> IO[bytes]:
-    """The opened file, or InputError in the words of `path`, which is what the user gave."""
+    """The opened file; InputError, which names `path` as the user gave it."""
     try:
         return open(os.open(file, flags | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def _open(file: Path, flags: int, path: str | Path) -> IO[bytes]:
 def _text(binary: IO[bytes], *, compressed: bool = False) -> Iterator[TextIO]:
     """A text stream over a binary one, flushed at the end; the binary one stays open."""
     with contextlib.ExitStack() as stack:
-        if compressed:  # no name and no time inside: equal text, equal bytes
+        if compressed:  # without name and time, so that equal text gives equal bytes
             packed = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=binary, mtime=0)
             binary = cast(IO[bytes], stack.enter_context(packed))
         stream = io.TextIOWrapper(binary, encoding="utf-8", newline="\n")
@@ -98,18 +98,18 @@ def _text(binary: IO[bytes], *, compressed: bool = False) -> Iterator[TextIO]:
             yield stream
             stream.flush()
         finally:
-            with contextlib.suppress(OSError):  # what could not be flushed is being raised already
+            with contextlib.suppress(OSError):  # the error of the flush is already being raised
                 stream.detach()
 
 
 @contextlib.contextmanager
 def _output_errors(path: str | Path) -> Iterator[None]:
-    """Full disks and broken devices as OutputError, characters that UTF-8 cannot hold as InputError."""
+    """OutputError for full disks and broken devices, InputError for characters that UTF-8 cannot encode."""
     try:
         yield
     except UnicodeEncodeError as error:
         raise InputError(
-            f"cannot write {path}: {error.object[error.start : error.end]!r} is no text"
+            f"cannot write {path}: {error.object[error.start : error.end]!r} cannot be encoded as UTF-8"
         ) from error
     except OSError as error:
         if error.errno not in _DEVICE_ERRORS:
@@ -135,7 +135,7 @@ def sync_file(handle: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the new name durable, where folders can be synced (not every file system lets them)."""
+    """Make new names durable where the file system can sync folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

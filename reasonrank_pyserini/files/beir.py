@@ -8,14 +8,14 @@ from ..errors import InputError, UnknownNameError
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """`name` or `name.gz` in the folder, if there."""
+    """`name` or `name.gz` in the folder; None when neither is there."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
 def need_file(folder: Path, name: str) -> Path:
     """`name` or `name.gz` in the folder; InputError when neither is there."""
     if (path := find_file(folder, name)) is None:
-        raise InputError(f"BEIR folder {folder} holds no {name} or {name}.gz")
+        raise InputError(f"BEIR folder {folder} has no {name} or {name}.gz")
     return path
 
 

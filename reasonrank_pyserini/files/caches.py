@@ -1,4 +1,4 @@
-"""Folders built once and reused: content-addressed, locked between processes, whole or not there at all."""
+"""Cache folders: named by their content, built once under a lock, complete or absent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..types import Document
 
 
 def cache_root() -> Path:
-    """Where caches live: `$REASONRANK_CACHE`, else `$XDG_CACHE_HOME/reasonrank-pyserini`, else under `~/.cache`."""
+    """Root of all caches: `$REASONRANK_CACHE`, else `$XDG_CACHE_HOME/reasonrank-pyserini`, else under `~/.cache`."""
     if chosen := os.environ.get("REASONRANK_CACHE"):
         return Path(os.path.expanduser(chosen))
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -38,12 +38,12 @@ def file_sha256(path: str | Path) -> str:
 
 
 def documents_sha256(documents: Iterable[Document]) -> str:
-    """The sha256 that the documents know of themselves, else that of their ids, titles and texts, all read."""
+    """The documents' own `sha256` if they have one, else the sha256 of all ids, titles and texts, hex."""
     known = getattr(documents, "sha256", None)
     if isinstance(known, str):
         return known
     if isinstance(documents, Iterator):
-        raise TypeError("documents that can be read only once need an identity")
+        raise TypeError("documents that can be read only once need an explicit identity")
     digest = hashlib.sha256()
     for document in documents:
         digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
@@ -51,10 +51,10 @@ def documents_sha256(documents: Iterable[Document]) -> str:
 
 
 def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-    """The folder for `content`, made by `build(empty folder)` if it is not there yet.
+    """The folder for `content`, made by `build(empty folder)` if it does not exist yet.
 
     Only one process builds; the others wait and reuse. A build that fails or is killed leaves no folder.
-    `content.json` beside the built files says what the folder was made from.
+    `content.json` in the folder says what it was made from.
     """
     if not re.fullmatch(r"[a-z0-9-]+", kind):
         raise ValueError(f"not a cache kind: {kind!r}")
@@ -67,9 +67,9 @@ def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path],
         if final.is_dir():
             return final
         for left in parent.glob(f"{final.name}.part-*"):
-            shutil.rmtree(left, ignore_errors=True)  # a build that was killed
+            shutil.rmtree(left, ignore_errors=True)  # left by a build that was killed
         partial = parent / f"{final.name}.part-{secrets.token_hex(6)}"
-        partial.mkdir()  # by the umask, so that a cache can be shared by a group
+        partial.mkdir()  # by the umask, so that a group can share the cache
         try:
             build(partial)
             (partial / "content.json").write_text(json.dumps(content, indent=1, sort_keys=True))

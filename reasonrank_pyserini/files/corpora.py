@@ -19,10 +19,10 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 class Corpus:
     """A `datasets.Docstore` over a JSONL file, plain or .gz, or over a folder of them in name order.
 
-    Documents are found through an index of byte offsets (16 bytes a document), made in one scan on first
-    need; the scan refuses bad lines and repeated ids. A .gz file is unpacked once into the cache; the index
-    of a corpus above `keep_index_above` bytes is kept there too. Safe to use from several threads. A file
-    that changes after the scan is refused.
+    Documents are found through an index of byte offsets (16 bytes a document), built in one scan when it is
+    first needed; the scan rejects bad lines and repeated ids. A .gz file is unpacked once into the cache; the
+    index of a corpus above `keep_index_above` bytes is kept there too. Thread-safe. InputError for a file that
+    changes after the scan.
     """
 
     def __init__(self, path: str | Path, *, keep_index_above: int = 64 << 20) -> None:
@@ -41,7 +41,7 @@ class Corpus:
         return self._open().sha256
 
     def __iter__(self) -> Iterator[Document]:
-        """Every document, in corpus order; repeated ids are not looked for."""
+        """Every document, in corpus order; does not check for repeated ids."""
         for source in self._sources:
             for number, _, raw in raw_lines(source):
                 if (document := parse_document(source, number, raw)) is not None:
@@ -77,7 +77,7 @@ def _sources(path: Path) -> list[Path]:
     files = (file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
     found = sorted(file for file in files if not file.name.startswith("."))
     if not found:
-        raise InputError(f"corpus folder {path} holds no {' or '.join(SUFFIXES)} files")
+        raise InputError(f"corpus folder {path} has no {' or '.join(SUFFIXES)} files")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where each document of a corpus stands: sorted 64-bit hashes of the ids beside byte offsets."""
+"""The byte offset of each document of a corpus, by a sorted 64-bit hash of its id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .lines import decode, parse_object, raw_lines
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """One file of a corpus: `shown` is the user's name for it, `plain` the same uncompressed, as it was."""
+    """One file of a corpus: `shown` is the path in messages, `plain` the uncompressed file, as it was when scanned."""
 
     shown: Path
     plain: Path
@@ -28,17 +28,17 @@ class CorpusFile:
     mtime_ns: int
 
     def check_unchanged(self) -> None:
-        """InputError when the file is no longer the one that was scanned."""
+        """InputError when the file has changed since it was scanned."""
         try:
             state = self.plain.stat()
         except OSError as error:
             raise InputError(f"corpus {self.shown} can no longer be read: {error.strerror}") from error
         if (state.st_size, state.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise InputError(f"corpus {self.shown} changed while it was in use: start again")
+            raise InputError(f"corpus {self.shown} changed while it was in use: run the command again")
 
 
 class CorpusIndex:
-    """Finds lines by id: `hashes` ascending, beside them `places`, offsets into the files laid end to end."""
+    """Finds lines by id: `hashes` ascending, and in the same order `places`, offsets into the concatenated files."""
 
     def __init__(self, files: Sequence[CorpusFile], hashes: Any, places: Any, sha256: str) -> None:
         self.files, self.hashes, self.places, self.sha256 = tuple(files), hashes, places, sha256
@@ -48,7 +48,7 @@ class CorpusIndex:
         return len(self.hashes)
 
     def find(self, ids: Sequence[str]) -> list[tuple[int, str]]:
-        """(place, id) by ascending place; more than one for an id whose hash is another's too."""
+        """(place, id) by ascending place; several for an id that shares its hash with others."""
         import numpy as np
 
         hashes = np.array([_hash(id) for id in ids], dtype=np.uint64)
@@ -57,7 +57,7 @@ class CorpusIndex:
         return sorted((int(self.places[at]), id) for id, start, end in spans for at in range(start, end))
 
     def read(self, places: Iterable[int]) -> Iterator[Document]:
-        """The documents at those places; a file is opened once for places that follow each other in it."""
+        """The documents at those places; a file is opened once for consecutive places in it."""
         ordered = ((bisect_right(self._starts, place) - 1, place) for place in places)
         for number, group in groupby(ordered, key=lambda pair: pair[0]):
             file = self.files[number]
@@ -67,7 +67,9 @@ class CorpusIndex:
                     stream.seek(place - self._starts[number])
                     document = parse_document(file.shown, None, stream.readline())
                     if document is None:
-                        raise InputError(f"corpus {file.shown} changed while it was in use: start again")
+                        raise InputError(
+                            f"corpus {file.shown} changed while it was in use: run the command again"
+                        )
                     yield document
 
     def line_of(self, place: int) -> tuple[Path, int]:
@@ -81,7 +83,7 @@ class CorpusIndex:
 
 
 def parse_document(path: Path, number: int | None, raw: bytes) -> Document | None:
-    """The document of a corpus line; None for a blank line, FileFormatError for a bad one."""
+    """The document of a corpus line; None for an empty line, FileFormatError for a bad one."""
     text = decode(path, number, raw)
     if not text.strip():
         return None
@@ -111,12 +113,12 @@ def build_index(files: Sequence[CorpusFile]) -> CorpusIndex:
     keys, spots = np.frombuffer(hashes, dtype=np.uint64), np.frombuffer(places, dtype=np.uint64)
     order = np.argsort(keys, kind="stable")
     index = CorpusIndex(files, keys[order], spots[order], digest.hexdigest())
-    _refuse_repeats(index)
+    _reject_repeats(index)
     return index
 
 
 def _ordinary_id(raw: bytes) -> str | None:
-    """The id of a line in the usual form, found in half the time; None where a closer look is needed."""
+    """The id of a line in the usual form, in half the time of a full parse; None when it needs one."""
     try:
         record = json.loads(raw.decode("utf-8"))
         id, text = record["id"], record["text"] if "text" in record else record["contents"]
@@ -131,8 +133,8 @@ def _any_id(path: Path, number: int, raw: bytes) -> str | None:
     return None if document is None else document.id
 
 
-def _refuse_repeats(index: CorpusIndex) -> None:
-    """FileFormatError for the first id in corpus order that was there before; equal hashes alone are fine."""
+def _reject_repeats(index: CorpusIndex) -> None:
+    """FileFormatError for the first repeated id in corpus order; equal hashes of different ids are fine."""
     import numpy as np
 
     again = np.flatnonzero(index.hashes[1:] == index.hashes[:-1]) + 1
@@ -145,11 +147,11 @@ def _refuse_repeats(index: CorpusIndex) -> None:
                 path, line = index.line_of(places[-1])
                 where, before = index.line_of(place)
                 seen = f"line {before}" if where == path else f"{where}:{before}"
-                raise FileFormatError(path, line, f"document id {document.id!r} again (first on {seen})")
+                raise FileFormatError(path, line, f"repeated document id {document.id!r} (first on {seen})")
 
 
 def save_index(index: CorpusIndex, folder: Path) -> None:
-    """Writes the index into an empty folder."""
+    """Write the index into an empty folder."""
     import numpy as np
 
     np.save(folder / "hashes.npy", index.hashes, allow_pickle=False)
@@ -158,7 +160,7 @@ def save_index(index: CorpusIndex, folder: Path) -> None:
 
 
 def load_index(files: Sequence[CorpusFile], folder: Path) -> CorpusIndex:
-    """The saved index of those files, mapped into memory rather than read."""
+    """The saved index of those files, memory-mapped."""
     import numpy as np
 
     names = ("hashes.npy", "places.npy")

@@ -1,4 +1,4 @@
-"""Scores that no reader can reorder: strictly decreasing after rounding to float32, as trec_eval rounds."""
+"""Scores that every reader sorts alike: strictly decreasing after rounding to float32, as trec_eval rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def strictly_decreasing(scores: Iterable[float]) -> Iterator[float]:
     """The scores, with those that are not below their predecessor in float32 moved just below it.
 
     Scores that already decrease come back unchanged. Raises ValueError for a score that is not finite or
-    has no room left below.
+    has no smaller float32 below the previous score.
     """
     last = math.inf
     for score in scores:
@@ -38,7 +38,7 @@ def float32(value: float) -> float:
 def _below(value: float) -> float:
     """The next smaller float32."""
     if value <= -LARGEST:
-        raise ValueError("no float32 is left below")
+        raise ValueError("there is no smaller float32")
     bits = struct.unpack("<i", struct.pack("<f", value))[0]
     if value == 0:
         bits = -0x80000000 + 1  # the smallest negative number; zero has two signs

@@ -9,14 +9,14 @@ from typing import Any
 
 from ..errors import FileFormatError
 from ..types import TEXT_FIELDS, Document, is_missing
-from .lines import json_type
+from .lines import json_type, printable
 
 DOCUMENT_IDS = ("id", "_id", "pid", "docid", "doc_id", "docno")
-"""Where a document keeps its id, first found wins; `pid` first: in MS MARCO v2 `docid` is the whole page."""
+"""Names of a document's id, first found wins; `pid` before `docid`, which in MS MARCO v2 is the whole page."""
 
 QUERY_IDS = ("id", "qid", "query_id", "_id")
 CANDIDATE_LISTS = ("candidates", "hits", "bm25_results")
-"""Where a request keeps its candidates: RankLLM, RankGPT, AcuRank."""
+"""Names of a request's candidates in RankLLM, RankGPT, AcuRank."""
 QUERY_TEXTS = ("text", "query", "title", "contents")
 
 
@@ -38,7 +38,7 @@ def as_id(path: str | Path, line: int | None, name: str, value: object) -> str:
 
 
 def find_text(path: str | Path, line: int | None, record: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The text of the first of `names` that is there; null counts as empty only where nothing else is."""
+    """The text of the first of `names` that is not null; an empty text when all that are there are null."""
     present = [name for name in names if name in record]
     if not present:
         raise FileFormatError(path, line, f"no text: expected one of {', '.join(names)}; {fields_of(record)}")
@@ -49,7 +49,7 @@ def find_text(path: str | Path, line: int | None, record: Mapping[str, Any], nam
 
 
 def as_text(path: str | Path, line: int | None, name: str, value: object) -> str:
-    """A field's text; null and NaN are empty, numbers are written out, lists and objects are refused."""
+    """A field's text; null and NaN are empty, numbers become text, lists and objects are FileFormatErrors."""
     if is_missing(value):
         return ""
     if isinstance(value, dict | list | bool):
@@ -65,7 +65,7 @@ def find_document(path: str | Path, line: int | None, id: str, record: Mapping[s
 
 
 def record_of(text: str) -> dict[str, Any]:
-    """The record that a stored text is when it is JSON with a text in it, else the text as a record."""
+    """The record in a stored text when that is JSON with a text field, else the text itself as a record."""
     if text.lstrip().startswith("{"):
         try:
             value = json.loads(text)
@@ -78,12 +78,12 @@ def record_of(text: str) -> dict[str, Any]:
 
 def fields_of(record: Mapping[str, Any]) -> str:
     """The record's field names as `has a, b`, for messages."""
-    names = [name[:40] if name.isprintable() else ascii(name[:40]) for name in record]
+    names = [printable(name[:40]) for name in record]
     if not names:
         return "the object is empty"
     return f"has {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
 
 
 def document_of_raw(id: str, raw: str) -> Document:
-    """The document behind an index's stored text: a JSON record's fields, else the text as it is."""
+    """The document of an index's stored text: a JSON record's fields, else the text as it is."""
     return Document.from_record(id, record_of(raw))

@@ -1,4 +1,4 @@
-"""Single files of collections from the Hugging Face hub and from GitHub: pinned, verified once, kept."""
+"""Single files from the Hugging Face hub and from GitHub: pinned, verified once, cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT = 30.0
 
 
 class RemoteFile(Protocol):
-    """A file elsewhere that never changes; `size` is in bytes, None where it is not known beforehand."""
+    """A remote file that never changes; `size` is in bytes, None when unknown."""
 
     @property
     def name(self) -> str: ...
@@ -28,11 +28,11 @@ class RemoteFile(Protocol):
     def size(self) -> int | None: ...
 
     def cached(self) -> Path | None:
-        """The file when it is here and is the right one, else None. Never downloads."""
+        """The file if it is in the cache and valid, else None. Never downloads."""
         ...
 
     def fetch(self) -> Path:
-        """The file, downloaded now if it is not here; InputError in one line when it cannot be had."""
+        """The file, downloaded if it is not in the cache; InputError in one line when that fails."""
         ...
 
 
@@ -40,7 +40,7 @@ class RemoteFile(Protocol):
 class HubFile:
     """A file of a hub repository at one commit, in the hub client's cache (HF_HOME, HF_ENDPOINT, HF_TOKEN).
 
-    Size and checksums, where given, are verified once, also for a file that somebody placed there.
+    Size and checksums, if given, are verified once, also for a file that was put there by hand.
     """
 
     repo: str
@@ -80,7 +80,7 @@ class HubFile:
         if problem is not None:
             _forget(path)
             raise InputError(
-                f"{self.name} at {self.revision} is not the file expected ({problem}); it has been removed "
+                f"{self.name} at {self.revision} is not the expected file ({problem}); it has been removed "
                 "from the cache: try again, or check what HF_ENDPOINT serves"
             )
         return path
@@ -88,9 +88,9 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """A file of a public GitHub repository at one commit; `$REASONRANK_GITHUB_RAW` names a mirror's address.
+    """A file of a public GitHub repository at one commit; `$REASONRANK_GITHUB_RAW` is the address of a mirror.
 
-    It is kept under the cache root by its sha256 and gets its name only when it is verified.
+    It is cached under its sha256 and gets its name only after verification.
     """
 
     url: str
@@ -103,13 +103,13 @@ class WebFile:
 
     @property
     def address(self) -> str:
-        """Where the file is asked for."""
+        """The URL from which the file is downloaded."""
         mirror = os.environ.get("REASONRANK_GITHUB_RAW", "").rstrip("/")
         return f"{mirror}/{self.name}" if mirror and self.name != self.url else self.url
 
     @property
     def place(self) -> Path:
-        """Where the file is kept, and where it can be placed by hand."""
+        """The path of the cached file, where it can also be put by hand."""
         return cache_root() / "files" / self.sha256[:32] / self.url.rpartition("/")[2]
 
     def cached(self) -> Path | None:
@@ -119,13 +119,13 @@ class WebFile:
         if (here := self.cached()) is not None:
             return here
         if is_offline():
-            raise InputError(self._advice("is not here, and HF_HUB_OFFLINE is set"))
+            raise InputError(self._advice("is not in the cache, and HF_HUB_OFFLINE is set"))
         part = self.place.with_name(f".{self.place.name[:40]}.part-{secrets.token_hex(6)}")
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
             _download(self.address, part)
             if problem := _problem(part, self, remember=False):
-                raise InputError(self._advice(f"came otherwise than expected ({problem})"))
+                raise InputError(self._advice(f"is not the expected file ({problem})"))
             os.replace(part, self.place)
         except _failures() as error:
             raise InputError(self._advice(f"could not be fetched ({one_line(error, 160)})")) from error
@@ -136,7 +136,7 @@ class WebFile:
 
     def _advice(self, what: str) -> str:
         return (
-            f"{self.name} {what}: try again with a network connection, or get {self.address} elsewhere and "
+            f"{self.name} {what}: try again with a network connection, or download {self.address} elsewhere and "
             f"save it as {self.place}"
         )
 
@@ -157,7 +157,7 @@ def _download(address: str, path: Path) -> None:
 
 
 def _problem(path: Path, expected: HubFile | WebFile, *, remember: bool = True) -> str | None:
-    """What is wrong with a file, None when nothing is; a verified file is not read a second time."""
+    """What is wrong with a file, None when nothing is; a verified file is not read again."""
     state = path.stat()
     if expected.size is not None and state.st_size != expected.size:
         return f"{state.st_size} bytes instead of {expected.size}"
@@ -169,14 +169,14 @@ def _problem(path: Path, expected: HubFile | WebFile, *, remember: bool = True) 
         if (found := _digest(path, name)) != checksum:
             return f"{name} {found} instead of {checksum}"
     if remember:
-        with contextlib.suppress(OSError):  # without the marker it is only verified again
+        with contextlib.suppress(OSError):  # without the marker the file is just verified again
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
     return None
 
 
 def _right(path: Path, expected: HubFile | WebFile) -> bool:
-    """Whether a file is there, can be read and is the one expected."""
+    """Whether a file exists, can be read and is the expected one."""
     try:
         return path.is_file() and _problem(path, expected) is None
     except OSError:
@@ -184,7 +184,7 @@ def _right(path: Path, expected: HubFile | WebFile) -> bool:
 
 
 def _is_there(marker: Path) -> bool:
-    """Whether the marker can be seen; without it a file is only verified again."""
+    """Whether the marker exists; without it the file is just verified again."""
     try:
         return marker.is_file()
     except OSError:
@@ -192,7 +192,7 @@ def _is_there(marker: Path) -> bool:
 
 
 def _marker(path: Path, state: os.stat_result, checksums: dict[str, str]) -> Path:
-    """The empty file that says: this file, in this state, has these checksums."""
+    """The empty file that records that this file, in this state, has these checksums."""
     content: dict[str, Any] = {
         "path": str(path.resolve()),
         "size": state.st_size,
@@ -208,7 +208,7 @@ def _digest(path: Path, name: str) -> str:
 
 
 def _forget(pointer: Path) -> None:
-    """Removes a file from the hub's cache, both the link in `snapshots` and what it leads to."""
+    """Remove a file from the hub's cache, both the link in `snapshots` and its target."""
     blob = pointer.resolve()
     for path in (pointer, blob):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Model files: a local folder as it is, or a repository of the Hugging Face hub through its cache."""
+"""Model files: from a local folder, or from the Hugging Face hub through its cache."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SHIPPED = {"nano": Path(__file__).parents[1] / "models" / "nano"}
 
 
 def local_folder(model: str) -> Path | None:
-    """The folder when `model` is one or a shipped model's name, else None (a hub id, or nothing at all).
+    """The folder if `model` is a folder or a shipped model's name, else None (a hub id, or neither).
 
-    A folder of the user's wins over a shipped model of that name.
+    A user's folder takes precedence over a shipped model of the same name.
     """
     path = os.path.expanduser(model)
     if model.strip() and os.path.isdir(path):
@@ -36,7 +36,7 @@ def local_folder(model: str) -> Path | None:
 
 
 def model_path(model: str) -> str:
-    """What other libraries are given: the folder for a shipped model's name, any other model as it is."""
+    """The model as other libraries take it: the folder of a shipped model, any other name unchanged."""
     return str(local_folder(model)) if model in SHIPPED else model
 
 
@@ -50,7 +50,7 @@ def check_model(model: str) -> None:
         )
     if not _ID.fullmatch(model):
         raise InputError(
-            f"there is no folder {model!r}, and it is no hub id: give a folder with config.json and "
+            f"there is no folder {model!r}, and it is not a hub id: give a folder with config.json and "
             "weights, or an id such as liuwenhan/reasonrank-7B"
         )
 
@@ -58,8 +58,7 @@ def check_model(model: str) -> None:
 def folder_of(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     """The folder with the files that match `patterns`: local, cached, or downloaded now.
 
-    InputError, in one line, for everything that can go wrong on the way (no such repository or revision,
-    gated, no network, no space).
+    InputError, in one line, for all failures (no such repository or revision, gated, no network, no space).
     """
     check_model(model)
     folder = local_folder(model)
@@ -82,7 +81,7 @@ def folder_of(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
 
 
 def cached_file(model: str, revision: str | None, name: str) -> Path | None:
-    """That file of a local folder or of the hub's cache; None when it is not there. Never downloads."""
+    """That file in a local folder or in the hub's cache; None when it is missing. Never downloads."""
     folder = local_folder(model)
     if folder is not None:
         return folder / name if (folder / name).is_file() else None
@@ -95,7 +94,7 @@ def cached_file(model: str, revision: str | None, name: str) -> Path | None:
 
 
 def cached_commit(model: str, revision: str | None) -> str | None:
-    """The commit of a hub model: the revision when that is one, else what the cache knows, else None."""
+    """The commit of a hub model: the revision if that is a commit, else the cached one, else None."""
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
     config = cached_file(model, revision, "config.json") or cached_file(model, revision, "tokenizer.json")
@@ -105,13 +104,13 @@ def cached_commit(model: str, revision: str | None) -> str | None:
 
 
 def is_offline() -> bool:
-    """Whether the environment forbids the hub (HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE)."""
+    """Whether the environment disables the hub (HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE)."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in names)
 
 
 def cache_folder() -> Path:
-    """Where the hub's files are: HF_HUB_CACHE, else `hub` under HF_HOME, else under ~/.cache/huggingface."""
+    """The hub's cache folder: HF_HUB_CACHE, else `hub` under HF_HOME, else under ~/.cache/huggingface."""
     if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(os.path.expanduser(chosen))
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
@@ -148,17 +147,17 @@ def _explain(model: str, revision: str | None, error: Exception) -> str:
 
 
 def from_http_library(error: BaseException) -> bool:
-    """Whether the hub client let its HTTP library's error through; they all mean that it did not answer."""
+    """Whether an error comes from the hub client's HTTP library, which means that the hub did not answer."""
     return type(error).__module__.partition(".")[0] in _HTTP_PACKAGES
 
 
 def no_space(error: BaseException) -> bool:
-    """Whether a disk or a quota is full."""
+    """Whether an error means a full disk or quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """The error and what led to it, ten at most."""
+    """The error and its causes, at most ten."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
         chain.append(cause)

@@ -1,4 +1,4 @@
-"""Output folders that one process holds for one configuration: what rerankings and trainings share."""
+"""Output folders: locked by one process, and kept for one configuration."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _UNLOCKED = "make sure that no other process writes there"
 
 
-def acquire_lock(path: Path, lock: FileLock, instead: str = "wait, or choose another -o") -> bool:
-    """Take the lock, a file in a folder of `path` that is made if it is not there; whether it was taken.
+def acquire_lock(path: Path, lock: FileLock, instead: str = "wait, or choose another `output`") -> bool:
+    """Acquire the lock of the output folder `path`, making the lock file's folder; True if it was acquired.
 
-    Where the file system has no locks a warning is logged, and the work goes on without. InputError when
-    another process has it (`instead`: what to do then), and when `path` cannot be a folder.
+    False, with a warning in the log, on a file system without locks. InputError when another process holds the
+    lock, with the advice `instead`, and when `path` cannot be used as a folder.
     """
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "flock not supported")  # filelock then holds by a marker file
+            warnings.filterwarnings("ignore", "flock not supported")  # filelock then uses a marker file
             lock.acquire()
         return True
     except Timeout:
@@ -42,36 +42,36 @@ def acquire_lock(path: Path, lock: FileLock, instead: str = "wait, or choose ano
 
 
 def held_configuration(path: Path, manifest: Mapping[str, Any] | None, note: Path) -> dict[str, Any] | None:
-    """The configuration that a folder holds: of its manifest, else of the note that unfinished work left."""
+    """The configuration of the result in a folder: from its manifest, else from the note of an unfinished run."""
     held = (manifest or {}).get("configuration") or read_json(note)
     if held is not None and not isinstance(held, dict):
-        raise InputError(f"{path / 'manifest.json'} is not one of ours: choose another -o, or remove it")
+        raise InputError(f"{path / 'manifest.json'} is not a manifest: choose another `output`, or remove it")
     return held
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file of ours, None when there is no file; InputError for anything else in it."""
+    """The JSON object in a file; None when there is no file, InputError for any other content."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): choose another -o, or remove it") from error
+        raise InputError(f"{path} cannot be read ({error}): choose another `output`, or remove it") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} is not one of ours: choose another -o, or remove it")
+        raise InputError(f"{path} holds no JSON object: choose another `output`, or remove it")
     return value
 
 
-def differences(held: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+def differences(held: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
     """The first settings that differ, e.g. `settings.window: 10 there, 20 now`."""
-    found = _changes(held, json.loads(json.dumps(mine)))
+    found = _changes(held, json.loads(json.dumps(requested)))
     return "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
 
 
-def _changes(held: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _changes(held: Mapping[str, Any], requested: Mapping[str, Any], prefix: str = "") -> list[str]:
     found: list[str] = []
-    for name in sorted(held.keys() | mine.keys()):
-        there, now = held.get(name), mine.get(name)
+    for name in sorted(held.keys() | requested.keys()):
+        there, now = held.get(name), requested.get(name)
         if isinstance(there, dict) and isinstance(now, dict):
             found += _changes(there, now, f"{prefix}{name}.")
         elif there != now:

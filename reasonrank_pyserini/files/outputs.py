@@ -1,4 +1,4 @@
-"""Where results go: checked before the work, and a standard output that nothing else writes to."""
+"""Output paths, checked before the work, and a standard output reserved for results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import InputError
 
 
 def check_output(path: str) -> None:
-    """InputError when no file can be written at `path`: asked before the work, so that none is lost."""
+    """InputError when no file can be written at `path`; called before the work, so that no work is lost."""
     if path == "-":
         if sys.stdout is None:
             raise InputError("`output` -: standard output is closed; give a file")
@@ -32,7 +32,7 @@ def check_output(path: str) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """InputError when no folder can be at `path`: asked before the work; nothing is made."""
+    """InputError when `path` cannot be used as a folder; called before the work, makes nothing."""
     there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise InputError(f"`output` {path} cannot be used as a folder: {there} is a file")
@@ -41,7 +41,7 @@ def check_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """The output folder, made if it is not there; InputError when it cannot be used."""
+    """Make the output folder if it does not exist; InputError when it cannot be used."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,7 +50,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def clean_stdout() -> Iterator[None]:
-    """During the block whatever is printed, also by C and Java code, goes to standard error."""
+    """During the block everything printed, also by C and Java code, goes to standard error."""
     if sys.stdout is not None:
         sys.stdout.flush()
     try:

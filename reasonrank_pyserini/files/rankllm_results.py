@@ -13,9 +13,9 @@ from .requests import Request
 
 
 def write_results(path: str | Path, rankings: Iterable[Ranking]) -> None:
-    """Writes rankings as RankLLM results: the final order, the scores n, n-1, ..., 1.
+    """Write rankings as RankLLM results: the final order with the scores n, n-1, ..., 1.
 
-    First-stage scores are not repeated: a reader that sorts by score must find the final order.
+    First-stage scores are left out, because a reader that sorts by score must get the final order.
     """
     with atomic_open(path) as stream:
         for ranking in rankings:
@@ -25,7 +25,7 @@ def write_results(path: str | Path, rankings: Iterable[Ranking]) -> None:
 
 
 def write_requests(path: str | Path, requests: Iterable[Request]) -> None:
-    """Writes requests in RankLLM's layout, order and scores as they are; `read_requests` gives them back."""
+    """Write requests in RankLLM's layout, order and scores unchanged, as `read_requests` reads them."""
     with atomic_open(path) as stream:
         for request in requests:
             scores = [candidate.score for candidate in request.candidates]

@@ -1,4 +1,4 @@
-"""Request files: queries with their candidates and texts, in RankLLM's JSONL and its relatives."""
+"""Request files: queries with their candidates and texts, in RankLLM's JSONL and similar formats."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_requests(path: str | Path) -> Iterator[Request]:
     record, a JSON record as a string, or the text itself. AcuRank's (qid, q_text, bm25_results) and RankGPT's
     (query, hits) are read too. Candidates keep their order whatever their scores; of a repeated docid the
     first stays. A request without qid gets its number in the file, from 1. Raises FileFormatError for bad
-    lines, repeated qids and a file without requests, when it gets there.
+    lines, repeated qids and a file without requests, when the iteration reaches them.
     """
     return _requests(check_file(path, "request file"))
 
@@ -54,7 +54,7 @@ def _requests(path: Path) -> Iterator[Request]:
         request = _request(path, line, record, number)
         id = request.query.id
         if id in first:
-            raise FileFormatError(path, line, f"query id {id!r} again (first on line {first[id]})")
+            raise FileFormatError(path, line, f"repeated query id {id!r} (first on line {first[id]})")
         first[id] = line
         yield request
     if not first:

@@ -1,4 +1,4 @@
-"""Runs in the forms that other evaluations read."""
+"""Runs as BRIGHT's score files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def score_json(run: Run) -> dict[str, dict[str, float]]:
     """`{query id: {document id: score}}`, BRIGHT's score file, documents in the order of the lists.
 
     A score that would tie with or exceed its predecessor in float32 is moved just below it, so that no
-    evaluation reorders the list; scores of plain ids count down to 1. Raises InputError for a document named
+    evaluation reorders the list; scores of plain ids count down to 1. Raises InputError for a document listed
     twice and for scores that are not finite numbers.
     """
     return {query: _scores(query, documents) for query, documents in run.items()}
@@ -37,7 +37,7 @@ def _scores(query: str, documents: Sequence[ScoredDocument | str]) -> dict[str, 
         for at, one in enumerate(documents)
     ]
     if len({one.id for one in given}) < len(given):
-        raise InputError(f"query {query!r} names a document twice; a score file holds each once")
+        raise InputError(f"query {query!r} lists a document twice; a score file lists each once")
     try:
         scores = list(strictly_decreasing(one.score for one in given))
     except ValueError as error:

@@ -16,9 +16,9 @@ Numbered = Iterator[tuple[int, Query]]
 
 
 def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
-    """The topics of a file, in its order, plain or gzip; the format is told by the content.
+    """The topics of a file, in its order, plain or gzip; the format is recognised by the content.
 
-    TSV has no header and all after the first tab is the text. JSONL (or one JSON array) has the id in
+    TSV has no header; everything after the first tab is the text. JSONL (or one JSON array) has the id in
     id, qid, query_id or _id and the text in text, query, title or contents, or in `field` if given. TREC
     topics (`<top>`) give the title, or `field` (title, desc, narr), and lose leading zeros as in the qrels.
     XML topics of TREC's newer tracks are read by `topics_xml.xml_topics`. Empty texts are kept. Raises
@@ -40,7 +40,7 @@ def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
 
 
 def topic_fields(path: str | Path) -> tuple[str, ...]:
-    """The text fields of the first topic that `read_topics` takes as `field`; none for TSV."""
+    """The text fields of the first topic, which `read_topics` accepts as `field`; empty for TSV."""
     check_file(path, "topics file")
     start = starts_with(path)
     if start[:1] in ("{", "["):
@@ -57,7 +57,7 @@ def _without_repeats(path: str | Path, topics: Iterable[tuple[int, Query]]) -> l
     for line, query in topics:
         if query.id in first:
             raise FileFormatError(
-                path, line, f"query id {query.id!r} again (first on line {first[query.id]})"
+                path, line, f"repeated query id {query.id!r} (first on line {first[query.id]})"
             )
         first[query.id] = line
         queries.append(query)
@@ -79,7 +79,7 @@ def _tsv_topics(path: str | Path) -> Numbered:
 def _json_topics(path: str | Path, field: str | None) -> Numbered:
     for line, record in read_objects(path):
         if isinstance(record.get("query"), dict) or any(name in record for name in CANDIDATE_LISTS):
-            raise FileFormatError(path, line, "this is a request file, not topics: give it with --requests")
+            raise FileFormatError(path, line, "this is a request file, not topics: give it as `requests`")
         names = (field,) if field else QUERY_TEXTS
         yield line, Query(find_id(path, line, record, QUERY_IDS), find_text(path, line, record, names))
 
@@ -114,7 +114,7 @@ def _extend(fields: dict[str, str], tag: str, text: str) -> None:
 def _trec_query(path: str | Path, line: int, fields: dict[str, str], field: str) -> Query:
     number = _LABEL.sub("", fields.get("num", ""), count=1).strip()
     if not number:
-        raise FileFormatError(path, line, "a topic without <num>")
+        raise FileFormatError(path, line, "topic without <num>")
     if field not in fields:
         raise FileFormatError(path, line, f"topic {number!r} has no <{field}>; it has {', '.join(fields)}")
     return Query(

@@ -1,4 +1,4 @@
-"""TREC runs: `query Q0 document rank score tag`, one line a retrieved document."""
+"""TREC runs: a line `query Q0 document rank score tag` for each retrieved document."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, one line each; empty for a run without peculiarities."""
+        """One line for each thing the user should know; empty for an ordinary run."""
         if not self.duplicates:
             return ()
         plural = "s" if self.duplicates > 1 else ""
@@ -45,7 +45,7 @@ class RunReport:
 def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
     """The documents of every query, in line order with their scores; queries in order of appearance.
 
-    Document ids may hold blanks; of a document named twice for a query the first line counts. Plain or
+    Document ids may contain spaces; of a document listed twice for a query the first line counts. Plain or
     gzip, LF or CRLF, `-` for standard input. Raises FileFormatError with the line that cannot be read.
     """
     return read_run_report(path).run
@@ -86,7 +86,7 @@ def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float
     if len(fields) == 6:
         query, _, document, rank, score, _ = fields
     elif len(fields) > 6:
-        query, document, rank, score = _with_blanks(line, fields)
+        query, document, rank, score = _with_spaces(line, fields)
     else:
         hint = "; this looks like a qrels file" if len(fields) in (3, 4) else ""
         raise FileFormatError(path, number, f"{len(fields)} columns where a run has 6 ({_COLUMNS}){hint}")
@@ -99,8 +99,8 @@ def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float
     return query.decode(), document.decode(), value
 
 
-def _with_blanks(line: bytes, fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
-    """(query, document, rank, score) of a line with blanks in the document id or, failing that, its tag."""
+def _with_spaces(line: bytes, fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
+    """(query, document, rank, score) of a line with spaces in the document id or, failing that, in the tag."""
     query, _, rest = line.split(None, 2)
     document, rank, score, _ = rest.rsplit(None, 3)
     if not (_NUMBER.fullmatch(rank) and _NUMBER.fullmatch(score)):
@@ -119,8 +119,8 @@ def write_run(path: str | Path, run: Mapping[str, Sequence[str]], tag: str) -> N
     """Write document ids per query, best first, as a TREC run; the file appears whole or not at all.
 
     Scores count down to 1: they strictly decrease in float32, so every reader keeps the order. A name that
-    ends in `.gz` is compressed, `-` is standard output. A query without documents leaves no line. Raises
-    InputError for ids that a run file cannot hold and for a document named twice.
+    ends in `.gz` is compressed, `-` is standard output. A query without documents gets no line. Raises
+    InputError for ids that a run file cannot hold and for a document listed twice.
     """
     ranked = (
         (query, [(one, str(len(ids) - at)) for at, one in enumerate(ids)]) for query, ids in run.items()
@@ -129,7 +129,7 @@ def write_run(path: str | Path, run: Mapping[str, Sequence[str]], tag: str) -> N
 
 
 def write_scored_run(path: str | Path, run: Mapping[str, Iterable[ScoredDocument]], tag: str) -> None:
-    """`write_run` with the scores given; the order of the lists counts.
+    """`write_run` with given scores; the order of the lists counts.
 
     A score that would tie with or exceed its predecessor in float32 is moved just below it.
     """
@@ -154,12 +154,12 @@ def _write(path: str | Path, ranked: Iterable[tuple[str, list[tuple[str, str]]]]
 
 
 def check_ids(query: str, documents: Sequence[str]) -> None:
-    """InputError for ids that a run file cannot hold, and for a document named twice."""
+    """InputError for ids that a run file cannot hold and for a document listed twice."""
     _check("query id", query, _one_word)
     if len(set(documents)) < len(documents):
-        raise InputError(f"query {query!r} names a document twice; a run holds each once")
+        raise InputError(f"query {query!r} lists a document twice; a run lists each once")
     for document in documents:
-        _check("document id", document, _inner_blanks)
+        _check("document id", document, _inner_spaces)
 
 
 def check_tag(tag: str) -> None:
@@ -174,9 +174,9 @@ def _check(kind: str, text: str, fits: Callable[[bytes], bool]) -> None:
         if fits(text.encode()):
             return
     except UnicodeEncodeError as error:
-        raise InputError(f"the {kind} {text!r} is no text that UTF-8 can hold") from error
+        raise InputError(f"the {kind} {text!r} cannot be encoded as UTF-8") from error
     raise InputError(
-        f"the {kind} {text!r} cannot stand in a run file: it is empty or contains spaces or line breaks"
+        f"the {kind} {text!r} does not fit in a run file (it is empty, or contains spaces or line breaks)"
     )
 
 
@@ -189,5 +189,5 @@ def _one_word(field: bytes) -> bool:
     )
 
 
-def _inner_blanks(field: bytes) -> bool:
+def _inner_spaces(field: bytes) -> bool:
     return bool(field) and field.strip() == field and not re.search(rb"[\n\r\v\f\0]", field)

@@ -1,1 +1,1 @@
-"""First stages: run files, Lucene BM25, dense retrieval, fusion; the Java that they need."""
+"""First stages: run files, Lucene BM25, dense retrieval, fusion; and Java for Pyserini."""

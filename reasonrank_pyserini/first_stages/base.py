@@ -1,4 +1,4 @@
-"""The FirstStage seam: queries in, candidates out, batched; and the stages that need no search engine."""
+"""The FirstStage seam, from queries to candidates in batches; and the stages that need no search engine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ METHODS = {
     "bm25q": "reasonrank_pyserini.first_stages.lucene:open_lucene",
     "dense": "reasonrank_pyserini.first_stages.faiss:open_dense",
 }
-"""What opens the first stages that search, by method: each takes `index` or `corpus`, and its own settings."""
+"""Functions that open the first stages that search, by method: each takes `index` or `corpus`, and settings."""
 
 Run = Mapping[str, Sequence[ScoredDocument]]
 """Candidates by query id, best first."""
 
 Excluded = Callable[[str], Collection[str]]
-"""The docids to leave out for a query id, such as `Dataset.excluded`."""
+"""Maps a query id to the docids that must not be retrieved for it, as `Dataset.excluded` does."""
 
 
 class FirstStage(Protocol):
@@ -35,9 +35,9 @@ class FirstStage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunFirstStage:
-    """A run as a first stage: its line order, its scores, the first of duplicate docids; also the fake.
+    """A run as a first stage: in line order with its scores, the first of repeated docids; also the fake for tests.
 
-    The run is looked up by query id, texts are not read; a query that it does not know gets an empty list.
+    The run is looked up by query id, query texts are not read; a query that is not in it gets an empty list.
     """
 
     run: Run
@@ -54,7 +54,7 @@ class RunFirstStage:
 
 @dataclass(frozen=True, slots=True)
 class ExcludingStage:
-    """A first stage whose excluded documents leave before ranks are cut, so that `k` remain where `k` exist.
+    """A first stage without excluded documents, which still gives `k` candidates where `k` exist.
 
     At least `k + |excluded(query)|` candidates are fetched; queries are searched in a few batches,
     grouped by how many documents they exclude.
@@ -79,14 +79,14 @@ class ExcludingStage:
 
 
 def without(stage: FirstStage, excluded: Excluded | Mapping[str, Collection[str]] | None) -> FirstStage:
-    """`stage` minus each query's excluded documents; `stage` itself when nothing is excluded."""
+    """`stage` without each query's excluded documents; `stage` itself when nothing is excluded."""
     if excluded is None or (isinstance(excluded, Mapping) and not any(excluded.values())):
         return stage
     return ExcludingStage(stage, lookup(excluded) if isinstance(excluded, Mapping) else excluded)
 
 
 def lookup(excluded: Mapping[str, Collection[str]]) -> Excluded:
-    """A mapping as a function of the query id; unknown queries exclude nothing."""
+    """A mapping as a function of the query id; other queries exclude nothing."""
     return lambda query_id: excluded.get(query_id, frozenset())
 
 
@@ -101,9 +101,9 @@ def unique(hits: Iterable[ScoredDocument]) -> list[ScoredDocument]:
 def check_k(k: int) -> None:
     """Raises InputError unless `k` is a positive number of candidates."""
     if k < 1:
-        raise InputError(f"k is {k}: ask for at least 1 candidate per query")
+        raise InputError(f"k is {k}: give at least 1 candidate per query")
 
 
 def _at_least(count: int) -> int:
-    """`count` rounded up to 0 or a power of two: few distinct depths, so few batches."""
+    """`count` rounded up to 0 or a power of two, so that there are few batches."""
     return 1 << (count - 1).bit_length() if count else 0

@@ -1,4 +1,4 @@
-"""Where an encoder's weights come from: a folder known by its hashes, or a hub name pinned to a commit."""
+"""The source of an encoder's weights: a folder, identified by hashes, or a hub name pinned to a commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..files.caches import file_sha256
 from ..files.hub import MODEL_FILES, PICKLED_FILES, check_model, folder_of, local_folder
 
 _BY_NAME = ("tct_colbert", "aggretriever", "ance", "cosdpr", "dpr", "contriever")
-"""Pyserini's classes that a model's name gives away, as whole words of its last part."""
+"""Pyserini's encoder classes that are recognised by a word in the last part of the model's name."""
 
 _SMALL_FILES = ("config.json", "modules.json", "tokenizer_config.json")
 _NOT_LOADED = re.compile(
@@ -38,7 +38,7 @@ class Source:
     kind: str
 
     def folder(self) -> str:
-        """A local folder with the files, downloaded first where the model is a hub name."""
+        """A local folder with the files, downloaded if the model is a hub name."""
         folder = folder_of(self.model, self.commit, MODEL_FILES)
         if self.commit is not None and not any(folder.rglob("*.safetensors")):
             folder = folder_of(self.model, self.commit, MODEL_FILES + PICKLED_FILES)
@@ -52,10 +52,10 @@ class Source:
         if self.config.get("model_type") in _OFFSET_POSITIONS:
             most -= int(self.config.get("pad_token_id") or 0) + 1
         if max_length > most:
-            raise InputError(f"encoder {self.model!r} reads at most {most} tokens, not {max_length}")
+            raise InputError(f"encoder {self.model!r} takes at most {most} tokens, not {max_length}")
 
     def refuse_own_code(self) -> None:
-        """InputError for a model that only loads by running its author's code; transformers might ask to."""
+        """InputError for a model that loads only by running its author's code; transformers might prompt for that."""
         from transformers import CONFIG_MAPPING
 
         known = self.config.get("model_type") in CONFIG_MAPPING
@@ -64,7 +64,7 @@ class Source:
             raise InputError(_own_code(self.model))
 
     def loaded(self, load: Callable[[], _T]) -> _T:
-        """`load()` without its progress bar, its usual failures as one line."""
+        """`load()` without progress bar; InputError for its usual failures."""
         try:
             with _no_progress_bar():
                 return load()
@@ -75,7 +75,7 @@ class Source:
 
 
 def find_source(model: str, revision: str | None) -> Source:
-    """The source of a folder or a hub name; of a hub name only small configuration files are fetched here."""
+    """The source of a folder or a hub name; for a hub name only small configuration files are downloaded here."""
     check_model(model)
     folder = local_folder(model)
     if folder is not None and revision is not None:
@@ -83,7 +83,7 @@ def find_source(model: str, revision: str | None) -> Source:
     files = folder or folder_of(model, revision, _SMALL_FILES)
     config, modules = files / "config.json", files / "modules.json"
     if not config.is_file() and not modules.is_file():
-        raise InputError(f"encoder {model!r} is no model: it has neither config.json nor modules.json")
+        raise InputError(f"encoder {model!r} is not a model: it has neither config.json nor modules.json")
     name = re.split(r"[\\/]", model.rstrip("\\/"))[-1]
     return Source(
         model,
@@ -117,8 +117,8 @@ def _json(path: Path) -> Mapping[str, Any]:
 
 def _own_code(model: str) -> str:
     return (
-        f"encoder {model!r} only loads by running code of its author (trust_remote_code), which is never "
-        "done here: choose another encoder, or make a run with it elsewhere and give that with --run"
+        f"encoder {model!r} loads only by running its author's code (trust_remote_code), which is never "
+        "done here: choose another encoder, or retrieve with it elsewhere and give the run as `run`"
     )
 
 

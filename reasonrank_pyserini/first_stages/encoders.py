@@ -60,11 +60,11 @@ class Encoder(Protocol):
 
 
 def load_encoder(spec: EncoderOptions) -> Encoder:
-    """The encoder of `spec`; weights are read when first needed. InputError if it wants to run code."""
+    """The encoder of `spec`; weights are read when first needed. InputError if it would run remote code."""
     if spec.kind in _OWN_CODE:
         raise InputError(
             f"encoder class {spec.kind!r} is refused: Pyserini loads it with trust_remote_code, which runs "
-            "code of the model's author; try --encoder-class sentence-transformers"
+            "code of the model's author; try `encoder_class` sentence-transformers"
         )
     if spec.kind is not None and ":" in spec.kind:
         own: Encoder = resolve("encoder class", spec.kind, KINDS)(spec)
@@ -89,12 +89,12 @@ def _identity(spec: EncoderOptions, source: Source, kind: str) -> dict[str, Any]
 
 
 class SentenceTransformersEncoder:
-    """A sentence-transformers model; its own query and passage prompts apply where no prefix is given."""
+    """A sentence-transformers model; its own query and passage prompts are used unless a prefix is given."""
 
     def __init__(self, spec: EncoderOptions, source: Source, kind: str = "sentence-transformers") -> None:
         require("sentence_transformers", "dense retrieval")
         if spec.query_model or spec.pooling:
-            raise InputError("a query encoder or pooling of your own needs one of Pyserini's encoder classes")
+            raise InputError("a separate query encoder or a pooling needs one of Pyserini's encoder classes")
         source.check_length(spec.max_length)
         self._spec, self._source = spec, source
         self._model: Any = None
@@ -135,7 +135,7 @@ class PyseriniEncoder:
 
     def __init__(self, spec: EncoderOptions, source: Source, kind: str) -> None:
         if spec.pooling and kind != "auto":
-            raise InputError(f"pooling is a matter of encoder class auto; {kind} has its own")
+            raise InputError(f"pooling can be set for encoder class auto only; {kind} has its own")
         source.check_length(spec.max_length)
         source.refuse_own_code()
         self._spec, self._kind, self._passages = spec, kind, source
@@ -171,7 +171,7 @@ class PyseriniEncoder:
         return finished(numpy.stack(rows), self._spec)
 
     def _load(self, role: int) -> Any:
-        """Role 0 encodes passages, 1 queries."""
+        """The encoder for passages (role 0) or queries (role 1)."""
         if role not in self._encoders:
             make = getattr(import_pyserini("pyserini.encode"), _CLASSES[self._kind][role])
             source = (self._passages, self._queries)[role]
@@ -190,7 +190,7 @@ class PyseriniEncoder:
 
 
 def finished(vectors: Any, spec: EncoderOptions) -> Vectors:
-    """The vectors as contiguous float32, scaled to length 1 if so asked; InputError if one is not finite."""
+    """The vectors as contiguous float32, scaled to length 1 if requested; InputError if one is not finite."""
     import numpy
 
     rows: Vectors = numpy.ascontiguousarray(vectors, dtype=numpy.float32)
@@ -205,18 +205,18 @@ def finished(vectors: Any, spec: EncoderOptions) -> Vectors:
 
 
 def passage(document: Document) -> str:
-    """What is encoded of a document: title, blank, text, or the text alone where it starts with the title."""
+    """The encoded text of a document: title, space, text, or the text alone if it starts with the title."""
     alone = not document.title or document.text.startswith(document.title)
     return clean(document.text if alone else f"{document.title} {document.text}")
 
 
 def clean(text: str) -> str:
-    """The text without lone surrogates, which no tokenizer takes."""
+    """The text without lone surrogates, which tokenizers reject."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _accepted(function: Callable[..., Any], max_length: int | None) -> dict[str, int]:
-    """`max_length` as a keyword where the function has one; some of Pyserini's query lengths are fixed."""
+    """`max_length` as a keyword argument if the function has one; some of Pyserini's query lengths are fixed."""
     import inspect
 
     known = max_length is not None and "max_length" in inspect.signature(function).parameters

@@ -1,4 +1,4 @@
-"""Dense retrieval through Pyserini: a Faiss flat index, built and cached, or one in its layout."""
+"""Dense retrieval through Pyserini: over a Faiss flat index in its layout, given or built and cached."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .faiss_index import Progress, find_faiss_index, read_exact_ids, write_index
 from .java import import_pyserini
 
 _QUERIES = 256
-"""Queries searched together: bounds the memory of their scores."""
+"""Queries searched together, which limits the memory for their scores."""
 
 
 class DenseFirstStage:
     """Nearest passages by inner product, exact, through Pyserini's FaissSearcher.
 
-    Blank queries get an empty list. Equal scores are in the order of docids. `folder` holds the index in the
-    layout of Pyserini's own; `threads` None means all processors.
+    Empty queries get an empty list. Equal scores are in the order of docids. `folder` has an index in Pyserini's
+    layout; `threads` None means all processors.
     """
 
     def __init__(self, folder: str | Path, encoder: Encoder, *, threads: int | None = None) -> None:
@@ -50,10 +50,10 @@ class DenseFirstStage:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Over the cached index of `documents`, encoded only if there is none yet.
+        """The stage over the cached index of `documents`, built if there is none yet.
 
-        `documents` is a file, a folder (see `inputs.Corpus`) or documents that can be read twice. The key of
-        the cache is the encoder's identity and the documents' sha256; `corpus`, JSON values that name them,
+        `documents` is a file, a folder (see `files.corpora.Corpus`) or documents that can be read twice. The key of
+        the cache is the encoder's identity and the documents' sha256; `corpus`, JSON values that identify them,
         replaces the sha256 and saves reading them.
         """
         faiss = require("faiss", "dense retrieval")
@@ -82,8 +82,8 @@ class DenseFirstStage:
         vectors = searcher.query_encoder.encode_batch(texts)
         if vectors.shape[1] != searcher.dimension:
             raise InputError(
-                f"{self.folder}: the index holds vectors of {searcher.dimension} numbers, the encoder gives "
-                f"{vectors.shape[1]}: name the encoder that the index was built with"
+                f"{self.folder}: the index has vectors of {searcher.dimension} numbers, the encoder gives "
+                f"{vectors.shape[1]}: give the encoder that the index was built with"
             )
         names = [str(position) for position in range(len(texts))]
         hits = searcher.batch_search(vectors, names, k=min(k, searcher.num_docs), threads=self.threads)
@@ -127,7 +127,7 @@ def _ordered(hits: Iterable[Any]) -> list[ScoredDocument]:
 
 
 def _query_encoder(encoder: Encoder) -> Any:
-    """The encoder in the shape that Pyserini's searchers take."""
+    """The encoder with the interface that Pyserini's searchers expect."""
     base: Any = import_pyserini("pyserini.encode").QueryEncoder
 
     class Adapted(base):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Faiss flat indexes in Pyserini's layout (files `index` and `docid`): built from documents, checked, found."""
+"""Faiss flat indexes in Pyserini's layout, files `index` and `docid`: find, check, build."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CHUNK = 1024
 """Documents encoded between two additions to the index."""
 
 Progress = Callable[[int], object]
-"""Told how many passages were read since the last call."""
+"""Called with the number of passages read since the last call."""
 
 
 def write_index(
     faiss: Any, folder: Path, documents: Iterable[Document], encoder: Encoder, progress: Progress | None
 ) -> None:
-    """Encodes the documents as they come and writes their index; of documents with one id the first counts."""
+    """Encode the documents in a stream and write their index; of documents with the same id the first counts."""
     index: Any = None
     ids: dict[str, None] = {}
     for chunk in _chunks(documents):
@@ -49,14 +49,14 @@ def write_index(
 def _write(faiss: Any, index: Any, path: Path) -> None:
     try:
         faiss.write_index(index, str(path))
-    except RuntimeError as error:  # how Faiss reports a full disk
+    except RuntimeError as error:  # Faiss reports a full disk like this
         raise OSError(
             errno.EIO, f"Faiss could not write it ({' '.join(str(error).split())[-200:]})"
         ) from error
 
 
 def _write_ids(folder: Path, ids: Iterable[str]) -> None:
-    """Pyserini strips its docid lines: ids that this changes are kept exactly in a file of our own."""
+    """Pyserini strips its docid lines: if that changes any id, the exact ids are kept in docids.json."""
     exact = list(ids)
     lines = [" ".join(id.split()) for id in exact]
     (folder / "docid").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="replace")
@@ -65,7 +65,7 @@ def _write_ids(folder: Path, ids: Iterable[str]) -> None:
 
 
 def read_exact_ids(folder: Path) -> list[str] | None:
-    """The docids by position where Pyserini's own file cannot hold them, else None."""
+    """The docids by position if Pyserini's own file cannot represent them, else None."""
     exact = folder / "docids.json"
     return json.loads(exact.read_text(encoding="utf-8")) if exact.is_file() else None
 
@@ -96,9 +96,9 @@ def _checked(folder: Path) -> Path:
     missing = [name for name in ("index", "docid") if not (folder / name).is_file()]
     if missing:
         way_out = (
-            "this is a Lucene index: use --method bm25 or bm25q"
+            "this is a Lucene index: use `method` bm25 or bm25q"
             if any(folder.glob("segments_*"))
-            else ("build one by --corpus FILE")
+            else "give a `corpus` to build one"
         )
-        raise InputError(f"{folder} is no Faiss index (file {' and '.join(missing)} missing): {way_out}")
+        raise InputError(f"{folder} is not a Faiss index (file {' and '.join(missing)} missing): {way_out}")
     return folder

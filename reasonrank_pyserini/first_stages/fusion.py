@@ -1,4 +1,4 @@
-"""Fusion of first stages: reciprocal ranks and weighted scores, over lists, runs and live stages."""
+"""Fusion of first stages: reciprocal ranks and weighted scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reciprocal_ranks(
 def weighted_scores(
     rankings: Rankings, weights: Sequence[float] | None = None, normalise: Normalise = "min-max"
 ) -> list[ScoredDocument]:
-    """One ranking by the weighted sum of scores; a stage that lacks a document adds nothing for it.
+    """One ranking by the weighted sum of scores; a stage without a document adds nothing for it.
 
     `min-max` first maps each stage's scores of this query to [0, 1] (all 1 when they are equal); `none` takes
     them as they are. Ties: the better best rank, then the earlier stage, then the docid.
@@ -54,7 +54,7 @@ def weighted_scores(
 class ReciprocalRankFusion:
     """Stages fused by `reciprocal_ranks`, each asked for `depth` candidates (or k, if larger).
 
-    Excluded documents leave each stage before its ranks count.
+    Excluded documents are removed from each stage before ranks are counted.
     """
 
     stages: Sequence[FirstStage]
@@ -75,7 +75,7 @@ class ReciprocalRankFusion:
 class WeightedFusion:
     """Stages fused by `weighted_scores`, each asked for `depth` candidates (or k, if larger).
 
-    Excluded documents leave each stage before its scores are normalised.
+    Excluded documents are removed from each stage before scores are normalised.
     """
 
     stages: Sequence[FirstStage]
@@ -125,7 +125,7 @@ def _scaled(hits: Sequence[ScoredDocument], normalise: Normalise) -> dict[str, f
 
 
 def _summed(parts: Sequence[dict[str, float]]) -> list[ScoredDocument]:
-    """Documents by the sum of their parts; fsum, so that the order of the stages cannot move a last digit."""
+    """Documents by the sum of their parts; fsum, so that the order of the stages does not change the last digit."""
     best: dict[str, tuple[int, int]] = {}
     for stage, part in enumerate(parts):
         for rank, docid in enumerate(part):

@@ -21,17 +21,17 @@ __all__ = ["LuceneDocstore", "LuceneFirstStage", "build_index", "open_lucene"]
 
 METHODS = ("bm25", "bm25q")
 _BATCH = 8
-"""Queries per thread in one call into Java, during which Ctrl-C has to wait."""
+"""Queries per thread in one call into Java, which Ctrl-C cannot interrupt."""
 
 
 class LuceneFirstStage:
     """Searches a Lucene index: an index folder or the name of a Pyserini prebuilt index.
 
     `method` is `bm25`, or `bm25q`: the query's terms are weighted by BM25 as well (Pyserini's `--bm25qs`, the
-    BM25 of BRIGHT). `k1` and `b` hold for every index; Pyserini's own tuned values for MS MARCO are not
-    applied. Scores are Pyserini's, in which Anserini sets ties apart by 1e-6 in the order of docids.
-    `excluded` gives the docids that a query must not find; they leave before ranks are cut. Safe to use from
-    several threads; a context manager that closes the index.
+    BM25 of BRIGHT). `k1` and `b` are used for every index; Pyserini's tuned values for MS MARCO are not. Scores
+    are Pyserini's, where Anserini separates ties by 1e-6 in the order of docids. `excluded` gives the docids that
+    must not be retrieved for a query; they are removed before the list is cut to `k`. Thread-safe; a context
+    manager that closes the index.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LuceneFirstStage:
         threads: int | None = None,
         excluded: Excluded | Mapping[str, Collection[str]] | None = None,
     ) -> Self:
-        """Over the cached index of a corpus, built if there is none yet.
+        """The stage over the cached index of a corpus, built if there is none yet.
 
         `documents` and `corpus`, the identity of the documents, are the arguments of `build_index`.
         """
@@ -79,7 +79,7 @@ class LuceneFirstStage:
         return (self._filtered or _Search(self)).candidates(queries, k)
 
     def search(self, queries: Sequence[Query], k: int) -> list[list[ScoredDocument]]:
-        """As `candidates`, excluded documents included."""
+        """Like `candidates`, but with excluded documents."""
         found: list[list[ScoredDocument]] = [[] for _ in queries]
         asked = [position for position, query in enumerate(queries) if query.text.strip()]
         depth = min(k, self._size)
@@ -93,7 +93,7 @@ class LuceneFirstStage:
         return found
 
     def close(self) -> None:
-        """Closes the index; searching afterwards fails."""
+        """Close the index; it cannot be searched afterwards."""
         self._searcher.close()
         self._reader.close()
 
@@ -111,7 +111,7 @@ class LuceneFirstStage:
         texts, keys = java_list(query.text for query in queries), java_list(map(str, range(len(queries))))
         try:
             found = self._searcher.batch_search(self._generator, texts, keys, k, self.threads)
-        except JavaException:  # it does not say which query failed, nor why
+        except JavaException:  # this does not say which query failed, or why
             java_output().take()
             return [self._one(query, k) for query in queries]
         hits = [found.get(str(key)) for key in range(len(queries))]
@@ -166,7 +166,7 @@ def _check_settings(method: str, k1: float, b: float, threads: int | None) -> No
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
     if not 0 <= k1 < float("inf"):
-        raise InputError(f"k1 is {k1}: BM25 takes a number from 0 on, such as 0.9")
+        raise InputError(f"k1 is {k1}: BM25 takes a number from 0 up, such as 0.9")
     if not 0 <= b <= 1:
         raise InputError(f"b is {b}: BM25 takes a number from 0 to 1, such as 0.4")
     if threads is not None and threads < 1:

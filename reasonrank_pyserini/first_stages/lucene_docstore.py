@@ -1,4 +1,4 @@
-"""Passage texts out of a Lucene index."""
+"""Documents stored in a Lucene index."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BATCH = 512
 class LuceneDocstore:
     """The documents that an index stores, by id: a `datasets.Docstore`.
 
-    `index` is a folder or the name of a prebuilt index. The text is that of the stored source (`raw`): of a
-    JSON record the first text field and the title, else the source as it is; of an index without sources the
-    stored `contents`. InputError for an index that stores neither. Iteration is in the index's own order.
+    `index` is a folder or the name of a prebuilt index. The text comes from the stored source (`raw`): from a
+    JSON record the first text field and the title, else the source itself; in an index without sources from the
+    stored `contents`. InputError for an index that stores neither. Iteration is in the order of the index.
     """
 
     def __init__(self, index: str | Path, *, threads: int | None = None) -> None:
@@ -53,7 +53,7 @@ class LuceneDocstore:
                 yield self._document(str(stored.get("id")), stored)
 
     def close(self) -> None:
-        """Closes the index; reading afterwards fails."""
+        """Close the index; it cannot be read afterwards."""
         self._searcher.close()
 
     def _document(self, id: str, stored: Any) -> Document:
@@ -61,9 +61,7 @@ class LuceneDocstore:
         if raw is None and (raw := stored.get("contents")) is None:
             other = None if Path(self.index).is_dir() else texts_index(self.index)
             way_out = (
-                f"try --index {other}"
-                if other
-                else "build it with --storeRaw, or give the texts as --corpus FILE"
+                f"try `index` {other}" if other else "build it with --storeRaw, or give the texts as `corpus`"
             )
             raise InputError(f"index {self.index} stores no texts: {way_out}")
         return document_of_raw(id, str(raw))

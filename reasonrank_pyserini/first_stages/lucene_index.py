@@ -1,4 +1,4 @@
-"""Lucene indexes of corpora, built by Anserini once and reused."""
+"""Lucene indexes of corpora, built once by Anserini and cached."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from ..errors import InputError, ReasonRankError
 from ..files.caches import cached_folder, documents_sha256
 from ..files.corpora import Corpus
 from ..types import Document
-from .java import HEAP_VARIABLE, JavaInfo, ensure_java, heap_bytes, java_environment
+from .java import HEAP_VARIABLE, JavaInfo, ensure_java, heap_bytes
 from .java.home import anserini_jar
+from .java.surroundings import java_environment
 
 _PART_BYTES = 64 << 20
-"""Size of the files that Anserini's threads take one by one."""
+"""Bytes of each file; Anserini's threads take one file at a time."""
 
 _MEMORY_BUFFER = 256
 """Megabytes of postings kept before they are written; Anserini's 4096 can be more than the heap."""
 
-_JAVA_BLANKS = "".join(map(chr, range(33)))
+_JAVA_WHITE_SPACE = "".join(map(chr, range(33)))
 
 
 def build_index(
@@ -34,11 +35,11 @@ def build_index(
 ) -> Path:
     """The folder of the Lucene index of a corpus, from the cache, or built by Anserini's JsonCollection.
 
-    `corpus` is a file, a folder (see `inputs.Corpus`) or documents that can be read twice. What is indexed is
-    title, newline, text, or the text alone where it starts with the title; both are stored, so texts come
-    back. The key of the cache is the corpus's sha256 and Anserini's version; `identity`, JSON values that
-    name the documents such as a data set and its revision, replaces the sha256 and saves reading them.
-    Documents without text are left out, of documents with one id the first counts.
+    `corpus` is a file, a folder (see `files.corpora.Corpus`) or documents that can be read twice. The indexed text
+    is title, newline, text, or the text alone if it starts with the title; title and text are stored. The key of
+    the cache is the corpus's sha256 and Anserini's version; `identity`, JSON values that identify the documents,
+    such as a data set and its revision, replaces the sha256 and saves reading them. Documents without text are left
+    out, of documents with the same id the first counts.
     """
     documents = Corpus(corpus) if isinstance(corpus, str | Path) else corpus
     content = {
@@ -54,7 +55,7 @@ def build_index(
 
 
 def contents(document: Document) -> str:
-    """What is searched of a document."""
+    """The text of a document that is searched."""
     if not document.title or document.text.startswith(document.title):
         return document.text
     return f"{document.title}\n{document.text}"
@@ -75,7 +76,7 @@ def _build(folder: Path, documents: Iterable[Document], threads: int) -> None:
 
 
 def _write_parts(folder: Path, documents: Iterable[Document]) -> int:
-    """Writes the documents as Anserini reads them; returns how many."""
+    """Write the documents in Anserini's format; the number written."""
     seen: set[str] = set()
     lines = (line for document in documents if (line := _line(document, seen)) is not None)
     line, number = next(lines, None), 0
@@ -90,7 +91,7 @@ def _write_parts(folder: Path, documents: Iterable[Document]) -> int:
 
 def _line(document: Document, seen: set[str]) -> str | None:
     searched = contents(document)
-    if document.id in seen or not searched.strip().strip(_JAVA_BLANKS):
+    if document.id in seen or not searched.strip().strip(_JAVA_WHITE_SPACE):
         return None
     seen.add(document.id)
     record = {"id": document.id, "contents": searched}
@@ -102,7 +103,7 @@ def _line(document: Document, seen: set[str]) -> str | None:
 
 
 def _run_anserini(java: JavaInfo, source: Path, index: Path, threads: int) -> str:
-    """Indexes in a Java program of its own, which Ctrl-C ends and whose memory is freed; returns its log."""
+    """Run Anserini's indexer as a separate program, which Ctrl-C ends; its log."""
     heap = os.environ.get(HEAP_VARIABLE)
     command = [
         str(java.command), *([f"-Xmx{heap_bytes(heap)}"] if heap else []), "-Xrs", "-cp", str(anserini_jar()),
@@ -115,7 +116,7 @@ def _run_anserini(java: JavaInfo, source: Path, index: Path, threads: int) -> st
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=java_environment(java),
+        env=java_environment(java.home),
         text=True,
         encoding="utf-8",
         errors="replace",
@@ -135,7 +136,7 @@ def _complaint(said: str) -> str:
         for line in lines
         if any(word in line for word in ("ERROR", "Exception", "Error:", "OutOfMemory"))
     ]
-    return ((wrong or lines[-1:] or ["it said nothing"])[0])[:300]
+    return ((wrong or lines[-1:] or ["no output"])[0])[:300]
 
 
 def _count(index: Path) -> int:

@@ -22,7 +22,7 @@ _OTHER_KINDS = {
     "IMPACT_INDEX_INFO": "an impact index, for learned sparse encoders",
     "LUCENE_HNSW_INDEX_INFO": "a dense index (HNSW)",
     "LUCENE_FLAT_INDEX_INFO": "a dense index in Lucene's format",
-    "FAISS_INDEX_INFO": "a dense index, for --method dense",
+    "FAISS_INDEX_INFO": "a dense index, for `method` dense",
 }
 
 
@@ -36,16 +36,16 @@ def find_index(index: str | Path) -> Path:
     if path.is_dir():
         return _checked(path)
     if path.exists():
-        raise InputError(f"index {index} is a file, not a folder: a corpus file goes to --corpus")
+        raise InputError(f"index {index} is a file, not a folder: give a corpus file as `corpus`")
     if isinstance(index, Path) or "/" in index or index.startswith((".", "~")):
         raise InputError(
-            f"there is no index folder {index}: give a folder with a Lucene index, or build one by --corpus"
+            f"there is no index folder {index}: give a folder with a Lucene index, or a `corpus` to build one"
         )
     return _download(index, _metadata(index))
 
 
 def texts_index(name: str) -> str | None:
-    """The prebuilt index that keeps the texts of prebuilt index `name`; None when Pyserini names no other."""
+    """The prebuilt index with the texts of prebuilt index `name`; None when Pyserini lists no other."""
     texts = _catalogue("TF_INDEX_INFO").get(name, {}).get("texts")
     return str(texts) if texts and texts != name else None
 
@@ -54,11 +54,9 @@ def _checked(folder: Path) -> Path:
     if any(folder.glob("segments_*")):
         return folder
     if (folder / "docid").is_file():
-        raise InputError(f"{folder} is a Faiss index, not a Lucene index: search it with --method dense")
+        raise InputError(f"{folder} is a Faiss index, not a Lucene index: search it with `method` dense")
     inside = [child for child in sorted(folder.iterdir()) if child.is_dir() and any(child.glob("segments_*"))]
-    nearest = (
-        f"did you mean {inside[0]}?" if inside else "give its documents as --corpus FILE to have one built"
-    )
+    nearest = f"did you mean {inside[0]}?" if inside else "give its documents as `corpus` to build one"
     raise InputError(f"{folder} is not a Lucene index (it has no segments file): {nearest}")
 
 
@@ -78,9 +76,7 @@ def _metadata(name: str) -> Mapping[str, Any]:
                 raise InputError(
                     f"prebuilt index {name!r} is {meaning}: bm25 and bm25q need an inverted index"
                 )
-        raise UnknownNameError(
-            "index", name, inverted, "or give a folder with a Lucene index, or --corpus FILE"
-        )
+        raise UnknownNameError("index", name, inverted, "or give a folder with a Lucene index, or a `corpus`")
     except OSError as error:  # newer Pyserini reads its list of indexes from the network
         raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {one_line(error)}") from error
 
@@ -104,13 +100,13 @@ def _download(name: str, metadata: Mapping[str, Any]) -> Path:
 
 
 def _check_reachable(urls: list[str]) -> None:
-    """Raises the last server's error when none answers: Pyserini would draw a progress bar first."""
+    """Raise the last server's error when none answers; Pyserini would show a progress bar first."""
     for position, url in enumerate(urls, 1):
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "reasonrank-pyserini"})
         try:
             urllib.request.urlopen(request, timeout=30).close()
         except HTTPError:
-            return  # it answers; whether it has the file is found out by the download
+            return  # it answers; the download finds out whether it has the file
         except OSError:
             if position == len(urls):
                 raise

@@ -39,7 +39,7 @@ def pyserini_topics(key: str) -> list[Query]:
 
 
 def topic_keys() -> tuple[str, ...]:
-    """The topics that Pyserini knows, sorted; empty where this version would have to download the list."""
+    """The keys of Pyserini's topics, sorted; empty when this version would have to download the list."""
     known = getattr(import_pyserini("pyserini.search._base"), "topics_mapping", ())
     return tuple(sorted(known))
 
@@ -48,7 +48,7 @@ def _text(key: str, id: Any, record: Mapping[str, str]) -> str:
     text = next((record[name] for name in _FIELDS if record.get(name) is not None), None)
     if text is None:
         raise InputError(
-            f"topics {key!r}: topic {id} has no text but {', '.join(sorted(record)) or 'nothing'}"
+            f"topics {key!r}: topic {id} has no text, only {', '.join(sorted(record)) or 'nothing'}"
         )
     return str(text)
 

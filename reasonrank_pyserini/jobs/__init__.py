@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ..lazy import late_exports
 
 if TYPE_CHECKING:
     from ..first_stages.encoder_options import EncoderOptions
@@ -16,22 +17,22 @@ if TYPE_CHECKING:
     from .retrieval import RetrieveRequest, RetrieveResult, retrieve
 
 _HOMES = {
-    "CollectionRequest": "jobs.collection",
-    "EncoderOptions": "first_stages.encoder_options",
-    "FusionOptions": "first_stages.opening",
-    "ModelRequest": "ranking.model_request",
-    "OracleRequest": "jobs.rerank_request",
-    "RerankCounts": "jobs.rerank_request",
-    "RerankEstimate": "jobs.rerank_estimate",
-    "RerankRequest": "jobs.rerank_request",
-    "RerankResult": "jobs.rerank_request",
-    "RetrieveRequest": "jobs.retrieval",
-    "RetrieveResult": "jobs.retrieval",
-    "SearchOptions": "first_stages.opening",
-    "SettingOverrides": "ranking.model_request",
-    "estimate": "jobs.rerank_estimate",
-    "rerank": "jobs.rerank_run",
-    "retrieve": "jobs.retrieval",
+    "CollectionRequest": ".collection",
+    "EncoderOptions": "..first_stages.encoder_options",
+    "FusionOptions": "..first_stages.opening",
+    "ModelRequest": "..ranking.model_request",
+    "OracleRequest": ".rerank_request",
+    "RerankCounts": ".rerank_request",
+    "RerankEstimate": ".rerank_estimate",
+    "RerankRequest": ".rerank_request",
+    "RerankResult": ".rerank_request",
+    "RetrieveRequest": ".retrieval",
+    "RetrieveResult": ".retrieval",
+    "SearchOptions": "..first_stages.opening",
+    "SettingOverrides": "..ranking.model_request",
+    "estimate": ".rerank_estimate",
+    "rerank": ".rerank_run",
+    "retrieve": ".retrieval",
 }
 
 __all__ = [
@@ -54,13 +55,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        package = __name__.rpartition(".")[0]
-        found = getattr(importlib.import_module(f".{_HOMES[name]}", package), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_exports(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Collection as Ids
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from ..types import Document, Query
 
 if TYPE_CHECKING:
     from ..datasets import Dataset, Docstore
-    from ..first_stages.base import Excluded
+    from ..first_stages.base import Excluded, FirstStage
+    from ..first_stages.opening import SearchOptions
 
 PYSERINI = {
     "documents": "reasonrank_pyserini.first_stages.lucene_docstore:LuceneDocstore",
@@ -120,6 +121,18 @@ class Collection:
         from ..datasets import documents_identity
 
         return None if self.dataset is None else documents_identity(self.dataset)
+
+    def stage(
+        self, method: str, search: SearchOptions, progress: Callable[[int], object] | None = None
+    ) -> FirstStage:
+        """The first stage of that method over the index, or over one made of the documents; see `open_stage`."""
+        from ..first_stages.opening import open_stage
+
+        index = self.request.index
+        documents = self.documents() if index is None else None
+        return open_stage(
+            method, search, documents=documents, index=index, identity=self.identity, progress=progress
+        )
 
     def rename(self, ids: Iterable[str]) -> Mapping[str, str]:
         """Docids in castorini's style to the data set's own; empty where nothing has to change."""

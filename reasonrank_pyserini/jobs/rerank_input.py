@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection as Ids
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from ..files.caches import file_sha256, fingerprint
 from ..files.lines import check_file
 from ..files.requests import Request, read_requests
 from ..files.trec import check_ids
-from ..first_stages.base import Run, RunFirstStage
+from ..first_stages.base import Excluded, Run, RunFirstStage
 from ..ranking.candidates import as_candidates
 from ..types import Candidate, Document, Query, ScoredDocument
+from .collection import Collection
 from .run_source import GivenRun, RunSource, read_source
 
-Excluded = Callable[[str], Collection[str]]
-Rename = Callable[[Collection[str]], Mapping[str, str]]
+Rename = Callable[[Ids[str]], Mapping[str, str]]
 """Docids of another style to those of the corpus; what needs no change is left out."""
 RequestSource = str | Path | Sequence[tuple[Query, Iterable[Any]]]
 """A request file, or queries with candidates, best first (see `candidates.as_candidates`)."""
@@ -43,7 +44,7 @@ class RerankInput:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-def select(queries: Sequence[Query], limit: int | None, ids: Collection[str] | None) -> tuple[Query, ...]:
+def select(queries: Sequence[Query], limit: int | None, ids: Ids[str] | None) -> tuple[Query, ...]:
     """The queries with those ids (None: all) in their own order, then the first `limit`."""
     if ids is not None:
         wanted, known = set(ids), {query.id for query in queries}
@@ -58,7 +59,7 @@ def from_requests(
     documents: Docstore | None = None,
     *,
     limit: int | None = None,
-    ids: Collection[str] | None = None,
+    ids: Ids[str] | None = None,
 ) -> RerankInput:
     """The requests of a file, whose texts are read again, request by request, when they are needed; or requests in
     memory, where `documents` gives the text of hits that carry none."""
@@ -126,30 +127,27 @@ def _read(source: RunSource, *, by_score: bool = True) -> tuple[GivenRun, str]:
 
 def from_run(
     candidates: RunSource,
-    topics: Sequence[Query] | None,
-    documents: Docstore | None,
+    collection: Collection | None,
     *,
-    source: str,
     depth: int,
-    excluded: Excluded | None,
+    texts: bool = True,
     limit: int | None = None,
-    ids: Collection[str] | None = None,
+    ids: Ids[str] | None = None,
     shard: tuple[int, int] = (1, 1),
-    rename: Rename | None = None,
-    hashes: Mapping[str, str],
     by_score: bool = True,
 ) -> RerankInput:
     """A run's queries in the order of the run; every candidate that will be shown is checked to exist first.
 
-    `by_score` as for `read_source`.
-
-    Without `topics` the queries are known by id alone, without `documents` the candidates are (an oracle reads
-    neither). `shard` (i, n) leaves every n-th query, from the i-th. Raises InputError for queries without topic
-    and candidates without text, before any model is loaded. Texts are read when a query starts and are not kept: a
-    hundred thousand queries have gigabytes of them.
+    Without `texts` queries and candidates are known by id alone (an oracle reads neither), and the collection is for
+    its exclusions. `shard` (i, n) leaves every n-th query, from the i-th. `by_score` as for `read_source`. Raises
+    InputError for queries without topic and candidates without text, before any model is loaded. Texts are read when
+    a query starts and are not kept: a hundred thousand queries have gigabytes of them.
     """
+    shown = collection if texts else None
+    topics, documents = (shown.topics(), shown.documents()) if shown is not None else (None, None)
+    hashes = collection.hashes() if collection is not None else {}
     first, sha256 = _read(candidates, by_score=by_score)
-    run = _renamed(first.run, rename) if rename is not None else first.run
+    run = _renamed(first.run, shown.rename) if shown is not None else first.run
     known = _topics_by_id(topics, run)
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
@@ -158,9 +156,10 @@ def from_run(
             "give the `topics` that the run was made from"
         )
     queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]
+    excluded = collection.excluded if collection is not None else None
     found = _without_excluded(run, excluded, [query.id for query in queries])
-    if documents is not None:
-        _check_texts(queries, found, documents, depth, source)
+    if shown is not None:
+        _check_texts(queries, found, shown, depth)
 
     def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
         longest_first = sorted(queries, key=lambda query: -len(found[query.id]))
@@ -189,10 +188,9 @@ def _number(id: str) -> str:
     return id.lstrip("0") or "0" if id.isdecimal() else id
 
 
-def clean_run(source: RunSource, excluded: Excluded | None, rename: Rename | None = None) -> Run:
-    """A run as a reranking sees it: docids of the corpus, each once, without the excluded ones."""
-    first, _ = _read(source)
-    run = _renamed(first.run, rename) if rename is not None else first.run
+def clean_run(source: RunSource, excluded: Excluded | None) -> Run:
+    """A run as a reranking sees it: each docid once, without the excluded ones."""
+    run = read_source(source).run
     return _without_excluded(run, excluded, list(run))
 
 
@@ -202,18 +200,12 @@ def _without_excluded(run: Run, excluded: Excluded | None, ids: Sequence[str]) -
     return dict(zip(ids, hits, strict=True))
 
 
-def _check_texts(
-    queries: Sequence[Query],
-    found: Run,
-    documents: Docstore,
-    depth: int,
-    source: str,
-) -> None:
+def _check_texts(queries: Sequence[Query], found: Run, collection: Collection, depth: int) -> None:
     """InputError when a candidate that will be shown has no text.
 
-    `source` is what the user calls the documents. A docstore that cannot look for ids alone reads every text here,
-    and again when its query starts.
+    A docstore that cannot look for ids alone reads every text here, and again when its query starts.
     """
+    documents = collection.documents()
     shown = {hit.id: query.id for query in reversed(queries) for hit in found[query.id][:depth]}
     ids = list(shown)
     for begin in range(0, len(ids), 2000):
@@ -225,12 +217,12 @@ def _check_texts(
             there = _present(documents, hits)
             count = sum(hit not in there for hit in hits)
             raise InputError(
-                f"{count} of {len(hits)} candidates of query {shown[missing]} are not in {source}, "
+                f"{count} of {len(hits)} candidates of query {shown[missing]} are not in {collection.name}, "
                 f"e.g. {missing!r}: is it the corpus that the run was made from?"
             )
 
 
-def _present(documents: Docstore, ids: Sequence[str]) -> Collection[str]:
+def _present(documents: Docstore, ids: Sequence[str]) -> Ids[str]:
     return documents.present(ids) if isinstance(documents, ChecksIds) else documents.get_many(ids).keys()
 
 

@@ -16,11 +16,12 @@ from ..ranking.plan import Plan
 from ..ranking.settings import Settings
 from .collection import Collection, open_collection
 from .judgements import read_judgements
-from .progress import Say, silent
+from .orders import Renamed
 from .rerank_input import RerankInput, from_requests, from_run
 from .rerank_request import OracleRequest, RerankRequest
 from .run_folder import RunFolder
-from .task_runs import TAG, renamed, windows
+from .saying import Say, silent
+from .task_runs import TAG, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Job:
 
     def written(self, run: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         """A run with its docids in the requested style."""
-        return renamed(run, DOCID_STYLES[self.request.docid_style])
+        return Renamed(run, DOCID_STYLES[self.request.docid_style])
 
 
 def work_configuration(plan: Plan | OraclePlan, work: RerankInput) -> dict[str, Any]:
@@ -133,17 +134,9 @@ def _oracle(request: RerankRequest, oracle: OracleRequest, say: Say) -> tuple[Or
     qrels = read_judgements(data, oracle.qrels, oracle.qrels_kind, say=say)
     plan = OraclePlan.make({"": qrels}, oracle.noise, oracle.settings)
     work = from_run(
-        request.run,
-        None,
-        None,
-        source="",
-        depth=plan.settings.depth,
-        excluded=collection.excluded if collection is not None else None,
-        limit=request.limit,
-        ids=request.query_ids,
-        hashes=collection.hashes() if collection is not None else {},
-        by_score=not plan.settings.compat,
-    )
+        request.run, collection, depth=plan.settings.depth, texts=False, limit=request.limit,
+        ids=request.query_ids, by_score=not plan.settings.compat,
+    )  # fmt: skip
     return plan, work
 
 
@@ -154,15 +147,6 @@ def _work(request: RerankRequest, collection: Collection | None, settings: Setti
         return from_requests(request.requests, documents, limit=request.limit, ids=request.query_ids)
     assert collection is not None
     return from_run(
-        request.run,
-        collection.topics(),
-        collection.documents(),
-        source=collection.name,
-        depth=settings.depth,
-        excluded=collection.excluded,
-        limit=request.limit,
-        ids=request.query_ids,
-        rename=collection.rename,
-        hashes=collection.hashes(),
+        request.run, collection, depth=settings.depth, limit=request.limit, ids=request.query_ids,
         by_score=not settings.compat,
-    )
+    )  # fmt: skip

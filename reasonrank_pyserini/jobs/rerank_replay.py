@@ -5,22 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from ..engines.journal import EngineRecord, damage_line
+from ..engines.journal import EngineRecord
 from ..errors import EngineError, OutputError, ReplayMissError
 from ..ranking.plan import Plan
 from ..reranker import Reranker
-from ..runfile import read_run, write_run
+from ..runfile import write_run
 from ..types import Query, Step
-from .progress import Progress, ProgressDisplay, Say
+from .progress import Progress
 from .rerank_job import Job
-from .rerank_output import engine_manifest_fields, write_result
+from .rerank_output import EngineFacts, write_result
 from .rerank_request import RerankCounts, RerankResult
+from .run_folder import read_written_run
+from .saying import Display, Say
 from .task_runs import TaskRun, run_tasks
 
 
-def replay(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
+def replay(job: Job, say: Say, display: Display | None) -> RerankResult:
     """Rerank from the folder's journal and write; an existing result is compared and not changed.
 
     ReplayMissError when a completion was never recorded; nothing is written then, but with `on_error="keep"` its
@@ -32,21 +33,21 @@ def replay(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
     with job.folder(record.asked) as folder:
         task, missed = TaskRun(job.work, folder, traced=not folder.finished), ReplayMisses()
         progress = Progress([task], job.windows, 1.0, say=say, display=display)
-        engine = _replayed(job, task, record, progress, missed)
+        facts = _replayed(job, task, record, progress, missed)
         if missed.errors and (request.on_error == "raise" or folder.finished):
             raise missed.error(folder.path)
         if folder.finished:
             _compare(job, task, say)
         else:
-            write_result(job, task, engine)
+            write_result(job, task, facts)
     counts = RerankCounts.of(len(task.run), task.tally)
     return RerankResult(folder.path, counts, already_there=folder.finished, replayed=True)
 
 
 def _replayed(
     job: Job, task: TaskRun, record: EngineRecord, progress: Progress, missed: ReplayMisses
-) -> dict[str, Any]:
-    """Fills the task's run, past windows that are missing; the manifest's fields of the recorded engine."""
+) -> EngineFacts:
+    """Fills the task's run, past windows that are missing; the facts of the recorded engine."""
     assert isinstance(job.plan, Plan)
     journal = task.folder.journal
 
@@ -54,16 +55,10 @@ def _replayed(
         missed.add(query, step)
         progress.window(query, step)
 
-    with (
-        progress.watching(journal),
-        Reranker.from_plan(
-            job.plan, tokenizer=job.tokenizer, journal=journal, on_error="keep", replay=record
-        ) as reranker,
-    ):
-        if (damage := damage_line(reranker.engine)) is not None:
-            progress.say(damage)
+    parts = job.plan.parts(tokenizer=job.tokenizer, journal=journal, replay=record)
+    with progress.watching(journal, parts.engine), Reranker.from_parts(parts, on_error="keep") as reranker:
         run_tasks([task], reranker, watch=watch)
-        return engine_manifest_fields(reranker.engine)
+        return EngineFacts.of(reranker.engine)
 
 
 class ReplayMisses:
@@ -102,8 +97,8 @@ def _compare(job: Job, task: TaskRun, say: Say) -> None:
         if there.is_file() and again.read_bytes() == there.read_bytes():
             say(f"the journal gives {there} again, to the byte")
             return
-        before = read_run(there) if there.is_file() and there.stat().st_size else {}
-        after = read_run(again) if again.stat().st_size else {}
+        before = read_written_run(there) if there.is_file() else {}
+        after = read_written_run(again)
     changed = [query for query in after if before.get(query) != after[query]]
     first = f", e.g. {changed[0]!r}" if changed else ""
     raise OutputError(

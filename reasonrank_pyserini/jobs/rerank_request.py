@@ -10,11 +10,11 @@ from ..errors import InputError
 from ..files.trec import check_tag
 from ..ranking.model_request import ModelRequest, SettingOverrides
 from ..ranking.scheduler import OnError, checked_deadline
-from ..runfile import read_run
 from ..types import ScoredDocument
 from .collection import CollectionRequest
 from .manifest import WindowCounts
 from .rerank_input import RequestSource
+from .run_folder import read_written_run
 from .run_source import RunSource
 from .task_runs import TAG
 
@@ -106,17 +106,8 @@ class RerankCounts:
     @classmethod
     def of(cls, queries: int, tally: WindowCounts) -> RerankCounts:
         """The counts of a finished run."""
-        return cls(
-            queries=queries,
-            windows=tally.windows,
-            statuses=dict(sorted(tally.statuses.items())),
-            prompt_tokens=tally.prompt_tokens,
-            completion_tokens=tally.completion_tokens,
-            errors=sum(tally.errors.values()),
-            error_messages=dict(tally.errors.most_common(20)),
-            deadline=tally.deadline,
-            notes=dict(sorted(tally.notes.items())),
-        )
+        values = dict(tally.as_dict())
+        return cls(queries, notes=values.pop("counts"), **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +127,4 @@ class RerankResult:
 
     def run(self) -> dict[str, list[ScoredDocument]]:
         """The reranked run as run.trec has it; queries without candidates are not in it."""
-        path = self.folder / "run.trec"
-        return read_run(path) if path.stat().st_size else {}
+        return read_written_run(self.folder / "run.trec")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from ..engines.journal import damage_line
 from ..reranker import Reranker
-from .progress import Progress, ProgressDisplay, Say, silent
+from .progress import Progress
 from .rerank_job import Job
-from .rerank_output import engine_manifest_fields, write_result
+from .rerank_output import EngineFacts, write_result
 from .rerank_replay import replay
 from .rerank_request import RerankCounts, RerankRequest, RerankResult
+from .saying import Display, Say, silent
 from .task_runs import TaskRun, run_tasks
 from .trace import read_manifest
 
 
-def rerank(
-    request: RerankRequest, *, say: Say = silent, display: ProgressDisplay | None = None
-) -> RerankResult:
+def rerank(request: RerankRequest, *, say: Say = silent, display: Display | None = None) -> RerankResult:
     """Rerank into the request's folder; a result that is already there is kept.
 
     The same request again continues where the last call stopped, however that ended: what was answered is in the
@@ -30,7 +28,7 @@ def rerank(
     return _run(job, say, display)
 
 
-def _run(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
+def _run(job: Job, say: Say, display: Display | None) -> RerankResult:
     request = job.request
     with job.folder() as folder:
         if folder.finished:
@@ -40,21 +38,14 @@ def _run(job: Job, say: Say, display: ProgressDisplay | None) -> RerankResult:
             say(line)
         task = TaskRun(job.work, folder)
         progress = Progress([task], job.windows, request.max_failed, say=say, display=display)
+        parts = job.plan.parts(tokenizer=job.tokenizer, journal=folder.journal)
         with (
-            progress.watching(folder.journal),
-            Reranker.from_plan(
-                job.plan,
-                tokenizer=job.tokenizer,
-                journal=folder.journal,
-                on_error=request.on_error,
-                deadline=request.deadline,
-            ) as reranker,
+            progress.watching(folder.journal, parts.engine),
+            Reranker.from_parts(parts, on_error=request.on_error, deadline=request.deadline) as reranker,
         ):
-            if (damage := damage_line(reranker.engine)) is not None:
-                say(damage)
             run_tasks([task], reranker, watch=progress.window)
-            engine = engine_manifest_fields(reranker.engine)
-        write_result(job, task, engine)
+            facts = EngineFacts.of(reranker.engine)
+        write_result(job, task, facts)
     if late := task.tally.deadline:
         say(
             f"{late} of {len(task.run)} queries reached the deadline and have their order so far: the same command "

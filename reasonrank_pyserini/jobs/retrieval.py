@@ -19,13 +19,12 @@ from ..first_stages.opening import (
     check_method,
     fused,
     index_note,
-    open_stage,
     set_java_heap,
 )
 from ..types import Query, ScoredDocument
 from .collection import Collection, CollectionRequest, open_collection
-from .progress import Say, silent
 from .run_source import GivenRun, RunSource, read_source
+from .saying import Say, silent
 
 BATCH = 256
 """Queries between two steps of the progress."""
@@ -147,17 +146,10 @@ def _queries(collection: Collection, runs: Sequence[GivenRun]) -> Sequence[Query
 def _stages(
     request: RetrieveRequest, collection: Collection, runs: Sequence[GivenRun], note: Say, steps: Steps
 ) -> list[FirstStage]:
-    before, index = cached_indexes(), collection.request.index
+    before = cached_indexes()
     stages: list[FirstStage] = [RunFirstStage(run.run) for run in runs]
     for method in request.methods:
-        stage = open_stage(
-            method,
-            request.search,
-            index=index,
-            documents=None if index is not None else collection.documents(),
-            identity=collection.identity,
-            progress=partial(_encoded, steps),
-        )
+        stage = collection.stage(method, request.search, progress=partial(_encoded, steps))
         stages.append(stage)
         if (line := index_note(stage, before)) is not None:
             note(line)

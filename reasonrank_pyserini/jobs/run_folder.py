@@ -11,19 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from filelock import FileLock
+from ..errors import OutputError
+from ..runfile import read_run, write_run
+from ..types import Query, ScoredDocument, Step
+from .held_folder import HeldFolder, disk_errors
 
-from ..errors import InputError, OutputError
-from ..files.atomic import atomic_open
-from ..files.caches import fingerprint
-from ..files.locks import acquire_lock, differences, held_configuration, read_json
-from ..runfile import write_run
-from ..types import Query, Step
-
-RESULTS = ("run.trec", "trace.jsonl", "manifest.json")
+_KEPT = "; what was recorded is kept: free space and run the same command again"
 
 
-class RunFolder:
+class RunFolder(HeldFolder):
     """A folder held by this process alone while it works on one configuration.
 
     Entering refuses, with InputError, a folder that another process is writing or that holds another
@@ -34,70 +30,52 @@ class RunFolder:
     def __init__(
         self, path: str | Path, configuration: Mapping[str, Any], *, overwrite: bool = False
     ) -> None:
-        self.path, self.configuration, self.overwrite = Path(path), dict(configuration), overwrite
+        super().__init__(path, configuration, notes="journal", overwrite=overwrite)
         self.finished = False
         self._made = False
-        self._lock = FileLock(self.path / "journal" / "lock", timeout=0)
         self._trace: TextIO | None = None
         self._traced = False
 
     @property
     def journal(self) -> Path:
-        return self.path / "journal"
+        return self.notes
 
     def __enter__(self) -> Self:
         self._made = not self.path.exists()
-        acquire_lock(self.path, self._lock)
-        try:
-            self._claim()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._acquire()
         return self
 
     def _claim(self) -> None:
-        note = self.journal / "configuration.json"
-        manifest = read_json(self.path / "manifest.json")
-        held = held_configuration(self.path, manifest, note)
-        mine = fingerprint(self.configuration)
-        if held is not None and fingerprint(held) != mine and not self.overwrite:
-            changed = differences(held, self.configuration)
-            raise InputError(
-                f"{self.path} holds the result of another configuration ({changed}): "
-                "choose another `output`, or `overwrite` (recorded answers are kept)"
-            )
-        same = manifest is not None and fingerprint(manifest.get("configuration") or {}) == mine
-        wanting = manifest is not None and (manifest.get("errors") or manifest.get("deadline"))
-        self.finished = same and not wanting and not self.overwrite
+        self.holds_other(
+            "the result of another configuration",
+            "choose another `output`, or `overwrite` (recorded answers are kept)",
+        )
+        manifest = self.manifest
+        wanting = manifest.get("errors") or manifest.get("deadline")
+        self.finished = self.complete(manifest) and not wanting and not self.overwrite
         if not self.finished:
-            with atomic_open(note) as stream:
-                json.dump(self.configuration, stream, indent=1)
+            self.write_configuration()
 
     def trace(self, query: Query, step: Step) -> None:
         """Append one window to trace.jsonl.part as it happens."""
-        try:
+        with disk_errors(self.path, _KEPT):
             if self._trace is None:
                 self._trace = open(self.path / "trace.jsonl.part", "w", encoding="utf-8")  # noqa: SIM115
                 self._traced = True
             self._trace.write(json.dumps(trace_line(query, step)) + "\n")
             self._trace.flush()
-        except OSError as error:
-            raise OutputError(_cannot_write(self.path, error)) from error
 
     def adopt(self, traces: Sequence[Path]) -> None:
         """Use the windows of other folders' traces, in that order, as this folder's trace."""
-        try:
-            self._traced = True
-            with open(self.path / "trace.jsonl.part", "wb") as whole:
-                for trace in traces:
-                    with open(trace, "rb") as part:
-                        shutil.copyfileobj(part, whole)
-        except OSError as error:
-            raise OutputError(_cannot_write(self.path, error)) from error
+        self._traced = True
+        with disk_errors(self.path, _KEPT), open(self.path / "trace.jsonl.part", "wb") as whole:
+            for trace in traces:
+                with open(trace, "rb") as part:
+                    shutil.copyfileobj(part, whole)
 
     def finish(self, run: Mapping[str, Sequence[str]], tag: str, manifest: Mapping[str, Any]) -> None:
         """Write the run and the manifest and give the trace its name; the manifest comes last."""
-        try:
+        with disk_errors(self.path, _KEPT):
             (self.path / "manifest.json").unlink(missing_ok=True)
             write_run(self.path / "run.trec", run, tag)
             self._close_trace()
@@ -105,11 +83,7 @@ class RunFolder:
             if not self._traced:  # an existing part belongs to another run
                 part.write_bytes(b"")
             os.replace(part, self.path / "trace.jsonl")
-            with atomic_open(self.path / "manifest.json") as stream:
-                json.dump({**manifest, "configuration": self.configuration}, stream, indent=1)
-                stream.write("\n")
-        except OSError as error:
-            raise OutputError(_cannot_write(self.path, error)) from error
+            self.write_manifest(manifest)
 
     def _close_trace(self) -> None:
         trace, self._trace = self._trace, None
@@ -120,13 +94,14 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._close_trace()
-        except OSError as problem:
+            with disk_errors(self.path, _KEPT):
+                self._close_trace()
+        except OutputError:
             if error is None:
-                raise OutputError(_cannot_write(self.path, problem)) from problem
+                raise
         finally:
             try:
-                if kind is not None and self._made:
+                if error is not None and self._made:
                     self._undo()
             finally:
                 self._lock.release()
@@ -178,6 +153,6 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return "", text.strip()
 
 
-def _cannot_write(path: Path, error: OSError) -> str:
-    why = f"{path} cannot be written: {error.strerror}"
-    return f"{why}; what was recorded is kept: free space and run the same command again"
+def read_written_run(path: Path) -> dict[str, list[ScoredDocument]]:
+    """A run.trec of ours; {} for an empty one, where no query had candidates."""
+    return read_run(path) if path.stat().st_size else {}

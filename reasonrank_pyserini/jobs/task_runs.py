@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from heapq import merge
 
-from ..ranking.judge import TaskKey
+from ..ranking.judge import TaskKey, TaskRequest
 from ..ranking.settings import Settings
-from ..reranker import Reranker, TaskRequest
+from ..reranker import Reranker
 from ..types import Query, Ranking, Step
 from .manifest import WindowCounts
-from .orders import Orders, Renamed
+from .orders import Orders
 from .rerank_input import RerankInput
 from .run_folder import RunFolder
 
@@ -118,8 +118,3 @@ def _longest_first(tasks: Mapping[TaskKey, TaskRun]) -> Iterator[TaskRequest]:
 def windows(work: RerankInput, settings: Settings) -> int:
     """How many windows an input has under `settings`."""
     return sum(settings.strategy.calls(min(work.counts[q.id], settings.depth)) for q in work.queries)
-
-
-def renamed(run: Mapping[str, Sequence[str]], name: Callable[[str], str]) -> Mapping[str, list[str]]:
-    """A run with every docid as `name` writes it."""
-    return Renamed(run, name)

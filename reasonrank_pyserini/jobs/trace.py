@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import FileFormatError, InputError, UnknownNameError
+from ..strategies import reorder
 
 TRACES = ("trace.jsonl", "trace.jsonl.part")
 """The finished trace, and the one that is still being written."""
@@ -122,10 +123,7 @@ def orders(windows: Sequence[TracedWindow]) -> tuple[list[str], list[str]]:
         new = [id for id in step.window if id not in known]
         before = new + before
         after = new + after
-        places = {id: place for place, id in enumerate(after)}
-        slots = sorted(places[id] for id in step.window)
-        for slot, id in zip(slots, step.order, strict=True):
-            after[slot] = id
+        reorder(after, step.window, step.order)
     return before, after
 
 

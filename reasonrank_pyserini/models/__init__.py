@@ -1,1 +1,1 @@
-"""What a model is: its identity and profile, whether it fits this machine, what it costs; the shipped nano."""
+"""Models: identity, profiles, whether one fits this machine, what it costs; the shipped nano."""

@@ -1,8 +1,8 @@
-"""What a reranking costs on a GPU that is kept full: a model of prefill and decode, not a measurement.
+"""The time of a reranking on saturated GPUs: a model of prefill and decode, not a measurement.
 
-Prefill costs 2 operations a parameter and token. A decode step reads the weights and the keys and values of
-every window under way, as many as fit in memory. The shares of peak speed that are reached (60% of arithmetic,
-80% of memory bandwidth, 1.5 ms a step) are assumptions.
+Prefill costs 2 operations per parameter and token. A decode step reads the weights and the keys and values of all
+windows in flight, as many as fit in memory. The efficiency (60% of peak arithmetic, 80% of memory bandwidth, 1.5 ms
+overhead a step) is an assumption.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from ..errors import InputError, UnknownNameError
 from .profiles import Profile
 
 WINDOW_PROMPT_TOKENS, WINDOW_NEW_TOKENS = 5687, 750
-"""Tokens in and out a window of 20 passages of 512 tokens: ReasonRank-7B by its authors' code, BRIGHT economics
-(5.27 M and 0.70 M over 927 windows)."""
+"""Tokens in and out for a window of 20 passages of 512 tokens: ReasonRank-7B with its authors' code on BRIGHT
+economics (5.27 M and 0.70 M over 927 windows)."""
 ARITHMETIC, BANDWIDTH, MEMORY, STEP = 0.6, 0.8, 0.9, 1.5e-3
-MOST_AT_ONCE = 256
+MAX_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A class of GPU by its maker's figures: dense 16-bit operations/s, bytes/s, bytes."""
+    """A class of GPU by its maker's specifications: dense 16-bit operations/s, bytes/s, bytes."""
 
     name: str
     flops: float
@@ -53,8 +53,8 @@ def modelled_seconds(
 ) -> float | None:
     """Seconds that `count` GPUs need for that many windows of `prompt` tokens in and `new` out.
 
-    The windows of all GPUs are shared evenly; a model that is too large for one is split over all of them.
-    None when the profile does not say the model's size. Raises InputError when it does not fit at all.
+    Windows are shared evenly among the GPUs; a model too large for one is split over all. None when the profile
+    lacks the model's size. Raises InputError when the model does not fit at all.
     """
     size = profile.size
     if size.parameters is None or size.weights_bytes is None or size.kv_bytes_per_token is None:
@@ -65,11 +65,11 @@ def modelled_seconds(
     share = windows / count
     if not alone:
         flops, bandwidth, memory, share = flops * count, bandwidth * count, memory * count, windows
-    batch = min(MOST_AT_ONCE, share, (MEMORY * memory - size.weights_bytes) / cache)
+    batch = min(MAX_BATCH, share, (MEMORY * memory - size.weights_bytes) / cache)
     if windows and (MEMORY * memory - size.weights_bytes) < cache:
         raise InputError(
             f"{profile.name} needs {size.weights_bytes / 1e9:.0f} GB for its weights and {cache / 1e9:.1f} GB a "
-            f"window: {count} x {gpu.name} ({gpu.memory / 1e9:.0f} GB each) cannot hold it, use more --gpus"
+            f"window: {count} x {gpu.name} ({gpu.memory / 1e9:.0f} GB each) cannot hold it, use more `gpus`"
         )
     if not windows:
         return 0.0
@@ -79,7 +79,7 @@ def modelled_seconds(
 
 
 def duration(seconds: float) -> str:
-    """In words: seconds, minutes or hours."""
+    """Rounded, in seconds, minutes or hours."""
     if seconds < 120:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What a model is: its tokenizer, its context, and an identity that follows the weights, not the path."""
+"""A model's tokenizer, its context, and an identity that depends on the weights, not on the path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..files.hub import (
 )
 
 FULL_HASH_LIMIT = 1 << 30
-"""Weights of up to 1 GiB together are hashed whole; beyond it, each file by its size and samples."""
+"""Weights of up to 1 GiB in total are hashed completely; above that, each file by its size and samples."""
 SAMPLES, SAMPLE_BYTES = 256, 1 << 16
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 CONFIG_FILES = ("config.json", "generation_config.json", "adapter_config.json")
@@ -29,10 +29,10 @@ _UNSTABLE_KEYS = {"_name_or_path", "transformers_version"}
 
 
 def load_tokenizer(model: str, revision: str | None = None) -> Any:
-    """The fast tokenizer of a folder or hub id, read from its tokenizer.json as it is.
+    """The fast tokenizer of a folder or hub id, read from its tokenizer.json.
 
-    Loads no torch. Code that comes with a model is never run. InputError, in one line, when there is
-    no tokenizer, no network, no access, or only a slow tokenizer.
+    Does not load torch and never runs code that comes with a model. InputError, in one line, when there is no
+    tokenizer, no network, no access, or only a slow tokenizer.
     """
     folder = folder_of(model, revision, TOKENIZER_FILES)
     if not (folder / "tokenizer.json").is_file():
@@ -46,10 +46,10 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
 
 
 def _converted_tokenizer(model: str, folder: Path) -> Any:
-    """A fast tokenizer built from older files (vocab.json, SentencePiece); this way loads torch."""
+    """A fast tokenizer converted from older files (vocab.json, SentencePiece); this loads torch."""
     from transformers import AutoTokenizer
 
-    way_out = "give one with tokenizer.json by --tokenizer"
+    way_out = "give a `tokenizer` that has a tokenizer.json"
     older = ("vocab.json", "tokenizer.model", "spiece.model", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in older):
         raise InputError(
@@ -75,7 +75,7 @@ def chat_template_hash(tokenizer: Any) -> str | None:
 
 
 def read_config(model: str, revision: str | None = None) -> dict[str, Any]:
-    """The model's config.json from its folder or the cache, empty when it is not there. Never downloads."""
+    """The model's config.json from its folder or the cache; empty when missing. Never downloads."""
     path = cached_file(model, revision, "config.json")
     if path is None:
         return {}
@@ -84,12 +84,12 @@ def read_config(model: str, revision: str | None = None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not readable JSON: {one_line(error, 120)}") from error
     if not isinstance(config, dict):
-        raise InputError(f"{path} is not a model configuration: it holds no JSON object")
+        raise InputError(f"{path} is not a model configuration: it is not a JSON object")
     return config
 
 
 def model_context(model: str, revision: str | None = None) -> int | None:
-    """How many tokens the model takes, by its config.json; None when that is not here or does not say."""
+    """The model's context in tokens by its config.json; None when that is missing or does not say."""
     config = read_config(model, revision)
     for part in (config, config.get("text_config")):
         for key in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
@@ -100,10 +100,10 @@ def model_context(model: str, revision: str | None = None) -> int | None:
 
 
 def model_identity(model: str, revision: str | None = None) -> dict[str, Any]:
-    """What names the weights: JSON, equal for equal weights and different for different ones.
+    """A JSON value that identifies the weights.
 
-    Hub ids: {"model", "revision": the commit when it is pinned or cached, else as given}. Folders:
-    {"weights": hash over configuration and weight files}, whatever the folder is called.
+    Hub ids: {"model", "revision": the commit if it is pinned or cached, else as given}. Folders: {"weights": hash
+    over configuration and weight files}, independent of the folder's name.
     """
     check_model(model)
     folder = local_folder(model)
@@ -113,13 +113,13 @@ def model_identity(model: str, revision: str | None = None) -> dict[str, Any]:
 
 
 def has_weights(model: str) -> bool:
-    """Whether a folder of a model holds its weights; True for hub ids, whose commit names them."""
+    """Whether a model's folder has weights; True for hub ids, whose commit identifies them."""
     folder = local_folder(model)
     return folder is None or any(path.suffix in WEIGHT_SUFFIXES for path in folder.iterdir())
 
 
 def tokenizer_hash(model: str, revision: str | None = None) -> str:
-    """What names a tokenizer: sha256 of its tokenizer.json, else (not here yet) the hub's id and commit."""
+    """An identity of a tokenizer: sha256 of its tokenizer.json or, when that is not here, hub id and commit."""
     path = cached_file(model, revision, "tokenizer.json")
     if path is None:
         return f"{model}@{cached_commit(model, revision) or revision or 'main'}"
@@ -129,8 +129,8 @@ def tokenizer_hash(model: str, revision: str | None = None) -> str:
 def folder_hash(folder: str | Path) -> str:
     """A hash over names and contents of a folder's weight files, config.json and adapter_config.json.
 
-    Above `FULL_HASH_LIMIT` in all, a file counts by its size and 256 samples of 64 KiB spread evenly from
-    first to last byte. Fields of config.json that only say where it was written are left out.
+    Above `FULL_HASH_LIMIT` in total, a file is hashed by its size and 256 samples of 64 KiB, evenly spread from
+    first to last byte. Fields of config.json that only record its origin are left out.
     """
     folder = Path(os.path.expanduser(folder))
     paths = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
@@ -139,7 +139,7 @@ def folder_hash(folder: str | Path) -> str:
     settings = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
     lines.extend(f"{path.name} {_config_hash(path)}" for path in settings)
     if not lines:
-        raise InputError(f"the folder {str(folder)!r} holds no model: neither config.json nor weights")
+        raise InputError(f"the folder {str(folder)!r} has no model: neither config.json nor weights")
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return f"sha256:{digest}" if whole else f"sampled-sha256:{digest}"
 

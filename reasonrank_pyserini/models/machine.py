@@ -1,4 +1,4 @@
-"""Facts about this machine that decide whether a model fits: memory, graphics cards, disk."""
+"""Facts about this machine that decide whether a model fits: memory, GPUs, disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A graphics card as nvidia-smi shows it; bytes, and the compute capability such as (8, 0)."""
+    """A GPU as listed by nvidia-smi: sizes in bytes, compute capability such as (8, 0)."""
 
     name: str
     memory: int
@@ -24,9 +24,9 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What is there, in bytes, None where unknown; `memory` respects a container's limit.
+    """Sizes in bytes, None where unknown; `memory` respects a container's limit.
 
-    `unified`: an Apple chip, whose graphics part works in main memory.
+    `unified`: an Apple chip, whose GPU shares main memory.
     """
 
     memory: int | None
@@ -38,7 +38,7 @@ class MachineFacts:
 
 
 def machine_facts(disk: Path, *, offline: bool = False) -> MachineFacts:
-    """The facts of this machine; `disk` is a folder, there yet or not, on the disk that matters."""
+    """The facts of this machine; `disk` is a folder, which need not exist, on the relevant disk."""
     unified = sys.platform == "darwin" and platform.machine() == "arm64"
     return MachineFacts(
         memory_total(), memory_available(), disk_free(disk), graphics_cards(), offline, unified
@@ -46,7 +46,7 @@ def machine_facts(disk: Path, *, offline: bool = False) -> MachineFacts:
 
 
 def memory_total() -> int | None:
-    """Bytes of main memory, at most what a container allows."""
+    """Bytes of main memory, limited to what the container allows."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -56,7 +56,7 @@ def memory_total() -> int | None:
 
 
 def memory_available() -> int | None:
-    """Bytes of main memory that can be had without swapping; all of it where the system does not tell."""
+    """Bytes of main memory available without swapping; all of it where the system does not say."""
     total = memory_total()
     free = total
     for line in _lines("/proc/meminfo"):
@@ -69,7 +69,7 @@ def memory_available() -> int | None:
 
 
 def disk_free(folder: Path) -> int | None:
-    """Bytes that can be written at a folder, which need not be there yet."""
+    """Free bytes on the disk of a folder, which need not exist."""
     for place in (folder, *folder.parents):
         if place.is_dir():
             return shutil.disk_usage(place).free
@@ -100,7 +100,7 @@ def _nvidia_smi(fields: Sequence[str], *form: str) -> str:
 
 
 def parse_cards(shown: str, visible: str | None = None) -> tuple[Gpu, ...]:
-    """The cards in nvidia-smi's CSV (index, uuid, name, MiB, MiB, capability) that `visible` leaves."""
+    """The cards in nvidia-smi's CSV (index, uuid, name, MiB, MiB, capability) that CUDA_VISIBLE_DEVICES allows."""
     cards: list[Gpu] = []
     wanted = None if visible is None else [part.strip() for part in visible.split(",") if part.strip()]
     for line in shown.splitlines():

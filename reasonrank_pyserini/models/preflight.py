@@ -1,4 +1,4 @@
-"""Before a download or a load: can this machine run this model? Facts in, one line a problem out."""
+"""Whether this machine can run a model, checked before it is downloaded or loaded."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .profiles import Profile
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
 SLOW_ON_CPU = 3 * 10**9
-"""Bytes of weights from which a CPU takes minutes a window."""
+"""Bytes of weights above which a CPU takes minutes a window."""
 USABLE = 0.92
-"""Of a card's memory, what an engine gets."""
+"""The share of a GPU's memory that an engine can use."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a model without loading it; None where unknown.
+    """Facts about a model that is not loaded; None where unknown.
 
-    `here`: its weights are on this machine, all of them. `folder`: it is a local folder, not a name on the hub.
-    `adapter`: where it is only an adapter, its base model.
+    `here`: all its weights are on this machine. `folder`: it is a local folder, not a name on the hub. `adapter`: the
+    base model, if the model is only an adapter.
     """
 
     model: str
@@ -43,7 +43,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """How it is to run: engine, dtype and device as asked, prompt plus answer, cards that share the weights."""
+    """How a model is to run: engine, dtype and device as requested, tokens of prompt and answer, number of GPUs."""
 
     engine: str
     context: int
@@ -54,7 +54,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`problems` make a run impossible, `notes` are worth knowing; each is one line with the way out."""
+    """`problems` make a run impossible, `notes` do not; each is one line that says what to do."""
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ def preflight(
     context: int,
     args: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Notes for the user, one line each; InputError with the first problem when the run cannot work.
+    """Notes for the user, one line each; InputError with the first problem when the model cannot run here.
 
-    `args` are the engine's arguments (dtype, device, tensor_parallel_size are read). Nothing is downloaded
-    or loaded; the openai engine runs elsewhere and always passes.
+    Of the engine's arguments `args`, dtype, device and the parallel sizes are read. Nothing is downloaded or
+    loaded. The openai engine runs elsewhere and always passes.
     """
     if engine not in ("vllm", "transformers"):
         return ()
@@ -94,7 +94,7 @@ def preflight(
 
 
 def model_facts(model: str, revision: str | None, profile: Profile) -> ModelFacts:
-    """The facts of a folder, of the hub's cache, and for what is not here yet of the profile."""
+    """The facts of a model from its folder or the hub's cache, completed by its profile."""
     config = read_config(model, revision)
     text = {**config, **(config.get("text_config") or {})}
     path = cached_file(model, revision, "config.json")
@@ -127,14 +127,14 @@ def _adapter_base(model: str) -> str | None:
 
 
 def judge_machine(machine: MachineFacts, model: ModelFacts, plan: LoadRequest) -> Findings:
-    """What stands in the way and what is worth knowing. A pure function."""
+    """The problems and notes of that model on that machine. A pure function."""
     problems: list[str] = []
     notes: list[str] = []
     _judge_weights(machine, model, problems, notes)
     if model.context is not None and plan.context > model.context:
         problems.append(
-            f"{model.model} takes {model.context} tokens, {plan.context} are needed: lower --window, "
-            "--passage-tokens or --reasoning-tokens"
+            f"{model.model} takes {model.context} tokens, {plan.context} are needed: lower `window`, "
+            "`passage_tokens` or `reasoning_tokens`"
         )
     if machine.gpus and (plan.device == "auto" or plan.device.startswith("cuda")):
         _judge_cards(machine.gpus, model, plan, problems, notes)
@@ -179,32 +179,34 @@ def _judge_cards(
     gpus: tuple[Gpu, ...], model: ModelFacts, plan: LoadRequest, problems: list[str], notes: list[str]
 ) -> None:
     if plan.cards > len(gpus):
-        problems.append(f"{plan.cards} GPUs are asked for, {len(gpus)} are here: lower tensor_parallel_size")
+        problems.append(
+            f"{plan.cards} GPUs are requested, this machine has {len(gpus)}: lower tensor_parallel_size"
+        )
         return
     used = gpus[: plan.cards]
     loaded, cache = _loaded(model, plan, on_cpu=False), (model.kv_bytes_per_token or 0) * plan.context
     room, free = (sum(getattr(card, name) for card in used) for name in ("memory", "free"))
     where = f"{len(used)} x {used[0].name}" if len(used) > 1 else used[0].name
     if loaded is not None and loaded + cache > room * USABLE:
-        more = "" if plan.cards >= len(gpus) else f", --engine-arg tensor_parallel_size={len(gpus)}"
+        more = "" if plan.cards >= len(gpus) else f", `engine_args` tensor_parallel_size={len(gpus)}"
         problems.append(
             f"{model.model} needs {_gb(loaded)} and {_gb(cache)} for one prompt of {plan.context} tokens, {where} has "
-            f"{_gb(room)}: use a smaller or quantised model{more}, or a server by --engine openai"
+            f"{_gb(room)}: use a smaller or quantised model{more}, or a server with `engine` openai"
         )
     elif loaded is not None and loaded + cache > free:
         notes.append(
-            f"{where} has {_gb(free)} of {_gb(room)} free, {_gb(loaded + cache)} are needed: see nvidia-smi for "
-            "what else runs there"
+            f"{where} has {_gb(free)} of {_gb(room)} free, {_gb(loaded + cache)} is needed: see nvidia-smi for "
+            "other programs on it"
         )
     old = next((card for card in used if card.capability and card.capability < (8, 0)), None)
     if old is not None and (plan.dtype == "bfloat16" or (plan.dtype == "auto" and model.prefers_bfloat16)):
         advice = f"{old.name} has no bfloat16"
         if plan.engine == "vllm":
-            problems.append(f"{advice}: add --engine-arg dtype=float16")
+            problems.append(f"{advice}: add `engine_args` dtype=float16")
         elif plan.dtype == "auto":
             notes.append(f"{advice}: float16 is used, results differ a little from bfloat16")
         else:
-            notes.append(f"{advice} and will be slow: leave dtype out, or --engine-arg dtype=float16")
+            notes.append(f"{advice} and will be slow: leave dtype out, or `engine_args` dtype=float16")
 
 
 def _judge_memory(
@@ -218,17 +220,17 @@ def _judge_memory(
     wide = (
         on_cpu and plan.engine == "transformers" and plan.dtype in ("auto", "float32") and not model.quantised
     )
-    smaller = "--engine-arg dtype=bfloat16 halves it, " if wide else ""
-    way_out = f"{smaller}or use a smaller model, a GPU, or a server by --engine openai"
+    smaller = "`engine_args` dtype=bfloat16 halves it, " if wide else ""
+    way_out = f"{smaller}or use a smaller model, a GPU, or a server with `engine` openai"
     if machine.memory is not None and need > machine.memory:
         problems.append(
             f"{model.model} needs {_gb(need)} of memory, this machine has {_gb(machine.memory)} and no GPU: {way_out}"
         )
     elif machine.memory_free is not None and need > machine.memory_free:
-        notes.append(f"{_gb(machine.memory_free)} of memory are free, {_gb(need)} are needed: {way_out}")
+        notes.append(f"{_gb(machine.memory_free)} of memory is free, {_gb(need)} is needed: {way_out}")
     if on_cpu and loaded >= SLOW_ON_CPU:
         notes.append(
-            f"{model.model} on a CPU takes minutes a window: use a GPU, or a server by --engine openai"
+            f"{model.model} on a CPU takes minutes a window: use a GPU, or a server with `engine` openai"
         )
 
 
@@ -244,7 +246,7 @@ def _loaded(model: ModelFacts, plan: LoadRequest, *, on_cpu: bool) -> int | None
 
 
 def _weights(folder: Path) -> int:
-    """Bytes of the weights in a folder; 0 when a sharded model is not all there."""
+    """Bytes of the weights in a folder; 0 when shards are missing."""
     files = [path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.exists()]
     safe = [path for path in files if path.suffix == ".safetensors"]
     shards = safe or files
@@ -268,7 +270,7 @@ def _kv_bytes(config: Mapping[str, Any]) -> int | None:
 def _count(args: Mapping[str, Any], name: str) -> int:
     value = args.get(name, 1)
     if type(value) is not int or value < 1:
-        raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+        raise InputError(f"`engine_args` {name}={value}: it must be a whole number from 1 up")
     return value
 
 

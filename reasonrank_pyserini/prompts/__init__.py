@@ -1,4 +1,4 @@
-"""Prompts: a window of passages to the text, the token ids and the messages that a model is given."""
+"""Prompts: a window of passages as text, token ids and chat messages."""
 
 from .builder import BuiltPrompt, PromptBuilder, encode, render
 from .styles import STYLES, PromptStyle, get_style

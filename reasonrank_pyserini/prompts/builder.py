@@ -1,4 +1,4 @@
-"""PromptBuilder: prompts that fit the model, made once and reused."""
+"""PromptBuilder: prompts that fit the model's context, from cached pieces."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PROBE = (
 class BuiltPrompt:
     """A prompt and what was done to make it fit.
 
-    `tokens` is its length (an estimate where no tokenizer is known); `shrunk_passages` counts passages
-    cut shorter than asked; `neutralised` counts control strings of the query's and the passages' that
-    were spelled as plain text, as often as they occur in the prompt.
+    `tokens` is its length (an estimate without a tokenizer); `shrunk_passages` counts passages cut shorter
+    than `passage_tokens`; `neutralised` counts the control strings in query and passages, each time they occur
+    in the prompt, that were encoded as plain text.
     """
 
     prompt: Prompt
@@ -40,15 +40,15 @@ class BuiltPrompt:
 
 
 class PromptBuilder:
-    """Builds the prompts of one style for one tokenizer; may be used from several threads at once.
+    """Builds the prompts of one style for one tokenizer; thread-safe.
 
-    With a tokenizer (transformers, fast, with a chat template) ids, text and messages are given, and no
-    text of a query or a passage can become a control id. Pieces are cached up to `cache_bytes`; where
-    tokenizer, template or style do not allow pieces (`piecewise` False), each prompt is made from scratch.
+    With a tokenizer (transformers, fast, with a chat template) a prompt has ids, text and messages, and no
+    text of a query or a passage can become a control id. Pieces are cached up to `cache_bytes`; if tokenizer,
+    template or style do not allow pieces (`piecewise` False), each prompt is made from scratch.
 
-    `tokenizer` None is for chat servers whose tokenizer is not known: messages only, passages cut by
-    words (3 words for 4 tokens, at most 6 characters a token), lengths estimated. Messages are tokenised
-    by the server: control strings in them cannot be neutralised here.
+    `tokenizer` None is for chat servers with an unknown tokenizer: messages only, passages cut by words (3
+    words for 4 tokens, at most 6 characters a token), lengths estimated. The server tokenizes the messages, so
+    control strings in them cannot be neutralised here.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class PromptBuilder:
     ) -> None:
         """Raises InputError for a tokenizer that is not fast or has no (working) chat template.
 
-        `passage_tokens`: each passage's limit, the style's own by default. `context`: the model's, prompt
-        and answer together; None for no check. `query_tokens`: the query's limit where the whole does not
-        fit otherwise, a quarter of `context` by default.
+        `passage_tokens`: the limit of each passage, by default the style's. `context`: the model's, for prompt
+        and answer together; None for no check. `query_tokens`: the limit of the query when the prompt does not
+        fit otherwise, by default a quarter of `context`.
         """
         self.style = get_style(style) if isinstance(style, str) else style
         self.passage_tokens = self.style.passage_tokens if passage_tokens is None else passage_tokens
@@ -74,9 +74,9 @@ class PromptBuilder:
         self.context = context
         self.query_tokens = query_tokens if query_tokens is not None else max(1, (context or 0) // 4)
         self._codec = None if tokenizer is None else _codec(tokenizer, *_fingerprint(tokenizer)[1:])
-        self._cutter, self._assembly = self._ways(tokenizer, BoundedCache(cache_bytes))
+        self._cutter, self._assembly = self._cutter_and_assembly(tokenizer, BoundedCache(cache_bytes))
 
-    def _ways(self, tokenizer: Any, cache: BoundedCache) -> tuple[Cutter, Assembly]:
+    def _cutter_and_assembly(self, tokenizer: Any, cache: BoundedCache) -> tuple[Cutter, Assembly]:
         codec = self._codec
         if codec is None:
             return WordCutter(), MessagesOnly(self.style)
@@ -95,10 +95,10 @@ class PromptBuilder:
         return isinstance(self._assembly, PieceAssembly)
 
     def build(self, query: str, documents: Sequence[Document], *, answer_tokens: int) -> BuiltPrompt:
-        """The prompt of one window, shortened only when it and `answer_tokens` do not fit `context`.
+        """The prompt of one window, shortened only if it and `answer_tokens` exceed `context`.
 
-        Then a query longer than `query_tokens` is cut to that, then all passages are cut to the largest
-        common limit that fits. Raises PromptTooLongError when that is not enough.
+        First a query longer than `query_tokens` is cut to that, then all passages are cut to the largest
+        common limit that fits. Raises PromptTooLongError if even that is not enough.
         """
         text = query_text(query)
         passages = self._passages(documents, self.passage_tokens)
@@ -126,10 +126,10 @@ class PromptBuilder:
         )
 
     def continued(self, prompt: Prompt, completion: Completion, closing: str, limit: int) -> Prompt | None:
-        """The prompt, then what the model wrote, then our own `closing`; None where no ids are known.
+        """The prompt, followed by what the model wrote and by `closing`; None for a prompt without ids.
 
-        The model's words are the ids that it generated, else its text with control strings as plain text; of
-        more than `limit` ids the last ones.
+        What the model wrote are its generated ids, or else its text with control strings as plain text; at
+        most the last `limit` ids are kept.
         """
         if self._codec is None or prompt.token_ids is None:
             return None
@@ -141,7 +141,7 @@ class PromptBuilder:
         return Prompt((*prompt.token_ids, *kept, *ours), prompt.text + completion.text + closing)
 
     def _largest(self, attempt: Callable[[int], Draft], guess: int, answer_tokens: int) -> tuple[int, Draft]:
-        """The largest limit whose prompt fits, with that prompt; `passage_tokens` is known not to."""
+        """The largest limit below `passage_tokens` whose prompt fits, with that prompt."""
         drafts: dict[int, Draft] = {}
 
         def fits(limit: int) -> bool:
@@ -161,13 +161,13 @@ class PromptBuilder:
             tokens = drafts[1].tokens if 1 in drafts else attempt(1).tokens
             raise PromptTooLongError(
                 f"the window needs {tokens} tokens with one token a passage and {answer_tokens} for the answer, "
-                f"but the context is {self.context}: use a smaller window (--window), a smaller answer "
-                "(--reasoning-tokens) or a model with a longer context"
+                f"but the context is {self.context}: use a smaller window (`window`), a smaller answer "
+                "(`reasoning_tokens`) or a model with a longer context"
             )
         return low, drafts[low]
 
     def _excess(self, draft: Draft, answer_tokens: int) -> int:
-        """By how many tokens prompt and answer are longer than the context."""
+        """By how many tokens prompt and answer exceed the context."""
         return 0 if self.context is None else draft.tokens + answer_tokens - self.context
 
     def _passages(self, documents: Sequence[Document], limit: int) -> list[str]:
@@ -175,7 +175,7 @@ class PromptBuilder:
 
 
 def _even_limit(lengths: Sequence[int], excess: int) -> int:
-    """The largest limit under which lengths cut to it lose at least `excess` together."""
+    """The largest limit that, applied to all lengths, removes at least `excess` in total."""
     ascending, left = sorted(lengths), sum(lengths) - excess
     for number, length in enumerate(ascending):
         share = left // (len(ascending) - number)
@@ -193,7 +193,7 @@ def render(
     *,
     passage_tokens: int | None = None,
 ) -> str:
-    """The prompt's text, exactly as the authors' code makes it; control strings in texts stay in it."""
+    """The prompt's text, exactly as the authors' code makes it, control strings in query and passages included."""
     return _built(style, tokenizer, query, documents, passage_tokens).prompt.text
 
 
@@ -205,9 +205,9 @@ def encode(
     *,
     passage_tokens: int | None = None,
 ) -> list[int]:
-    """The ids of `render`'s text as the tokenizer gives them, but for added tokens' strings in query and passages.
+    """The tokenizer's ids of `render`'s text, but with added tokens' strings in query and passages as plain text.
 
-    Each of those spans has the ids of its own string as plain text; all other ids are unchanged.
+    All other ids are unchanged.
     """
     return list(_built(style, tokenizer, query, documents, passage_tokens).prompt.token_ids or ())
 
@@ -221,7 +221,7 @@ def _built(
 ) -> BuiltPrompt:
     if tokenizer is None:
         raise InputError(
-            "a prompt's text and ids need the model's tokenizer; messages alone: PromptBuilder.build"
+            "a prompt's text and ids need the model's tokenizer; without one use PromptBuilder, which gives messages"
         )
     chosen = get_style(style) if isinstance(style, str) else style
     builder = _builder(chosen, tokenizer, passage_tokens, _fingerprint(tokenizer))
@@ -229,7 +229,7 @@ def _built(
 
 
 def _fingerprint(tokenizer: Any) -> tuple[str, bool, tuple[tuple[str, int], ...]]:
-    """What may change on a tokenizer object after it was first seen: chat template, splitting, added tokens."""
+    """The properties of a tokenizer object that may change later: chat template, splitting, added tokens."""
     added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     splits = bool(getattr(tokenizer, "split_special_tokens", False))
     return str(getattr(tokenizer, "chat_template", None)), splits, tuple(sorted(added.items()))

@@ -1,4 +1,4 @@
-"""A cache with an upper bound on what it holds, for several threads."""
+"""A thread-safe cache with an upper bound on its size in bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Something that knows about how many bytes it takes."""
+    """Something that knows its approximate size in bytes."""
 
     @property
     def size(self) -> int: ...
@@ -19,9 +19,9 @@ T = TypeVar("T", bound=Sized)
 
 
 class BoundedCache:
-    """Results by key; the ones used longest ago leave when all together take more than `capacity` bytes.
+    """Results by key; the least recently used are dropped when all together exceed `capacity` bytes.
 
-    Two threads that miss the same key at the same time both make it: making holds no lock.
+    Two threads that miss the same key at the same time both make the result, since no lock is held meanwhile.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -30,7 +30,7 @@ class BoundedCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What is there for the key, else what `make()` gives; larger than the cache, it is not kept."""
+        """The result for the key, or else `make()`, which is kept unless it is larger than the cache."""
         with self._lock:
             found = self._items.get(key)
             if found is not None:

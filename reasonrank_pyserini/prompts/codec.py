@@ -1,4 +1,4 @@
-"""Text to token ids, with no control id ever made from text that we were given."""
+"""Text to token ids, without control ids made from untrusted text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONTEXT = 64
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of some spans; `neutralised` counts the added tokens' strings that were made plain text."""
+    """Token ids of some spans; `neutralised` counts the control strings encoded as plain text."""
 
     ids: array[int]
     neutralised: int = 0
@@ -31,9 +31,9 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A text's first tokens, how many they are and their text; `Codec.shortened` gives the text of fewer.
+    """A text's first tokens, their number and their text; `Codec.shortened` gives the text of fewer.
 
-    `tokens`: as ids, or where ids do not say which text they stand for, as one string with NULs between.
+    `tokens`: as ids, or where ids do not determine the text, as one string with NULs between tokens.
     """
 
     tokens: array[int] | str
@@ -42,11 +42,11 @@ class Beginning:
 
 
 class Codec:
-    """A fast tokenizer's encoding and cutting, from private copies that are never changed.
+    """Encodes and cuts texts with private copies of a fast tokenizer.
 
-    So it can be used from several threads at once, whatever else is done with the tokenizer meanwhile.
-    `separable`: pieces of a text may be encoded apart if `encode_between` agrees. That holds for
-    byte-level BPE whose splitting never looks back and looks ahead only for white space.
+    It is thread-safe, also while others use or change the tokenizer. `separable`: pieces of a text may be encoded
+    separately when `encode_between` gives ids for them; true for byte-level BPE whose word splitting never looks
+    behind and looks ahead only for white space.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -64,7 +64,9 @@ class Codec:
         self._tokenizer = Tokenizer.from_str(backend.to_str())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)  # adds nothing, unlike most
+        self._tokenizer.post_processor = processors.ByteLevel(
+            trim_offsets=False
+        )  # adds no tokens, unlike most
         self._tokenizer.encode_special_tokens = bool(getattr(tokenizer, "split_special_tokens", False))
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = frozenset(id for id, token in added.items() if self._is_control(id, token))
@@ -77,13 +79,13 @@ class Codec:
         self._words = Words.of(self._tokenizer, strings)
 
     def _is_control(self, id: int, token: Any) -> bool:
-        """Whether an added token is more than a piece of text that the model has with or without it."""
+        """Whether an added token is more than a plain token that the model's own vocabulary has anyway."""
         known = self._tokenizer.model.token_to_id(token.content) == id
         return bool(token.special or not known or self._plain.encode(token.content).ids != [id])
 
     @property
     def _plain(self) -> Any:
-        """The tokenizer without its added tokens; made when the first control string is met."""
+        """The tokenizer without its added tokens; made when first needed."""
         from tokenizers import Tokenizer
 
         with self._lock:
@@ -93,20 +95,20 @@ class Codec:
             return self._without_added
 
     def _surroundings(self, tokenizer: Any) -> tuple[list[int], list[int]]:
-        """The ids that calling the tokenizer puts before and after every text (usually none)."""
+        """The ids that the tokenizer adds before and after every text (usually none)."""
         probe = "[1] a <b>\n\n 12 is\n"
         whole, bare = list(tokenizer(probe)["input_ids"]), self._tokenizer.encode(probe).ids
         for start in range(len(whole) - len(bare) + 1):
             if whole[start : start + len(bare)] == bare:
                 return whole[:start], whole[start + len(bare) :]
         raise InputError(
-            f"{type(tokenizer).__name__} gives other ids than its own tokenizer.json: it cannot be used here"
+            f"{type(tokenizer).__name__} gives other ids than its tokenizer.json, so it cannot be used"
         )
 
     def surrounded(self, ids: Iterable[int]) -> tuple[int, ...]:
-        """The ids with what the tokenizer puts around every text (a beginning-of-text id, say).
+        """The ids with those that the tokenizer adds around every text, such as a beginning-of-text id.
 
-        Not a second time where the chat template wrote it already (Llama 3, Gemma, the R1 distillations).
+        Not a second time if the chat template has written it already (Llama 3, Gemma, the R1 distillations).
         """
         inner, before = tuple(ids), tuple(self._before)
         return (*(() if before and inner[: len(before)] == before else before), *inner, *self._after)
@@ -118,10 +120,10 @@ class Codec:
         return self._neutral(encoding.ids, encoding, text, spans, 0)
 
     def encode_between(self, left: str, spans: Sequence[Span], right: str) -> Encoded | None:
-        """The ids that the spans have inside a text where `left` and `right` are their neighbours.
+        """The ids of the spans inside a text where `left` and `right` are their neighbours.
 
-        None when a token reaches over one of the borders. The neighbours need not be complete: a few
-        characters on the right settle what the splitting looks ahead for.
+        None when a token crosses one of the borders. The neighbours need not be complete: a few characters on
+        the right are all that the splitting looks ahead for.
         """
         middle = joined(spans)
         ids = self._words.ids_between(left, middle, right) if self._words is not None else None
@@ -139,7 +141,7 @@ class Codec:
     def _neutral(
         self, ids: list[int], encoding: Any, text: str, spans: Sequence[Span], first: int
     ) -> Encoded:
-        """The ids, where every control id that is not from trusted text alone is spelled as plain text."""
+        """The ids, with every control id that does not come from trusted text alone encoded as plain text."""
         if self._control.isdisjoint(ids):
             return Encoded(array("I", ids))
         out: list[int] = []
@@ -161,17 +163,17 @@ class Codec:
         return ids
 
     def is_whole(self, text: str, limit: int) -> bool:
-        """Whether it is certain at once that a text that ftfy has fixed is its own first `limit` tokens.
+        """Whether a text that ftfy has fixed certainly has at most `limit` tokens, without encoding it.
 
-        So it is where no token stands for less than a byte and all together spell the text.
+        That is certain when its tokens spell the text and each stands for at least one byte.
         """
         return self._words is not None and self._words.spells(text) and len(text.encode()) <= limit
 
     def beginning(self, text: str, limit: int, normalise: Callable[[str], str]) -> Beginning:
         """The first `limit` tokens of the normalised text, control tokens included, as the authors cut.
 
-        Of a huge text only as many lines are read as settle them, where the tokenizer allows to know;
-        `normalise` has to work on lines so that it gives the beginning of its whole result for them.
+        Of a huge text only as many lines are read as determine them, if the tokenizer allows that; `normalise`
+        must work line by line, so that the first lines give the beginning of the whole result.
         """
         tokens = self._first_of_huge(text, limit, normalise)
         if tokens is None:
@@ -184,7 +186,7 @@ class Codec:
         return Beginning("\0".join(tokens), len(tokens), self._joined(tokens))
 
     def shortened(self, beginning: Beginning, limit: int) -> str:
-        """The text of the first `limit` of its tokens; broken characters become U+FFFD."""
+        """The text of its first `limit` tokens; incomplete characters become U+FFFD."""
         if isinstance(beginning.tokens, str):
             return self._joined(beginning.tokens.split("\0", limit)[:limit])
         return self._text(beginning.tokens[:limit])
@@ -203,7 +205,7 @@ class Codec:
         return list(self._tokenizer.encode(text).tokens)
 
     def _settled_tokens(self, text: str, size: int) -> list[str]:
-        """The tokens of the text's first `size` characters or so, up to the end of a word."""
+        """The tokens of about the first `size` characters, up to the end of a word."""
         found = _EDGE.search(text, size)
         if found is None or found.start() + _CONTEXT > len(text):
             return []
@@ -220,7 +222,7 @@ class Codec:
 
 
 def _token_at(encoding: Any, position: int, length: int) -> int | None:
-    """The number of the token that starts exactly at a character, None when none does."""
+    """The index of the token that starts exactly at a character; None when there is none."""
     if position == length:
         return len(encoding.ids)
     number = encoding.char_to_token(position)

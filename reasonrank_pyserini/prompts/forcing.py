@@ -1,4 +1,4 @@
-"""When a model stopped without an answer: what is put after its words, so that only the answer is left to write."""
+"""The second request for a missing answer: text appended to what the model wrote, so that only the answer is left."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from ..types import AnswerForm, Completion, Parsed, ParseStatus, Permutation
 from .grammar import CLOSE, OPEN, REASONED, grammar
 
 CLOSING_TOKENS = 24
-"""More than any closing text has characters, so more than it has tokens."""
+"""An upper bound on the tokens of any closing text: more than it has characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """`closing` follows what the model wrote; then comes what is left of an answer of that `permutation`."""
+    """`closing` is appended to what the model wrote; then the model writes the rest of that `permutation`."""
 
     closing: str
     permutation: Permutation
 
 
 def answer_budget(tokens: int, passages: int, count: int | None = None) -> int:
-    """New tokens for an answer alone: those meant for it, and as many as it can need letter by letter."""
+    """New tokens for an answer alone: `tokens`, or more if the longest answer could need them at one per character."""
     return max(tokens, grammar(passages, passages if count is None else count, True).longest)
 
 
 def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bool:
-    """Whether a completion holds no complete answer: nothing that can be read, or its budget ended first."""
+    """Whether a completion has no complete answer: nothing could be parsed, or the token budget ended first."""
     if parsed.status is ParseStatus.FAILED:
         return True
     if completion.finish_reason != "length" or parsed.status is ParseStatus.CLEAN:
@@ -35,17 +35,17 @@ def is_missing(completion: Completion, parsed: Parsed, answer: AnswerForm) -> bo
 
 
 def may_be_continued(completion: Completion) -> bool:
-    """Whether a second request may go on from the completion's own token ids: not after a closed answer."""
+    """Whether a second request may continue the completion's token ids: not after a closed answer."""
     return completion.finish_reason == "length" or AnswerTags(completion.text).complete is None
 
 
 def continuation(
     text: str, passages: int, *, answer: AnswerForm = "tagged", count: int | None = None
 ) -> Continuation:
-    """How to go on after a text without a complete answer, so that `permutation.parse` then reads one.
+    """How to continue a text without a complete answer so that `permutation.parse` can read one.
 
-    Unfinished reasoning is closed and an answer opened, in the words of the prompt. An answer that was
-    cut off goes on where it stands, unless it is none already (an identifier twice): then it is opened anew.
+    Unfinished reasoning is closed and an answer opened, with the tags of the prompt. An answer that was cut off
+    is continued, unless it is already invalid (an identifier twice): then a new answer is opened.
     """
     scan, asked = AnswerTags(text), Permutation(passages, passages if count is None else count)
     if answer == "bare" and (bare := _bare(text, scan, asked)) is not None:
@@ -59,7 +59,7 @@ def continuation(
 
 
 def _bare(text: str, scan: AnswerTags, asked: Permutation) -> Continuation | None:
-    """The continuation without tags; None where other words stand beside the answer, so that tags are needed."""
+    """The continuation without tags; None when other text surrounds the answer, so that tags are needed."""
     if scan.complete is not None or scan.unclosed is not None:
         return None
     if scan.reasoning:

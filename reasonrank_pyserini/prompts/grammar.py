@@ -1,7 +1,7 @@
-"""Answers that can only be permutations: which tokens keep what a model writes the beginning of one.
+"""Constrained answers: which tokens may come next so that the answer is a permutation.
 
-Pure: no tensors and no engine. A `Grammar` reads characters, a `Vocabulary` turns its states into token ids,
-a `Guide` follows one completion; the engines' adapters only mask what the guide does not allow.
+No tensors and no engine here. A `Grammar` reads characters, a `Vocabulary` turns its states into token ids, a
+`Guide` follows one completion; the engines only mask the tokens that the guide does not allow.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _START = tuple(f"{space}[" for space in ("", " ", "\n"))
 _BETWEEN = (" > [",)
 _END = tuple(f"{space}{CLOSE}" for space in ("", " ", "\n"))
 ALPHABET = frozenset("0123456789 \n" + "".join((*_BETWEEN, "]", CLOSE)))
-"""Every character that an answer can hold."""
+"""Every character that an answer can contain."""
 
 
 class State(NamedTuple):
-    """Where an answer stands: in a fixed piece (`rests`: what may be left of it) or inside brackets (`digits`).
+    """A position in an answer: in fixed text (`rests`: its possible remainders) or inside brackets (`digits`).
 
-    `left` has bit i set while identifier i was not written yet; `more` identifiers are still to come.
+    `left` has bit i set until identifier i is written; `more` identifiers are still to come.
     """
 
     rests: tuple[str, ...]
@@ -38,15 +38,15 @@ class State(NamedTuple):
 
     @property
     def expected(self) -> str:
-        """The only characters that may go on from here (not all of them need to)."""
+        """A superset of the characters that may come next."""
         return "0123456789]" if self.digits is not None else "".join(rest[0] for rest in self.rests)
 
 
 class Grammar:
     """The answers `[2] > [1] > [3]`: `count` of the identifiers 1 to `passages`, none of them twice.
 
-    `tagged` answers end with `</answer>`; one blank or line break may stand before the first identifier and
-    before that tag. From every state that `step` gives, an end can be reached character by character.
+    `tagged` answers end with `</answer>`; one space or line break may precede the first identifier and that tag.
+    Every state that `step` returns can be completed.
     """
 
     def __init__(self, passages: int, count: int | None = None, *, tagged: bool = True) -> None:
@@ -63,7 +63,7 @@ class Grammar:
         self.start = State(_START, None, (1 << passages + 1) - 2, self.count)
 
     def step(self, state: State, character: str) -> State | None:
-        """The state after one more character; None where no answer goes on like that."""
+        """The state after one more character; None when no answer continues like that."""
         if state.digits is None:
             rests = tuple([rest[1:] for rest in state.rests if rest[0] == character])
             if not rests or rests[0]:
@@ -80,7 +80,7 @@ class Grammar:
         return State((), digits, state.left, state.more) if going_on else None
 
     def read(self, text: str, state: State | None = None) -> State | None:
-        """The state after `text`, from `state` or the start; None when that begins no answer."""
+        """The state after `text`, from `state` or the start; None when no answer begins like that."""
         state = self.start if state is None else state
         for character in text:
             following = self.step(state, character)
@@ -91,7 +91,7 @@ class Grammar:
 
     @property
     def longest(self) -> int:
-        """Characters of the longest answer: more tokens than that it cannot take."""
+        """Characters of the longest answer, an upper bound on its tokens."""
         names = sum(len(str(number)) for number in range(self.passages - self.count + 1, self.passages + 1))
         fixed = len(_START[-1]) + (self.count - 1) * len(_BETWEEN[0]) + self.count
         return names + fixed + (len(self._end[-1]) if self._end else 0)
@@ -104,9 +104,9 @@ def grammar(passages: int, count: int, tagged: bool) -> Grammar:
 
 
 def answer_regex(asked: Permutation) -> str | None:
-    """An expression for servers that enforce no more: the answer's form and its number of identifiers.
+    """A regular expression of the answer's form and number of identifiers, for servers that enforce only that.
 
-    It lets an identifier come twice. None for an answer that is already begun, or that comes later.
+    It does not rule out repeated identifiers. None for an answer that has begun already, or that comes later.
     """
     if asked.written != "":
         return None
@@ -116,10 +116,10 @@ def answer_regex(asked: Permutation) -> str | None:
 
 
 class Vocabulary:
-    """A tokenizer's tokens as text: which of them may follow a state, whatever it merged.
+    """The tokens of a tokenizer as text, to find those that may follow a state, however it merges characters.
 
-    `texts` has every token's text by id; a token that stands for no text of its own may be left out.
-    `covers`: every character of an answer is a token too, so no state is without a next token.
+    `texts` has every token's text by id; tokens without a text of their own may be left out. `covers`: every
+    character of an answer is also a token, so every state has a next token.
     """
 
     def __init__(self, texts: Mapping[int, str]) -> None:
@@ -134,7 +134,7 @@ class Vocabulary:
         self.covers = all("" in self._trie.get(character, ()) for character in ALPHABET)
 
     def allowed(self, rules: Grammar, state: State) -> list[int]:
-        """The ids of the tokens after which the text is still the beginning of an answer; none once it is done."""
+        """The ids of the tokens that may come next; empty once the answer is complete."""
         found: list[int] = []
         pending = [(self._trie, state)]
         while pending:
@@ -148,10 +148,10 @@ class Vocabulary:
 
 
 class Guide:
-    """Follows one completion and says what it may go on with; `seen` counts the tokens that it followed.
+    """Follows one completion and gives the tokens that may come next; `seen` counts the tokens followed so far.
 
-    Where the permutation's `written` is None it lets everything pass until `</think>` and then `<answer>`
-    were written, however they were split into tokens. After the answer only `ends` may come.
+    If the permutation's `written` is None, anything is allowed until `</think>` and then `<answer>` have been
+    written, in whatever tokens. After the answer only `ends` are allowed.
     """
 
     def __init__(self, vocabulary: Vocabulary, asked: Permutation, ends: Iterable[int]) -> None:
@@ -163,14 +163,14 @@ class Guide:
         self.seen = 0
 
     def follow(self, ids: Sequence[int]) -> Self:
-        """Take note of the next tokens of the completion."""
+        """Read the next tokens of the completion."""
         for id in ids:
             self._read(self._vocabulary.texts.get(id, ""))
         self.seen += len(ids)
         return self
 
     def allowed(self) -> Sequence[int] | None:
-        """The ids that may come next; None: any."""
+        """The ids that may come next; None for any."""
         if self._state is None:
             return None
         if self._state.done:
@@ -192,8 +192,8 @@ class Guide:
 def token_texts(tokenizer: Any) -> dict[int, str]:
     """The text of every token of a fast transformers tokenizer, in the middle of a text.
 
-    Byte-level and SentencePiece spellings of blank and line break are read as such; a token whose text could
-    be part of an answer is kept only if the tokenizer's own decoding says the same.
+    Understands the byte-level and SentencePiece spellings of space and line break; a token that could be part of
+    an answer is kept only if the tokenizer decodes it to the same text.
     """
     texts = {id: _spelled(token) for token, id in tokenizer.get_vocab().items()}
     anchor = tokenizer.encode("a", add_special_tokens=False)[-1]

@@ -1,4 +1,4 @@
-"""Passages and queries cut to size: by a tokenizer as the authors cut, or by words where there is none."""
+"""Passages and queries cut to length: by tokens, as the authors cut, or by words without a tokenizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .texts import (
 
 
 class Cutter(Protocol):
-    """Cuts texts to a number of tokens; passages come as a prompt shows them, before the whole prompt's ftfy pass."""
+    """Cuts texts to a number of tokens; passages are as in the prompt, before ftfy fixes the whole prompt."""
 
     def passage(self, document: Document, limit: int) -> str: ...
     def length(self, document: Document, limit: int) -> int: ...
@@ -29,7 +29,7 @@ class Cutter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Sized:
-    """What is kept of a passage: its text, or its first tokens where they had to be looked at."""
+    """The cached form of a passage: its text, and its first tokens if it had to be tokenized."""
 
     text: str
     beginning: Beginning | None
@@ -37,14 +37,16 @@ class _Sized:
 
 
 class TokenCutter:
-    """Cuts by the tokenizer: fixed by ftfy, tokenised once up to `longest`, cut, decoded."""
+    """Cuts by tokens: fixed by ftfy, tokenized once up to `longest`, cut, decoded."""
 
     def __init__(self, codec: Codec, cache: BoundedCache, longest: int) -> None:
         self._codec, self._cache, self._longest = codec, cache, longest
 
     def passage(self, document: Document, limit: int) -> str:
         """The passage's first `limit` tokens; `limit` is at most `longest`."""
-        if limit == self._longest and len(document.text) <= limit:  # perhaps whole: nothing has to be counted
+        if (
+            limit == self._longest and len(document.text) <= limit
+        ):  # may be kept whole without counting tokens
             return self._cache.get(("text", document.title, document.text), lambda: self._text(document)).text
         kept = self._tokenised(document)
         assert kept.beginning is not None
@@ -53,13 +55,13 @@ class TokenCutter:
         return unbracketed(self._codec.shortened(kept.beginning, limit))
 
     def length(self, document: Document, limit: int) -> int:
-        """How many tokens the passage has, `limit` at most, before the brackets change."""
+        """The number of tokens of the passage, at most `limit`, before brackets are replaced."""
         beginning = self._tokenised(document).beginning
         assert beginning is not None
         return min(limit, beginning.count)
 
     def query(self, text: str, limit: int) -> str:
-        """The query, no longer than `limit` tokens with its control strings spelled out."""
+        """The query, cut to `limit` tokens with its control strings counted as plain text."""
         size = limit
         while True:
             begun = self._codec.beginning(text, size + 1, _without_nul)
@@ -75,7 +77,7 @@ class TokenCutter:
         if self._codec.is_whole(text, self._longest):
             size = 2 * len(text) + len(document.title) + len(document.text) + 500
             return _Sized(unbracketed(text), None, size)
-        return _Sized(self._tokenised(document).text, None, 500)  # the text is the other entry's
+        return _Sized(self._tokenised(document).text, None, 500)  # the text belongs to the other entry
 
     def _tokenised(self, document: Document) -> _Sized:
         return self._cache.get(("tokens", document.title, document.text), lambda: self._counted(document))
@@ -87,18 +89,18 @@ class TokenCutter:
 
 
 class WordCutter:
-    """Cuts by words, 3 for 4 tokens, where no tokenizer is known."""
+    """Cuts by words, 3 for 4 tokens, without a tokenizer."""
 
     def passage(self, document: Document, limit: int) -> str:
         """About the passage's first `limit` tokens."""
         return unbracketed(self._cut(document, limit))
 
     def length(self, document: Document, limit: int) -> int:
-        """About how many tokens the passage has when it is cut to `limit`."""
+        """The approximate number of tokens of the passage cut to `limit`."""
         return estimated_tokens(self._cut(document, limit))
 
     def query(self, text: str, limit: int) -> str:
-        """The query, no longer than about `limit` tokens."""
+        """The query, cut to about `limit` tokens."""
         return cut_to_words(text, limit).strip()
 
     def _cut(self, document: Document, limit: int) -> str:
@@ -106,5 +108,5 @@ class WordCutter:
 
 
 def _without_nul(text: str) -> str:
-    """The text, fit for `Codec.beginning`."""
+    """The text without NUL and lone surrogates, as `Codec.beginning` needs it."""
     return replace_lone_surrogates(text).replace("\0", "\ufffd")

@@ -1,4 +1,4 @@
-"""Whole prompts from a query and cut passages: the plain way, from cached pieces, or as messages alone."""
+"""Whole prompts from a query and cut passages: from scratch, from cached pieces, or as messages alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABEL = "[1] "
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A whole prompt; `ids` None where no tokenizer is known, then `tokens` is an estimate."""
+    """A whole prompt; without a tokenizer `ids` is None and `tokens` an estimate."""
 
     text: str
     ids: tuple[int, ...] | None
@@ -30,13 +30,13 @@ class Draft:
 
 
 class Assembly(Protocol):
-    """Makes a prompt of a query and passages that are already cut."""
+    """Makes a prompt from a query and passages that are already cut."""
 
     def draft(self, query: str, passages: Sequence[str]) -> Draft: ...
 
 
 def user_spans(style: PromptStyle, query: str, passages: Sequence[str]) -> list[Span]:
-    """The user message, before the whole prompt's ftfy pass."""
+    """The user message, before ftfy fixes the whole prompt."""
     spans = _header(style, query, len(passages))
     for number, text in enumerate(passages, 1):
         spans += filled(style.passage, {"text": text}, i=str(number))
@@ -52,7 +52,7 @@ def _footer(style: PromptStyle, query: str, num: int) -> list[Span]:
 
 
 class MessagesOnly:
-    """Messages for a server whose tokenizer is not known; control strings in them stay what they are."""
+    """Messages for a server with an unknown tokenizer; control strings in them are unchanged."""
 
     def __init__(self, style: PromptStyle) -> None:
         self._style = style
@@ -65,13 +65,13 @@ class MessagesOnly:
 
 
 class PlainAssembly:
-    """Each prompt from scratch: template, ftfy over all, one tokenisation. Works with any template."""
+    """Each prompt from scratch: template, ftfy over the whole, one tokenization. Works with any template."""
 
     def __init__(self, style: PromptStyle, template: ChatTemplate, codec: Codec) -> None:
         self._style, self._template, self._codec = style, template, codec
 
     def draft(self, query: str, passages: Sequence[str]) -> Draft:
-        """The prompt; what every other way has to equal."""
+        """The prompt, which every other assembly must equal."""
         user = user_spans(self._style, query, passages)
         content = joined(user)
         frame = self._template.frame(content)
@@ -92,7 +92,7 @@ def _framed(user: Sequence[Span], frame: tuple[str, ...]) -> list[Span]:
 
 
 def _user_part(text: str, content: str, frame: tuple[str, ...] | None) -> str:
-    """The user message as it is in the fixed prompt, so that the same template gives the same prompt again."""
+    """The user message as in the fixed prompt, so that the template renders the same prompt again."""
     if frame is None or len(frame) > 2 or not (text.startswith(frame[0]) and text.endswith(frame[1])):
         return fixed(content)
     return text[len(frame[0]) : len(text) - len(frame[1])]
@@ -100,9 +100,9 @@ def _user_part(text: str, content: str, frame: tuple[str, ...] | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PromptPiece:
-    """Some lines of a prompt: their fixed text, their ids there, and whether entities are decoded after them.
+    """Some lines of a prompt: fixed text, ids, and whether ftfy still decodes entities after them.
 
-    `ids` None: a token reaches over the piece's border, so a prompt that holds it is made the plain way.
+    `ids` None: a token crosses the piece's border, so a prompt with this piece is made from scratch.
     """
 
     text: str
@@ -113,10 +113,10 @@ class PromptPiece:
 
 
 class PieceAssembly:
-    """Prompts put together from cached pieces, equal to the plain way's, which it falls back to.
+    """Prompts joined from cached pieces, equal to those of PlainAssembly, which is the fallback.
 
-    A prompt is cut at line starts before `[i]`, and between `]` and the space. ftfy sees the same lines
-    as in the whole prompt; the tokenizer sees each piece between its real neighbours' first characters.
+    A prompt is split at line starts before `[i]`, and between `]` and the space. ftfy sees the same lines as in
+    the whole prompt; the tokenizer sees each piece between the first characters of its real neighbours.
     """
 
     def __init__(self, style: PromptStyle, template: ChatTemplate, codec: Codec, cache: BoundedCache) -> None:
@@ -127,7 +127,7 @@ class PieceAssembly:
 
     @staticmethod
     def allows(style: PromptStyle) -> bool:
-        """Whether a style's texts are made so that pieces can be told apart."""
+        """Whether a style's texts can be split into pieces."""
         return (
             style.passage == "[{i}] {text}\n"
             and style.header.endswith("\n")
@@ -136,7 +136,7 @@ class PieceAssembly:
         )
 
     def draft(self, query: str, passages: Sequence[str]) -> Draft:
-        """The prompt, of which only new pieces are normalised and tokenised."""
+        """The prompt; only new pieces are normalized and tokenized."""
         content = self._content(query, passages)
         frame = self._template.frame(content)
         pieces = self._pieces(query, passages, *frame) if passages and frame and len(frame) == 2 else None

@@ -1,4 +1,4 @@
-"""One thread that builds prompts, so that the event loop never waits for a tokenizer."""
+"""A single thread that builds prompts, so that the event loop never waits for a tokenizer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class PromptThread:
     """Runs calls one at a time in a thread of its own; `close` ends the thread.
 
-    One thread, because several that tokenize at once take the interpreter from the event loop. The thread starts
-    with the first call. A cancelled caller leaves the queue; a call that has begun is finished first.
+    One thread, because several that tokenize at once would hold the interpreter and delay the event loop. It starts
+    with the first call. A cancelled call leaves the queue; one that has started runs to its end.
     """
 
     def __init__(self) -> None:
@@ -28,5 +28,5 @@ class PromptThread:
         return await loop.run_in_executor(self._executor, partial(call, *args, **options))
 
     def close(self) -> None:
-        """End the thread after the call under way; further calls raise RuntimeError. Calling it twice is fine."""
+        """End the thread after the current call; further calls raise RuntimeError. May be called twice."""
         self._executor.shutdown(cancel_futures=True)

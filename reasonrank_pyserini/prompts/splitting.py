@@ -1,4 +1,4 @@
-"""Which tokenizers let pieces of a text be encoded apart."""
+"""Which tokenizers allow pieces of a text to be encoded separately."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LOOKS_AROUND = re.compile(r"\(\?<|\\[AbBGzZK]|(?<!\\)[$^]|\(\?=|\(\?!(?!\\S\))"
 
 
 def splits_locally(tokenizer: Any) -> bool:
-    """Whether a `tokenizers.Tokenizer` is byte-level BPE that splits words looking ahead for white space only.
+    """Whether a `tokenizers.Tokenizer` is byte-level BPE whose word splitting looks ahead for white space only.
 
-    Then where one word ends does not depend on anything before it, nor on more than what follows next.
+    Then the end of a word does not depend on what precedes the word, and only on the next character after it.
     """
     model = tokenizer.model
     plain_bpe = type(model).__name__ == "BPE" and not any(

@@ -1,4 +1,4 @@
-"""The prompt styles of the published models, as data. Their texts are an interface: byte for byte."""
+"""The prompt styles of the published models, as data. The models were trained on these exact bytes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ONLY = " Only respond with the ranking results, do not say any word or explain.
 
 @dataclass(frozen=True, slots=True)
 class PromptStyle:
-    """A way to ask for a ranking.
+    """The texts of a ranking prompt.
 
-    `header` and `footer` may name `{num}` and `{query}`, `passage` names `{i}` (from 1) and `{text}`;
+    `header` and `footer` may contain `{num}` and `{query}`, `passage` contains `{i}` (from 1) and `{text}`;
     nothing else is replaced, so other braces are ordinary text. `sampling` is what the style's model was
-    published with, `passage_tokens` the cut of a passage when nothing else is asked.
+    published with, `passage_tokens` the default length of a passage.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A tokenizer's chat template: what it writes around a conversation of one system and one user message."""
+"""A tokenizer's chat template, applied to one system and one user message."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SYSTEM = "Wp3 ut"
 
 
 class ChatTemplate:
-    """Renders messages with the tokenizer's chat template, knowing which characters the template wrote.
+    """Renders messages with the tokenizer's chat template and tracks which characters come from the template.
 
-    A template without a system role (it raises, or leaves the system message out) gets the system text in
-    front of the user's, with an empty line between.
+    For a template without a system role (it raises, or drops the system message) the system text is put before
+    the user's, with an empty line between.
     """
 
     def __init__(self, tokenizer: Any, system: str) -> None:
@@ -24,7 +24,7 @@ class ChatTemplate:
         if not getattr(tokenizer, "chat_template", None):
             raise InputError(
                 f"the tokenizer {getattr(tokenizer, 'name_or_path', '') or type(tokenizer).__name__} has no chat "
-                "template: give the tokenizer of an instruction-tuned model (--tokenizer)"
+                "template: give the tokenizer of an instruction-tuned model (`tokenizer`)"
             )
         self._tokenizer, self._system = tokenizer, system
         self.folded = not self._keeps_system()
@@ -37,28 +37,28 @@ class ChatTemplate:
         return ({"role": "system", "content": self._system}, {"role": "user", "content": user})
 
     def frame(self, user: str) -> tuple[str, ...] | None:
-        """What the template writes around this user message: `user.join(frame)` is the whole prompt.
+        """The template's text around this user message: `user.join(frame)` is the whole prompt.
 
-        Two parts from nearly every template; None from one that rewrites the message.
+        Two parts for nearly every template; None for one that rewrites the message.
         """
         text = self._apply(user)
         for refreshed in (False, True):
-            if refreshed:  # a template may hold the date
+            if refreshed:  # a template may contain the date
                 self._frame = self._measured_frame()
             if self._frame is not None and user.join(self._frame) == text:
                 return self._frame
         return None
 
     def rewritten(self, user: Sequence[Span]) -> list[Span]:
-        """The spans of a whole prompt whose template rewrites the message (puts it on one line, say).
+        """The spans of a whole prompt whose template rewrites the message, for example onto one line.
 
-        Only the first and last parts, which no query or passage has a share in, count as trusted.
+        Only the first and the last part, which contain nothing of query and passages, are trusted.
         """
         text, probe = self._apply(joined(user)), _PROBES[0]
         parts = self._apply("".join(span.text if span.trusted else probe for span in user)).split(probe)
         if len(parts) < 2:
             raise InputError(
-                "the tokenizer's chat template rewrites messages beyond recognition: give another (--tokenizer)"
+                "the tokenizer's chat template rewrites the user message: give another (`tokenizer`)"
             )
         return between(text, parts[0], parts[-1])
 
@@ -71,7 +71,7 @@ class ChatTemplate:
             return _SYSTEM in self._rendered(
                 [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _PROBES[0]}]
             )
-        except InputError:  # a template says so by raising; without system it is tried next
+        except InputError:  # such a template raises; it is tried without a system message next
             return False
 
     def _apply(self, user: str) -> str:
@@ -84,6 +84,6 @@ class ChatTemplate:
                     list(messages), tokenize=False, add_generation_prompt=True
                 )
             )
-        except Exception as error:  # whatever a template of somebody else's raises
+        except Exception as error:  # a template can raise anything
             problem = one_line(error, 200)
             raise InputError(f"the tokenizer's chat template cannot be rendered: {problem}") from error

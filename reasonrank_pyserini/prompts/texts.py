@@ -1,4 +1,4 @@
-"""Texts before they are tokens: the authors' steps on queries and passages, and who wrote which span."""
+"""Text steps before tokenization, as the authors' code takes them, and which spans are trusted."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _UNCHANGED = bytes(code for code in (*b"\t\n\f", *range(0x20, 0x7F)) if code != 
 _MAY_CHANGE = re.compile(
     "[^\t\n\x20-\x25\x27-\x7e\u00a1-\u00ac\u00ae-\u0131\u0134-\u0148\u014a-\u017e\u2010-\u2017\u2020-\u2027\u2030-\u205e]"
 )
-"""What ftfy may change in a text that holds no sequence of characters which looks wrongly decoded."""
+"""What ftfy may change in a text without sequences of characters that look wrongly decoded."""
 _WORD = re.compile(r"\s*\S+")
 LONGEST_LINE = 900_000
-"""Characters of a line that ftfy surely takes whole: it breaks lines of a million, counted with what a prompt puts
-before them."""
+"""Characters of a line that ftfy certainly does not split: it splits lines at a million, the prompt's text before
+them included."""
 WORDS_PER_TOKEN = 0.75
 CHARACTERS_PER_TOKEN = 6
 
 
 class Span(NamedTuple):
-    """A stretch of a prompt; `trusted` when no character of it comes from a query or a passage."""
+    """A part of a prompt; `trusted` if no character of it comes from a query or a passage."""
 
     text: str
     trusted: bool
 
 
 def joined(spans: Iterable[Span]) -> str:
-    """The text of the spans in a row."""
+    """The concatenated text of the spans."""
     return "".join(span.text for span in spans)
 
 
 def filled(template: str, untrusted: dict[str, str], **trusted: str) -> list[Span]:
-    """The spans of a style's text with its placeholders replaced; values are never scanned themselves."""
+    """The spans of a style's text with its placeholders replaced; placeholders in values are left alone."""
     spans = []
     for part in _PLACEHOLDER.split(template):
         name = part[1:-1]
@@ -54,12 +54,12 @@ def filled(template: str, untrusted: dict[str, str], **trusted: str) -> list[Spa
 
 
 def unbracketed(text: str) -> str:
-    """The text with every `[12]` written `(12)`, so that it cannot pass for a passage's identifier."""
+    """The text with every `[12]` as `(12)`, so that it is not mistaken for a passage's identifier."""
     return _BRACKETED.sub(r"(\1)", text)
 
 
 def query_text(query: str) -> str:
-    """A query as a prompt shows it, before the whole prompt's ftfy pass."""
+    """A query as in the prompt, before ftfy fixes the whole prompt."""
     return unbracketed(query).strip()
 
 
@@ -70,14 +70,14 @@ def passage_source(document: Document) -> str:
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """The text with surrogate pairs joined and lone surrogates as U+FFFD, as ftfy does at last anyway."""
+    """The text with surrogate pairs joined and lone surrogates as U+FFFD, as ftfy does in the end."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def fixed(text: str, unescape: bool = True) -> str:
-    """`ftfy.fix_text`, where `unescape` False means that an earlier line has held a `<`.
+    """`ftfy.fix_text`; `unescape` is False after a line with a `<`, as in ftfy.
 
-    A text that has nothing that ftfy changes, as most have, is returned as it is at little cost.
+    Most texts contain nothing that ftfy changes; they are returned unchanged at little cost.
     """
     if text.isascii():
         if not text.encode().translate(None, _UNCHANGED):
@@ -92,11 +92,11 @@ def fixed(text: str, unescape: bool = True) -> str:
 
 
 def fixed_spans(spans: Sequence[Span], unescape: bool = True) -> tuple[list[Span], bool]:
-    """`ftfy.fix_text` of whole lines with their authorship kept, and the state for the lines that follow.
+    """`ftfy.fix_text` of whole lines that keeps track of trust, and the `unescape` state for the next lines.
 
-    ftfy works line by line; all that passes from one line to the next is that HTML entities stay as they
-    are from the first line with a `<` on. Joined results of consecutive calls equal one call on all.
-    Where a line mixes authors, what is still the trusted beginning and end of that line stays trusted.
+    ftfy works line by line; the only state between lines is that HTML entities are left alone from the first
+    line with a `<` on. The joined results of consecutive calls equal one call on the whole. In a line of mixed
+    trust, as much as still equals the trusted beginning and end of the line stays trusted.
     """
     out: list[Span] = []
     for line in _lines(spans):
@@ -132,7 +132,7 @@ def _attributed(new: str, line: Sequence[Span]) -> list[Span]:
 
 
 def between(text: str, head: str, tail: str) -> list[Span]:
-    """The text's spans: trusted as far as it begins like `head` and ends like `tail`, untrusted between."""
+    """The text as spans: trusted while it equals `head` at the start and `tail` at the end, untrusted between."""
     start = _agreeing(text, head)
     end = len(text) - _agreeing(reversed(text[start:]), reversed(tail))
     return [Span(text[:start], True), Span(text[start:end], False), Span(text[end:], True)]
@@ -143,10 +143,7 @@ def _agreeing(one: Iterable[str], other: Iterable[str]) -> int:
 
 
 def cut_to_words(text: str, tokens: int) -> str:
-    """The beginning of a text that is about `tokens` long when no tokenizer is known.
-
-    Counts 3 words for 4 tokens and never takes more than 6 characters a token.
-    """
+    """The beginning of a text of about `tokens` tokens: 3 words for 4 tokens, at most 6 characters a token."""
     text = text[: tokens * CHARACTERS_PER_TOKEN]
     end = 0
     for match in islice(_WORD.finditer(text), max(1, int(tokens * WORDS_PER_TOKEN))):
@@ -155,5 +152,5 @@ def cut_to_words(text: str, tokens: int) -> str:
 
 
 def estimated_tokens(text: str) -> int:
-    """About how many tokens a text has when no tokenizer is known: the inverse of `cut_to_words`."""
+    """The approximate number of tokens of a text, without a tokenizer: the inverse of `cut_to_words`."""
     return max(round(len(text.split()) / WORDS_PER_TOKEN), len(text) // CHARACTERS_PER_TOKEN)

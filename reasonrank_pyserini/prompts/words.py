@@ -97,7 +97,7 @@ class Words:
         return words if found is not None and list(found) == tokenizer.encode(_PROBE).ids else None
 
     def spells(self, text: str) -> bool:
-        """Whether the tokens of a text in NFC decode to that text: true unless it holds an added token's string."""
+        """Whether the tokens of a text in NFC decode to the same text; not so if it holds an added token's string."""
         return not self._holds_added(text)
 
     def ids(self, text: str) -> array[int] | None:

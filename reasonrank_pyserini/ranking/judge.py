@@ -14,6 +14,7 @@ from ..errors import EngineDiedError, EngineError
 from ..prompts.forcing import CLOSING_TOKENS, answer_budget, continuation, is_missing, may_be_continued
 from ..prompts.prompt_thread import PromptThread
 from ..types import (
+    Candidate,
     Completion,
     Document,
     Parsed,
@@ -61,6 +62,15 @@ class TaskKey:
 
     task: str = ""
     repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """A query with its candidates, as part of a task: for `Reranker.rerank_tasks`."""
+
+    key: TaskKey
+    query: Query
+    candidates: tuple[Candidate, ...]
 
 
 class RoutedJudge:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..errors import UnknownNameError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingOverrides:
@@ -29,6 +31,14 @@ class SettingOverrides:
     force_answer: bool | None = None
     constrained: bool | None = None
     answer_k: int | None = None
+
+    @classmethod
+    def named(cls, settings: Mapping[str, Any]) -> SettingOverrides:
+        """Settings by name; UnknownNameError for a name that is none of them."""
+        known = [item.name for item in fields(cls)]
+        if unknown := sorted(settings.keys() - set(known)):
+            raise UnknownNameError("setting", unknown[0], known)
+        return cls(**settings)
 
     def given(self) -> dict[str, Any]:
         """The settings that are not None, by name."""

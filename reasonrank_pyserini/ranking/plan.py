@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RerankerParts:
-    """What `Reranker.from_plan` starts: how to judge, the engine if there is one, strategy and depth."""
+    """What `Reranker.from_parts` starts: how to judge, the engine if there is one, strategy and depth."""
 
     judge: Judge | JudgeFactory
     engine: Engine | None

@@ -141,9 +141,8 @@ async def stream(
     the iterator cancels all.
     """
     end, iterator, numbers = object(), iter(items), itertools.count()
-    reader = ThreadPoolExecutor(
-        1, "reasonrank-reader"
-    )  # a thread of its own: a blocked source holds up nothing else
+    # a thread of its own: a blocked source holds up nothing else
+    reader = ThreadPoolExecutor(1, "reasonrank-reader")
     reading: asyncio.Future[Any] | None = None
     pending: set[asyncio.Future[Result]] = set()
     waiting: list[tuple[int, int, Item]] = []

@@ -13,7 +13,7 @@ from ..datasets import Dataset
 from ..errors import InputError
 from ..files.caches import cache_root
 from ..files.downloads import WebFile
-from ..jobs.progress import Say, silent
+from ..jobs.saying import Say, silent
 from .condition_runs import known_first_stage, prebuilt_index, query_variant
 from .conditions import Condition, find_condition, first_stage, upstream_url
 from .fetch_items import FileItem, IndexItem, Item, ModelItem, collection_items

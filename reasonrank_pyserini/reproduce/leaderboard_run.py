@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engines.journal import damage_line
-from ..jobs.manifest import environment, run_manifest
+from ..jobs.manifest import environment
 from ..jobs.progress import Progress
 from ..jobs.rerank_input import RerankInput
-from ..jobs.rerank_output import engine_manifest_fields
+from ..jobs.rerank_output import EngineFacts, run_manifest
 from ..jobs.run_folder import RunFolder
 from ..jobs.task_runs import TAG, TaskRun, run_tasks, windows
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
 from ..ranking.scheduler import OnError
-from ..ranking.settings import Settings
 from ..reranker import Reranker
 
 
@@ -73,30 +71,19 @@ class LeaderboardRun:
         """Rerank what is left; every task's folder is whole as soon as its last query is."""
         for line in self.plan.preflight():
             progress.say(line)
+        repeats = 1 + max(task.repeat for task in self.tasks)
+        parts = self.plan.parts(tokenizer=tokenizer, journal=journal, repeats=repeats)
         with (
-            progress.watching(journal),
-            Reranker.from_plan(
-                self.plan,
-                tokenizer=tokenizer,
-                journal=journal,
-                on_error=on_error,
-                repeats=1 + max(task.repeat for task in self.tasks),
-            ) as reranker,
+            progress.watching(journal, parts.engine),
+            Reranker.from_parts(parts, on_error=on_error) as reranker,
         ):
-            if (damage := damage_line(reranker.engine)) is not None:
-                progress.say(damage)
             machine = environment()  # once: it runs programs, and no query would start meanwhile
 
             def done(task: TaskRun) -> None:
+                facts = EngineFacts.of(reranker.engine)
                 manifest = run_manifest(
-                    self.plan.manifest_entry(), task.work, self._settings(task), task.tally, task.seconds,
-                    command=command, tokenizer=tokenizer, machine=machine, **engine_manifest_fields(reranker.engine),
-                )  # fmt: skip
+                    task, self.plan, facts, command=command, tokenizer=tokenizer, machine=machine
+                )
                 task.folder.finish(task.run, TAG, {**manifest, "task": task.name, "repeat": task.repeat})
 
             run_tasks(self.tasks, reranker, done, progress.window)
-
-    def _settings(self, task: TaskRun) -> Settings:
-        """The settings of a task's repeat: its seed counts up."""
-        settings = self.plan.settings
-        return replace(settings, seed=settings.seed + task.repeat)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
-from ..jobs.progress import Say, silent
+from ..jobs.saying import Say, silent
 from ..jobs.task_runs import windows
 from ..models.cost import WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS, find_gpu, modelled_seconds
 from ..ranking.plan import Plan

@@ -10,6 +10,7 @@ from typing import Any
 from ..datasets import Dataset, load_dataset
 from ..errors import InputError
 from ..files.caches import cache_root
+from ..jobs.collection import CollectionRequest, open_collection
 from ..jobs.rerank_input import RerankInput, clean_run, from_run
 from ..ranking.model_request import ModelRequest, SettingOverrides
 from ..types import ScoredDocument
@@ -133,16 +134,13 @@ def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, 
         condition, task, dataset, how=request.first_stage, runs=request.runs, keep=keep / "first-stage"
     )
     shard = request.shard or Shard()
+    collection = open_collection(CollectionRequest(dataset=dataset))
     work = from_run(
         first.run,
-        dataset.queries() if texts else None,
-        dataset.documents if texts else None,
-        source=dataset.id,
+        collection,
         depth=filled.depth,
-        excluded=dataset.excluded,
+        texts=texts,
         limit=request.limit,
         shard=(shard.number, shard.of),
-        rename=getattr(dataset, "hub_ids", None) if texts else None,
-        hashes={"dataset": dataset.id},
     )
     return TaskInput(task, dataset, first, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +10,13 @@ from typing import Any
 
 from ..errors import InputError
 from ..files.outputs import check_folder, make_folder
-from ..jobs.progress import Progress, ProgressDisplay, Say, silent
+from ..jobs.progress import Progress
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
-from ..jobs.run_folder import RunFolder
+from ..jobs.run_folder import RunFolder, read_written_run
+from ..jobs.saying import Display, Say, silent
 from ..jobs.trace import read_manifest
 from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
-from ..runfile import read_run
-from ..types import ScoredDocument
 from .conditions import Condition
 from .leaderboard import Leaderboard
 from .leaderboard_results import TaskRuns, collect, per_query, write_tables
@@ -27,9 +26,7 @@ from .reproduce_request import ReproduceRequest, ReproduceResult
 from .shards import Shard, merge_shards, shard_folder
 
 
-def run(
-    request: ReproduceRequest, *, say: Say = silent, display: ProgressDisplay | None = None
-) -> ReproduceResult:
+def run(request: ReproduceRequest, *, say: Say = silent, display: Display | None = None) -> ReproduceResult:
     """Rerank the condition's tasks into folders below `output`, and compare the scores with the published ones.
 
     `output` holds a folder per task (run.trec, trace.jsonl, manifest.json), the leaderboard as leaderboard.json, .md
@@ -99,7 +96,7 @@ class Reproduction:
             found.append(f"not as published: {self.changed}")
         return found
 
-    def rerank(self, say: Say = silent, display: ProgressDisplay | None = None) -> int:
+    def rerank(self, say: Say = silent, display: Display | None = None) -> int:
         """Rerank what is not done yet; the number of failed windows that kept their order."""
         if self.plan is None:
             return 0
@@ -197,7 +194,9 @@ class Reproduction:
         if self.plan is None:
             return TaskRuns(task.name, qrels, None, [first])
         parts = [part for part in self.parts if part.task == task.name]
-        return TaskRuns(task.name, qrels, first, [_finished_run(part.folder) for part in parts])
+        return TaskRuns(
+            task.name, qrels, first, [read_written_run(part.folder / "run.trec") for part in parts]
+        )
 
     def _candidates(self) -> str | None:
         """Where the candidates came from; None for the condition's own first stage."""
@@ -213,9 +212,3 @@ def _output(request: ReproduceRequest) -> Path:
     if request.output is None:
         raise InputError("give `output` DIR, the folder for the tasks' runs and the table")
     return Path(request.output)
-
-
-def _finished_run(folder: Path) -> Mapping[str, Sequence[ScoredDocument]]:
-    """The run of a finished task; {} where no query had candidates and the file is empty."""
-    path = folder / "run.trec"
-    return read_run(path) if path.stat().st_size else {}

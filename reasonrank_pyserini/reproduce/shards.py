@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..jobs.run_folder import RunFolder
+from ..jobs.run_folder import RunFolder, read_written_run
 from ..jobs.task_runs import TAG
 from ..jobs.trace import read_manifest
-from ..runfile import read_run
 from ..types import Query
 
 _COUNTS = ("windows", "prompt_tokens", "completion_tokens", "errors", "cached", "seconds")
@@ -64,7 +63,7 @@ def merge_shards(output: Path, task: str, queries: Sequence[Query], folder: RunF
     parts = sorted(path.parent for path in output.glob(f"shard-*-of-*/{task}/manifest.json"))
     if not parts:
         return False
-    runs = [read_run(part / "run.trec") for part in parts if (part / "run.trec").stat().st_size]
+    runs = [read_written_run(part / "run.trec") for part in parts]
     found = {query: [hit.id for hit in hits] for run in runs for query, hits in run.items()}
     manifests = [read_manifest(part) for part in parts]
     held = Counter(query for one in manifests for query in one["configuration"]["queries"])

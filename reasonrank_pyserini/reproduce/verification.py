@@ -14,7 +14,7 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError, UnknownNameError
 from ..evaluation.statistics import Equivalence, equivalence
-from ..jobs.progress import ProgressDisplay, Say, silent
+from ..jobs.saying import Display, Say, silent
 from ..jobs.trace import read_manifest
 from .conditions import conditions, find_condition
 from .leaderboard import Leaderboard
@@ -66,9 +66,7 @@ class VerifyResult:
         return self.leaderboard.within_tolerance
 
 
-def verify(
-    request: VerifyRequest, *, say: Say = silent, display: ProgressDisplay | None = None
-) -> VerifyResult:
+def verify(request: VerifyRequest, *, say: Say = silent, display: Display | None = None) -> VerifyResult:
     """Rerank the task into `output` and compare with the published number; a second call continues."""
     model = request.model.model
     if model is None and request.condition is None:

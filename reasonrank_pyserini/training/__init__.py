@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ..lazy import late_exports
 
 if TYPE_CHECKING:
     from .heldout import score
@@ -12,23 +13,18 @@ if TYPE_CHECKING:
     from .train_run import run
 
 _HOMES = {
-    "TrainEstimate": "train_estimate",
-    "TrainRequest": "train_request",
-    "TrainResult": "train_request",
-    "estimate": "train_estimate",
-    "run": "train_run",
-    "score": "heldout",
+    "TrainEstimate": ".train_estimate",
+    "TrainRequest": ".train_request",
+    "TrainResult": ".train_request",
+    "estimate": ".train_estimate",
+    "run": ".train_run",
+    "score": ".heldout",
 }
 
 __all__ = ["TrainEstimate", "TrainRequest", "TrainResult", "estimate", "run", "score"]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_exports(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

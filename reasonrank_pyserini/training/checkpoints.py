@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock
-
-from ..errors import InputError, OutputError
-from ..files.atomic import atomic_open
-from ..files.caches import fingerprint
-from ..files.locks import acquire_lock, differences, held_configuration, read_json
+from ..jobs.held_folder import HeldFolder, disk_errors
 
 COMPLETE = "complete"
 """The last file of a checkpoint; it holds the number of processes, each of which saves its random state."""
 
 
-class StageFolder:
+class StageFolder(HeldFolder):
     """A folder that one training holds; of several processes the first one (`leader`) holds it for all.
 
     Entering raises InputError for a folder that another process writes to, or that holds a training with another
@@ -36,26 +30,20 @@ class StageFolder:
         overwrite: bool = False,
         leader: bool = True,
     ) -> None:
-        self.path, self.configuration = Path(path), json.loads(json.dumps(configuration))
-        self.overwrite, self.leader = overwrite, leader
-        self._lock = FileLock(self.checkpoints / "lock", timeout=0)
+        super().__init__(path, configuration, notes="checkpoints", overwrite=overwrite)
+        self.leader = leader
 
     @property
     def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.notes
 
     @property
     def log(self) -> Path:
         return self.path / "log.jsonl"
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """The manifest of a finished stage, else empty."""
-        return read_json(self.path / "manifest.json") or {}
-
-    @property
     def finished(self) -> bool:
-        return fingerprint(self.manifest.get("configuration") or {}) == fingerprint(self.configuration)
+        return self.complete(self.manifest)
 
     @property
     def resume_from(self) -> Path | None:
@@ -65,31 +53,19 @@ class StageFolder:
     def __enter__(self) -> Self:
         if not self.leader:
             return self
-        acquire_lock(self.path, self._lock)
-        try:
-            self._claim()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._acquire()
         return self
 
     def _claim(self) -> None:
-        note = self.checkpoints / "configuration.json"
-        held = held_configuration(self.path, self.manifest, note)
-        other = held is not None and fingerprint(held) != fingerprint(self.configuration)
-        if held is not None and other and not self.overwrite:
-            changed = differences(held, self.configuration)
-            raise InputError(
-                f"{self.path} holds another training ({changed}): choose another `output`, or `overwrite` to remove it"
-            )
+        advice = "choose another `output`, or `overwrite` to remove it"
+        other = self.holds_other("another training", advice)
         if self.overwrite and (other or self.finished):
             self._clear()
         if not self.finished:
             for folder in _numbered(self.checkpoints):
                 if not _is_complete(folder):
                     shutil.rmtree(folder)
-            with atomic_open(note) as stream:
-                json.dump(self.configuration, stream, indent=1)
+            self.write_configuration()
 
     def _clear(self) -> None:
         for item in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
@@ -102,12 +78,8 @@ class StageFolder:
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, which makes the stage complete."""
-        try:
-            with atomic_open(self.path / "manifest.json") as stream:
-                json.dump({**manifest, "configuration": self.configuration}, stream, indent=1)
-                stream.write("\n")
-        except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+        with disk_errors(self.path):
+            self.write_manifest(manifest)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..jobs.progress import Say
+from ..jobs.saying import Say
 from ..lazy import require
 from . import curves
 from .checkpoints import StageFolder, mark_complete, publish

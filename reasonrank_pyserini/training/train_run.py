@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..jobs.progress import Say, silent
+from ..jobs.saying import Say, silent
 from . import grpo, sft
 from .checkpoints import StageFolder
 from .stage import rank

@@ -1,4 +1,4 @@
-"""The nano world: a small world of text, made by code, on which a model of a few parameters learns to rank."""
+"""The nano world: a small generated collection on which a tiny model can learn to rank."""
 
 from .concepts import Concept, Domain
 from .world import DATASETS, TOPICS, Topic, World

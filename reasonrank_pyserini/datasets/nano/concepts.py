@@ -1,4 +1,4 @@
-"""The domains, settings and concepts of the nano world, and the templates of its texts."""
+"""The parts of the nano world: domains with their settings and concepts, and text templates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...files.toml_tables import shipped_toml
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A thing that passages name and queries describe; `words` are the content words of each clue."""
+    """A thing that passages name and queries describe by clues; `words` are each clue's content words."""
 
     domain: str
     name: str
@@ -26,7 +26,7 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Concepts that occur in the same settings."""
+    """Concepts that share the same settings."""
 
     name: str
     settings: tuple[str, ...]
@@ -35,7 +35,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Templates of a query and a document; places in braces are filled in."""
+    """Templates of a query and a document, with placeholders in braces."""
 
     query: str
     document: str

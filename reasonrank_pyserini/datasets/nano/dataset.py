@@ -12,7 +12,7 @@ from .world import DATASETS, World
 
 
 def load(name: str) -> NanoDataset:
-    """The split with that id; UnknownNameError for another."""
+    """The split with that id; UnknownNameError for any other."""
     if name.lower() not in DATASETS:
         raise UnknownNameError("dataset", name, DATASETS, "list them: reasonrank datasets")
     return NanoDataset(name.lower().removeprefix("nano/"))

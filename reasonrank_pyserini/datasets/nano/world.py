@@ -1,4 +1,4 @@
-"""The nano world: texts in which knowledge finds what shared words do not."""
+"""The nano world: texts whose relevance follows from knowledge, not from shared words."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ...types import Document
 from .concepts import Concept, Domain, Texts, shipped
 
 COPIES = 3
-"""Documents that name a concept in a setting: the relevant ones of a query."""
+"""Documents that name a given concept in a given setting: those relevant to a query."""
 DECOYS = 3
-"""Words of other concepts' clues in a document."""
+"""How many words of other concepts' clues a document contains."""
 TRAPS = 3
-"""Words of a concept's clues that serve as decoys, one a clue. So few are frequent, and weigh less than a setting:
-lexical search finds the setting's documents, those with decoys first."""
+"""Words of a concept's clues used as decoys, at most one a clue. So few words are frequent and weigh less than a
+setting: lexical search finds the setting's documents, those with decoys first."""
 TOPICS = {"train": 2400, "validation": 48, "test": 96}
 """Topics of a split, the same number for every concept."""
 DATASETS = tuple(f"nano/{split}" for split in TOPICS)
 """The splits as test collections."""
 PAIRS = {"train": 10, "validation": 2, "test": 3}
-"""Of a concept's 15 pairs of clues, those that a split's queries use; no pair is in two splits."""
+"""How many of a concept's 15 pairs of clues the queries of a split use; no pair is in two splits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A query with what it was made of; `clues` in the order of the text."""
+    """A query and its parts; `clues` in the order of the text."""
 
     id: str
     text: str
@@ -43,7 +43,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """Documents and topics, the same for the same seed; get one with `World.load`.
+    """Documents and topics, equal for equal seeds; made by `World.load`.
 
     `named` has the ids of the documents that name a concept in a setting, by (name, setting).
     """
@@ -56,26 +56,26 @@ class World:
 
     @classmethod
     def load(cls, seed: int = 0) -> World:
-        """The world of that seed, made once; seed 0 is the one of the data sets."""
+        """The world of that seed, made once; the data sets use seed 0."""
         return _made(seed)
 
     def topics(self, split: str) -> tuple[Topic, ...]:
-        """The topics of train, validation or test, in a drawn order; UnknownNameError for another split."""
+        """The topics of train, validation or test, in random order; UnknownNameError for any other split."""
         if split not in self.splits:
             raise UnknownNameError("split of the nano world", split, TOPICS)
         return self.splits[split]
 
     def qrels(self, split: str) -> dict[str, dict[str, int]]:
-        """By topic, with grade 1, the documents that name its concept in its setting."""
+        """For each topic the documents that name its concept in its setting, grade 1."""
         return {
             topic.id: dict.fromkeys(self.named[topic.concept, topic.setting], 1)
             for topic in self.topics(split)
         }
 
     def concept_of(self, text: str) -> Concept | None:
-        """The concept whose clues a text holds, by the length of those clues; None if it holds none.
+        """The concept with the longest clues, in total, in a text; None when the text has no clue.
 
-        Case and punctuation do not count. Of equally long ones the first in the world's order.
+        Case and punctuation are ignored. Ties go to the first concept in the world's order.
         """
         words = f" {' '.join(words_of(text))} "
         concepts = [concept for domain in self.domains for concept in domain.concepts]
@@ -84,7 +84,7 @@ class World:
         return concepts[lengths.index(longest)] if longest else None
 
     def domain(self, name: str) -> Domain:
-        """The domain of that name; UnknownNameError for another."""
+        """The domain of that name; UnknownNameError for any other."""
         known = {domain.name: domain for domain in self.domains}
         if name not in known:
             raise UnknownNameError("domain of the nano world", name, known)
@@ -111,7 +111,7 @@ def _made(seed: int) -> World:
 
 
 def _documents(domain: Domain, texts: Texts, draw: random.Random) -> Iterator[tuple[str, str, Document]]:
-    """Concept, setting and document; numbers in a setting are drawn, so that an id tells no concept."""
+    """Concept, setting and document; numbers are random, so that an id does not give away the concept."""
     traps = {concept.name: _traps(concept, draw) for concept in domain.concepts}
     used: Counter[str] = Counter()
     for setting in domain.settings:
@@ -125,7 +125,7 @@ def _documents(domain: Domain, texts: Texts, draw: random.Random) -> Iterator[tu
 
 
 def _traps(concept: Concept, draw: random.Random) -> list[str]:
-    """One word of each of some clues, all different."""
+    """Distinct words, each from another clue of the concept."""
     traps: list[str] = []
     for words in draw.sample(concept.words, len(concept.words)):
         if len(traps) < TRAPS and (fresh := [word for word in words if word not in traps]):
@@ -134,7 +134,7 @@ def _traps(concept: Concept, draw: random.Random) -> list[str]:
 
 
 def _least_used(words: list[str], used: Counter[str], draw: random.Random) -> list[str]:
-    """The decoys of a document: the words with the fewest uses so far, so that all become equally frequent."""
+    """The decoys of a document: the words used least so far, so that all become equally frequent."""
     chosen = sorted(words, key=lambda word: (used[word], draw.random()))[:DECOYS]
     used.update(chosen)
     return chosen
@@ -163,7 +163,7 @@ def _topic(concept: Concept, setting: str, pair: tuple[str, str], texts: Texts, 
 
 
 def _numbered(split: str, topics: list[Topic], draw: random.Random) -> tuple[Topic, ...]:
-    """The topics in a drawn order, with ids that reveal only their place in it."""
+    """The topics in random order, with ids that only give the position."""
     draw.shuffle(topics)
     return tuple(
         Topic(f"{split}-{number:04}", t.text, t.domain, t.concept, t.setting, t.clues)

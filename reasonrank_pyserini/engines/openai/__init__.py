@@ -1,1 +1,1 @@
-"""OpenAI-compatible servers: requests, streams, failures and the choice among several servers."""
+"""OpenAI-compatible servers: requests, streams, failures, several servers as one."""

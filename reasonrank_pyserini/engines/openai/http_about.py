@@ -1,4 +1,4 @@
-"""What servers tell about themselves: version, models, the nearest name to a wrong one."""
+"""What servers report about themselves: version and models; advice after HTTP 404."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL_FACTS = ("id", "root", "parent", "max_model_len", "owned_by")
 
 
 async def ask_about(server: Server, model: str, options: Options) -> None:
-    """Fills `server.about`: `models` (at most 100 names), `model` (ours: root, context), `version`."""
+    """Fill `server.about`: `models` (at most 100 names), `model` (root, context, ... of the one in use), `version`."""
     listed = await _get(server, "/models", options)
     rows = listed.get("data") if isinstance(listed, dict) else None
     named = [row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict) and "id" in row]
@@ -37,17 +37,19 @@ async def _get(server: Server, path: str, options: Options) -> Any:
         with server.client() as client:
             return await client.get(path, cast_to=object, options={"timeout": options.connect_timeout})
     except (openai.OpenAIError, ValueError) as error:
-        log.info("%s does not tell %s: %s", server.url, path, server_text(error, options.key))
+        log.info("%s does not answer %s: %s", server.url, path, server_text(error, options.key))
         return None
 
 
 def after_404(server: Server, model: str, api: str) -> str:
-    """What to type next when the server knows no such page or model; `ask_about` comes first."""
+    """What to type next when the server does not have the page or the model; call `ask_about` first."""
     known = server.about.get("models")
     if not known:
-        return "no OpenAI API there, or one that lists no models: does --base-url end in /v1?"
+        return "there is no OpenAI API at this address, or it lists no models: does `base_urls` end in /v1?"
     if model in known:
         other = "chat" if api == "completions" else "completions"
-        return f"the server has the model {model!r}, but not this page of the API: try --api {other}"
+        return f"the server has the model {model!r}, but not this endpoint: try `api` {other}"
     close = difflib.get_close_matches(model, known, n=1, cutoff=0.3) or known[:1]
-    return one_line(f"no model {model!r} there: did you mean {close[0]!r}? it has {', '.join(known[:12])}")
+    return one_line(
+        f"the server has no model {model!r}: did you mean {close[0]!r}? it has {', '.join(known[:12])}"
+    )

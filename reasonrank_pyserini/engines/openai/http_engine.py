@@ -1,4 +1,4 @@
-"""Any server that speaks the OpenAI API: vLLM and SGLang with token ids, third parties by chat."""
+"""The openai engine: servers with the OpenAI API, vLLM and SGLang by token ids, others by chat."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONCURRENCY = {"completions": 256, "chat": 64}
-"""Requests in flight at one server, where the user says nothing."""
+"""Requests in flight at one server, by default."""
 
 
 class OpenAIEngine:
     """Completes prompts on one or several OpenAI-compatible servers.
 
-    `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered;
-    `api="chat"` sends messages: the server applies its own template, and control strings in passages
-    are its to neutralise. Reasoning that a server splits off comes back as `<think>...</think>`. A
-    sampling's `permutation` is sent to vLLM as a regular expression of its form: identifiers may still repeat.
-    Several servers share the work by outstanding tokens; one that fails is left alone for a while and what it
-    had under way is asked elsewhere. A complete answer is never asked for again.
-    Addresses are no part of `identity`: the same model elsewhere continues the same journal.
+    `api="completions"` sends the prompt's token ids, so the server sees the text exactly as rendered; `api="chat"`
+    sends messages: the server applies its own template and must itself neutralise control strings in passages.
+    Reasoning that a server returns separately becomes `<think>...</think>`. A sampling's `permutation` is sent to
+    vLLM as a regular expression of its form, which does not rule out repeated identifiers. Several servers share
+    the work by outstanding tokens; a failing one is left out for a while and its requests go to the others. A
+    complete answer is never requested again. Addresses are not part of `identity`, so the same model at another
+    address continues the same journal.
     """
 
     OPERATIONAL = frozenset(
@@ -58,7 +58,7 @@ class OpenAIEngine:
             "max_backoff", "max_wait", "stream_interval", "tokens",
         }
     )  # fmt: skip
-    """Arguments that change how requests travel, not what they ask."""
+    """Arguments that change how requests are sent, not their results."""
 
     def __init__(self, config: EngineConfig, options: Options) -> None:
         self.config, self.options = config, options
@@ -70,12 +70,12 @@ class OpenAIEngine:
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> OpenAIEngine:
-        """The engine, not yet connected; InputError for arguments that cannot be honoured."""
+        """The engine, not yet connected; InputError for arguments that cannot be applied."""
         return cls(config, read_options(config))
 
     @property
     def limits(self) -> Limits:
-        """All servers together; each gets at most `tokens`, and its part of the default concurrency."""
+        """The limits of all servers together; each gets at most `tokens`, and its part of the default concurrency."""
         each, tokens = CONCURRENCY[self.config.api], self.options.tokens
         count = len(self.options.urls)
         return Limits(self.options.concurrency or each * count, tokens and tokens * count)
@@ -95,10 +95,10 @@ class OpenAIEngine:
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Of each server its address, counts (requests, answers, tokens, failures) and what it told of itself.
+        """For each server its address, counts (requests, answers, tokens, failures) and what it reported of itself.
 
-        `retries`: failed attempts that allow another, of all servers together, by kind. `cut_prompts`: answers
-        whose usage counts fewer prompt tokens than the messages have words.
+        `retries`: failed attempts that were retried, of all servers together, by kind. `cut_prompts`: answers whose
+        usage counts fewer prompt tokens than the messages have words.
         """
         servers = [server.details() for server in self._servers]
         return {
@@ -128,13 +128,13 @@ class OpenAIEngine:
         await asyncio.gather(*(server.close() for server in self._servers))
 
     async def describe(self) -> Mapping[str, Any]:
-        """`details` after asking every server; what a server does not tell is left out."""
+        """`details` after querying every server; facts that a server does not report are left out."""
         model, options = self.config.model, self.options
         await asyncio.gather(*(ask_about(server, model, options) for server in self._servers))
         return self.details
 
     async def served_context(self) -> int | None:
-        """The smallest context that a server states for our model (vLLM does); None when none tells."""
+        """The smallest context that a server reports for the model (vLLM does); None when none does."""
         about = await self.describe()
         stated = [server.get("model", {}).get("max_model_len") for server in about["servers"]]
         return min((length for length in stated if isinstance(length, int)), default=None)
@@ -169,7 +169,7 @@ class OpenAIEngine:
             )
 
     async def _regex(self, sampling: Sampling) -> str | None:
-        """The form of the answer that is asked for; None for any form, and unless every server is vLLM."""
+        """The regular expression of the requested answer; None without one, and unless every server is vLLM."""
         asked = sampling.permutation
         if asked is None or self._description is None:
             return None
@@ -178,7 +178,7 @@ class OpenAIEngine:
         return answer_regex(asked) if owners == {"vllm"} else None
 
     async def _complete_with_retries(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
-        """The answer to a request, tried again as often as its failures and the options allow."""
+        """The answer to a request, retried as far as its failures and the options allow."""
         call = Call(size)
         while (server := await pool.next(call)) is not None:
             try:
@@ -193,7 +193,7 @@ class OpenAIEngine:
         raise await self._final(pool, call)
 
     async def _final(self, pool: Pool, call: Call) -> EngineError:
-        """The error to raise: EngineDiedError when no other call can do better."""
+        """The error to raise; EngineDiedError when no other call can succeed."""
         server, last = pool.last_failure(call)
         attempts = max(call.tried.total(), server.rests)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
@@ -210,7 +210,7 @@ class OpenAIEngine:
     async def _attempt(self, server: Server, body: dict[str, Any]) -> AnswerReader:
         """One request; FailedCall for anything but a complete answer.
 
-        An answer that was read up to its end is kept, whatever becomes of the connection afterwards.
+        An answer that was read completely is kept, even if the connection fails afterwards.
         """
         import httpx
         import openai
@@ -244,7 +244,7 @@ class OpenAIEngine:
         patience: InactivityTimeout,
         reader: AnswerReader,
     ) -> None:
-        # Everything travels in extra_body: the client's own checking of a list of 8,000 ids takes 0.1 s.
+        # Everything goes into extra_body: the client's validation of a list of 8,000 ids takes 0.1 s.
         create: Any
         if self.config.api == "chat":
             create = client.chat.completions.with_streaming_response.create

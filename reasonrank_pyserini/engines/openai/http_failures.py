@@ -1,4 +1,4 @@
-"""What a failed call means: whether to try again, and what to tell the user in one line."""
+"""What a failed call means: whether to retry it, and a line for the user."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ EXTRA_FIELDS = (
 class Failure:
     """One failed attempt.
 
-    `kind` is what is counted; `fatal`: no other call can do better; `unreachable`: nobody answered at that
-    address; `outage`: the server's own trouble, whatever it was asked; `crowded`: it wants fewer requests;
-    `wait`: seconds it asked for (Retry-After).
+    Failures are counted by `kind`; `fatal`: no other call can succeed; `unreachable`: no server answered at the
+    address; `outage`: the server's fault, not the request's; `crowded`: the server wants fewer requests; `wait`:
+    seconds to wait by Retry-After.
     """
 
     kind: str
@@ -79,7 +79,7 @@ def server_text(error: BaseException | str, secret: str | None = None) -> str:
 
 
 def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[str]) -> Failure:
-    """The failure behind an HTTP status."""
+    """The failure for an HTTP status."""
     body, response = error.body, error.response
     if isinstance(body, str | None):
         plain = "html" not in response.headers.get("content-type", "")
@@ -91,7 +91,7 @@ def from_status(error: openai.APIStatusError, options: Options, sent: Iterable[s
 
 
 def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str]) -> Failure:
-    """The failure behind HTTP 200 with an error inside, or with half an answer."""
+    """The failure for HTTP 200 with an error or an incomplete answer inside."""
     if error.code == "no_answer":
         return Failure("no answer", server_text(error, options.key))
     if error.status is not None or error.code:
@@ -100,7 +100,7 @@ def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str])
 
 
 def finish(reader: AnswerReader, options: Options, sent: Iterable[str]) -> None:
-    """Closes a reader whose body is over; FailedCall when what came is no complete answer."""
+    """Close a reader at the end of the body; FailedCall when the answer is not complete."""
     try:
         reader.close()
     except BrokenAnswerError as error:
@@ -122,7 +122,7 @@ def judge_status(
     *,
     inside: bool = False,
 ) -> Failure:
-    """Retry on 408, 409, 429 and 5xx; anything else is the request's own fault and is explained."""
+    """The failure for a status: retried for 408, 409, 429 and 5xx; any other is explained to the user."""
     said = server_text(text, options.key)
     kind = f"HTTP {status}"
     message = f"{kind}{' inside an answer' if inside else ''}{said and f': {said}'}"
@@ -132,7 +132,7 @@ def judge_status(
     if status in (408, 409, 429) or status >= 500:
         wait = retry_after(headers)
         if wait is not None and wait > options.max_wait:
-            advice = f"it asks to wait {wait:.0f} s, more than max_wait={options.max_wait:g}"
+            advice = f"the server asks to wait {wait:.0f} s, more than max_wait={options.max_wait:g}"
             return Failure(kind, f"{message} ({advice})", retry=False, status=status)
         outage, crowded = status >= 500, status == 429
         return Failure(kind, message, outage=outage, crowded=crowded, wait=wait, status=status)
@@ -145,12 +145,12 @@ def judge_status(
 
 
 def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
-    """What to type next after a refused request, and whether every request would be refused."""
+    """What to type next after a rejected request, and whether every request would be rejected."""
     lower = f"{text} {code}".lower()
     if any(words in lower for words in CONTEXT_WORDS):
         return (
-            " (prompt and answer do not fit the server's context: fewer --passage-tokens or "
-            "--reasoning-tokens, a smaller --window, or a server with a larger context)"
+            " (prompt and answer do not fit the server's context: fewer `passage_tokens` or "
+            "`reasoning_tokens`, a smaller `window`, or a server with a larger context)"
         ), False
     if SYSTEM_ROLE.search(lower):
         return (
@@ -159,22 +159,25 @@ def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
         ), True
     named = [name for name in sent if re.search(rf"(?<![a-z_]){re.escape(name)}(?![a-z_])", lower)]
     if named == ["prompt"]:
-        return " (if this server takes no token ids as prompt, use --api chat)", False
+        return " (if this server takes no token ids as prompt, use `api` chat)", False
     named = [name for name in named if name not in ("prompt", "messages")]
     if not named or not any(words in lower for words in REFUSAL_WORDS):
         return "", False
     if "max_tokens" in named and "max_completion_tokens" in lower:
-        return " (try --engine-arg max_tokens_field=max_completion_tokens)", True
+        return " (try `engine_args` max_tokens_field=max_completion_tokens)", True
     if any(name in EXTRA_FIELDS for name in named):
         return (
-            f" (the server does not know {', '.join(named)}: --engine-arg send_extra=false sends only "
-            "OpenAI's own fields, and the server's defaults hold for the rest)"
+            f" (the server does not know {', '.join(named)}: `engine_args` send_extra=false sends only "
+            "OpenAI's own fields, and the server's defaults apply to the rest)"
         ), True
-    return f" (leave it out with --engine-arg omit={','.join(named)}; the server's default then holds)", True
+    return (
+        f" (leave it out with `engine_args` omit={','.join(named)}; the server's default then applies)",
+        True,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as `retry-after-ms` or `retry-after` (seconds or a date) ask, None without them."""
+    """Seconds to wait by `retry-after-ms` or `retry-after` (seconds or a date); None without them."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             return min(max(0.0, float(headers.get(name, "")) * scale), 1e9)
@@ -206,7 +209,7 @@ def through_proxy(failure: Failure, proxy: Proxy | None) -> Failure:
 
 
 def from_connection(error: BaseException, url: str) -> Failure:
-    """The failure behind a connection that could not be made or that broke."""
+    """The failure for a connection that could not be made or that broke."""
     import httpx
 
     causes = [error]

@@ -1,4 +1,4 @@
-"""What a user may say about an OpenAI-compatible server: addresses, key, patience, fields; checked."""
+"""The options of the openai engine, checked: addresses, key, timeouts, fields."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ...errors import InputError, UnknownNameError
 from ...files.web_environment import is_loopback
 from .. import EngineConfig
 
-EXAMPLE = "--base-url http://localhost:8000/v1"
+EXAMPLE = "`base_urls` http://localhost:8000/v1"
 RESERVED = {
-    "model": "--model",
+    "model": "`model`",
     "prompt": "the input",
     "messages": "the input",
     "stream": "the engine",
@@ -28,9 +28,9 @@ RESERVED = {
     "top_p": "the sampling options",
     "top_k": "the sampling options",
     "min_p": "the sampling options",
-    "seed": "--seed",
+    "seed": "`seed`",
     "max_tokens": "the sampling options",
-    "max_completion_tokens": "--engine-arg max_tokens_field=max_completion_tokens",
+    "max_completion_tokens": "`engine_args` max_tokens_field=max_completion_tokens",
 }
 """Fields that `extra_body` must not set, and what sets them."""
 
@@ -39,14 +39,13 @@ RESERVED = {
 class Options:
     """The settings of one engine, checked.
 
-    Times are seconds. `concurrency`: requests in flight, all servers together (None: 256 at each in
-    completions mode, 64 in chat mode). `tokens`: prompt tokens and max_tokens under way at each server.
-    `attempts`: of a request at each server, and rests in a row before one that is out is given up.
-    `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest Retry-After that is
-    obeyed. `stream_interval`: tokens a chunk, for servers that know the field. `send_extra`: send the fields
-    beyond OpenAI's own (top_k, min_p, ...). `omit`: fields left out for servers that refuse them.
-    `extra_body`: fields added to every request. `max_model_len` is for whoever builds the prompts and is not
-    sent.
+    Times are in seconds. `concurrency`: requests in flight at all servers together (None: 256 at each in
+    completions mode, 64 in chat mode). `tokens`: the sum of prompt tokens and max_tokens in flight at each server.
+    `attempts`: per request and server, and pauses in a row before a failing server is given up.
+    `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest Retry-After that is obeyed.
+    `stream_interval`: tokens per chunk, for servers that know the field. `send_extra`: send the fields beyond
+    OpenAI's own (top_k, min_p, ...). `omit`: fields left out for servers that reject them. `extra_body`: fields
+    added to every request. `max_model_len` is used to build prompts and not sent.
     """
 
     urls: tuple[str, ...] = ()
@@ -68,7 +67,7 @@ class Options:
 
     @property
     def key(self) -> str | None:
-        """The API key from the environment, None when unset or empty."""
+        """The API key from the environment; None when unset or empty."""
         return os.environ.get(self.api_key_env, "").strip() or None
 
 
@@ -78,7 +77,7 @@ ARGUMENTS = (*INTEGERS, *SECONDS, "api_key_env", "send_extra", "max_tokens_field
 
 
 def read_options(config: EngineConfig) -> Options:
-    """The options of a configuration; InputError, in one line, for anything that cannot be honoured."""
+    """The options of a configuration; InputError, in one line, for anything that cannot be applied."""
     values: dict[str, Any] = {"extra_body": _extra_body(config.args)}
     for name, value in config.args.items():
         if name not in ARGUMENTS and not name.startswith("extra_body."):
@@ -86,7 +85,7 @@ def read_options(config: EngineConfig) -> Options:
                 "engine argument",
                 name,
                 ARGUMENTS,
-                "a field of the server's own goes in as extra_body.NAME=VALUE",
+                "send other fields of the server as extra_body.NAME=VALUE",
             )
         if name in INTEGERS:
             values[name] = _integer(name, value)
@@ -163,19 +162,19 @@ def _extra_body(args: Mapping[str, Any]) -> dict[str, Any]:
 def _addresses(config: EngineConfig) -> tuple[str, ...]:
     given = config.base_urls or tuple(filter(None, [os.environ.get("OPENAI_BASE_URL", "").strip()]))
     if not given:
-        raise InputError(f"--engine openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
+        raise InputError(f"`engine` openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
     return tuple(dict.fromkeys(_address(url.strip()) for url in given))
 
 
 def _address(url: str) -> str:
-    """The address without a slash at its end; `/v1` is added when there is no path at all."""
+    """The address without a trailing slash; `/v1` is added when it has no path."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise InputError(f"base url {_shown(url)!r} cannot be read ({error}): give {EXAMPLE}") from None
     if parts.username is not None or parts.password is not None:
-        raise InputError("a base url must not hold a name or password: keys come from the environment only")
+        raise InputError("a base url must not contain a name or password: put the key into the environment")
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
         raise InputError(f"base url {_shown(url)!r} is not an http or https address: give {EXAMPLE}")
     if parts.query or parts.fragment:
@@ -184,12 +183,12 @@ def _address(url: str) -> str:
     for tail in ("/chat/completions", "/completions", "/models"):
         if path.endswith(tail):
             base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(tail)}"
-            raise InputError(f"base url {_shown(url)!r} is one page of the API: give --base-url {base}")
+            raise InputError(f"base url {_shown(url)!r} is an endpoint of the API: give `base_urls` {base}")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
 def _shown(url: str) -> str:
-    """A url for a message: no query, no password, no control characters, not too long."""
+    """A url for a message, without query, password and control characters, shortened."""
     without = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
     return "".join(char if char.isprintable() else "?" for char in without)[:120]
 
@@ -197,10 +196,10 @@ def _shown(url: str) -> str:
 def _check_key(options: Options) -> None:
     name, key = options.api_key_env, options.key
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise InputError(f"the API key in {name} contains spaces or non-ASCII characters: set it again")
+        raise InputError(f"the API key in {name} contains spaces or non-printable characters: set it again")
     remote = [url for url in options.urls if url.startswith("https:") and not is_loopback(url)]
     if key is None and remote:
         raise InputError(
             f"no API key for {remote[0]}: set the environment variable {name} (any word if the server needs "
-            "none), or name another with --engine-arg api_key_env=NAME"
+            "no key), or name another variable with `engine_args` api_key_env=NAME"
         )

@@ -1,4 +1,4 @@
-"""Several servers as one: which takes the next request, who waits for what, when all are given up."""
+"""Several servers as one: which gets the next request, and when a request is given up."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .http_servers import Broadcast, Server, open_server
 log = logging.getLogger(__name__)
 
 FIRST_ATTEMPTS = 3
-"""Attempts at an address where no server has ever answered: a wrong address should be told soon."""
+"""Attempts while no server has answered at all, so that a wrong address is reported soon."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way, whichever servers it visits.
+    """One request, whichever servers it is sent to.
 
-    `size` is prompt plus `max_tokens`; `tried` its failures and `due` when it may come again, by address; `failed`
-    is the last failure that says more than that nobody answers.
+    `size` is prompt plus `max_tokens`; `tried` counts its failures and `due` is when it may be sent again, by
+    address; `failed` is the last failure, if possible one other than that no server answers.
     """
 
     size: int
@@ -38,9 +38,9 @@ class Call:
 class Pool:
     """The servers of one engine, at least one; used inside one event loop.
 
-    A request goes to the server with the fewest outstanding tokens among those that have room and did not fail
-    it (failed it least), at once if there is one. `attempts` holds for each server: a request is given up when
-    every server either failed it that often or stayed out for as many rests.
+    A request goes, as soon as possible, to a server that has room: to the one that failed it least, then to the one
+    with the fewest outstanding tokens. `attempts` applies to each server: a request is given up when every server
+    has either failed it that often or stayed out for as many pauses.
     """
 
     def __init__(self, options: Options, most: float) -> None:
@@ -48,7 +48,7 @@ class Pool:
         self.servers: Sequence[Server] = [open_server(url, options, self._bell, most) for url in options.urls]
 
     async def next(self, call: Call) -> Server | None:
-        """The server to visit now, without another await between; None when the call is to be given up."""
+        """The server to send the request to, before any other await; None when the request is given up."""
         loop = asyncio.get_running_loop()
         while True:
             now = loop.time()
@@ -68,7 +68,7 @@ class Pool:
 
     @contextmanager
     def visit(self, server: Server, call: Call) -> Iterator[None]:
-        """Counts the request as under way there, and what becomes of it: FailedCall, or a complete answer."""
+        """Count the request as in flight at the server, and record its outcome: FailedCall or a complete answer."""
         if server.out:
             server.probe = call
         started = asyncio.get_running_loop().time()
@@ -89,13 +89,13 @@ class Pool:
             self._bell.ring()
 
     def gone(self) -> bool:
-        """Whether nobody answers at any address."""
+        """Whether no server answers at any address."""
         return all(
             server.out and server.last is not None and server.last.unreachable for server in self.servers
         )
 
     def last_failure(self, call: Call) -> tuple[Server, Failure]:
-        """Why a call was given up: its own last failure, else that of a server which stayed out."""
+        """Why a call was given up: its own last failure, else that of a server that stayed out."""
         if call.failed is not None:
             return call.failed
         return next((server, server.last) for server in self.servers if server.last is not None)
@@ -109,7 +109,7 @@ class Pool:
             return
         delay = backoff(self._options, call.tried[server.url] - 1, failure.wait)
         call.due[server.url] = asyncio.get_running_loop().time() + delay
-        what = f"attempt {call.tried[server.url]}: {failure.message}; again there in {delay:.1f} s"
+        what = f"attempt {call.tried[server.url]}: {failure.message}; retried there in {delay:.1f} s"
         if failure.crowded:
             server.rest(delay, crowded=True)
         elif failure.outage:
@@ -130,7 +130,7 @@ class Pool:
         return min(FIRST_ATTEMPTS, every) if nobody and not met else every
 
     def _lost(self, server: Server, call: Call) -> bool:
-        """Whether a server stayed out too long, seen while the call was waiting."""
+        """Whether a server stayed out too long while the call was waiting."""
         return server.out and server.rests >= self._attempts(server) and server.out_since >= call.started
 
 

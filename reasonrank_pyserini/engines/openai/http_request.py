@@ -1,4 +1,4 @@
-"""The body of a completion request, and whether its answer is as long as what was asked for."""
+"""The body of a completion request, and a check that the server cut neither prompt nor answer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .http_options import Options
 from .http_stream import AnswerReader
 
 SLACK = 4
-"""Tokens by which servers differ in counting an answer's end."""
-WORDS_A_TOKEN = 1.1
-LETTERS = 4
-"""Letters a token, roughly."""
+"""Tokens by which servers may differ in counting the end of an answer."""
+WORDS_PER_TOKEN = 1.1
+CHARACTERS = 4
+"""Characters per token, roughly."""
 
 
 def request_body(
     config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling, *, regex: str | None = None
 ) -> dict[str, Any]:
-    """All fields but `model` and `stream`; every sampling field is there: no server default slips in.
+    """All fields except `model` and `stream`; every sampling field is sent, so that no server default applies.
 
     `regex`: the answer's form, for servers known to be vLLM.
     """
@@ -42,11 +42,13 @@ def request_body(
 
 
 def request_size(prompt: Prompt, sampling: Sampling) -> int:
-    """Tokens that a request may take on a server: its prompt (by letters where no ids are known) and its answer."""
+    """Tokens that a request may use: its prompt (estimated by characters if it has no ids) and its answer."""
     if prompt.token_ids is not None:
         return len(prompt.token_ids) + sampling.max_tokens
-    letters = len(prompt.text) or sum(len(text) for message in prompt.messages for text in message.values())
-    return letters // LETTERS + sampling.max_tokens
+    characters = len(prompt.text) or sum(
+        len(text) for message in prompt.messages for text in message.values()
+    )
+    return characters // CHARACTERS + sampling.max_tokens
 
 
 def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def _input(config: EngineConfig, prompt: Prompt) -> dict[str, Any]:
 def _beyond_openai(
     config: EngineConfig, options: Options, prompt: Prompt, sampling: Sampling
 ) -> dict[str, Any]:
-    """What vLLM and SGLang understand on top; a left-out field would take the model's generation_config."""
+    """The fields of vLLM and SGLang; the model's generation_config would apply to a missing one."""
     fields: dict[str, Any] = {
         "top_k": sampling.top_k or -1,
         "min_p": sampling.min_p,
@@ -86,26 +88,26 @@ def _beyond_openai(
 
 
 def prompt_was_cut(reader: AnswerReader, prompt: Prompt) -> bool:
-    """Whether a chat server counts fewer prompt tokens than the messages can have: fewer than they have words.
+    """Whether a chat server reports fewer prompt tokens than the messages can have: fewer than they have words.
 
-    Some servers count only what their cache did not hold, so this is a reason for a warning, not proof. A word
-    takes at least one token in the tokenizers of language models, but for rare joined words (`WORDS_A_TOKEN`).
+    Some servers count only tokens that were not in their cache, so this is a reason for a warning, not proof. A word
+    takes at least one token in the tokenizers of language models, except for rare joined words (`WORDS_PER_TOKEN`).
     """
     words = sum(len(text.split()) for message in prompt.messages for text in message.values())
-    return 0 < reader.prompt_tokens + reader.cached_tokens < words / WORDS_A_TOKEN
+    return 0 < reader.prompt_tokens + reader.cached_tokens < words / WORDS_PER_TOKEN
 
 
 def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling, *, api: str) -> None:
-    """EngineError when the server cut a prompt of token ids, or the answer before its budget was spent."""
+    """EngineError when the server cut a prompt of token ids, or the answer before its budget was used up."""
     sent = len(prompt.token_ids or ()) if api == "completions" else 0
     if reader.prompt_tokens > 0 and reader.prompt_tokens + reader.cached_tokens < sent:
         raise EngineError(
             f"the server read {reader.prompt_tokens} of {sent} prompt tokens: its context is too small, "
-            "or its tokenizer is another one"
+            "or it has another tokenizer"
         )
     written = reader.completion_tokens + reader.reasoning_tokens
     if reader.ended == "length" and 0 < written < sampling.max_tokens - SLACK:
         raise EngineError(
             f"the server stopped after {written} of {sampling.max_tokens} tokens: its context or its own "
-            "limit is too small (fewer --passage-tokens or --reasoning-tokens, or a server with more context)"
+            "limit is too small (fewer `passage_tokens` or `reasoning_tokens`, or a server with more context)"
         )

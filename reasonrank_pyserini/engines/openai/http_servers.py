@@ -1,4 +1,4 @@
-"""One server of an engine: its clients, what is under way there, and whether it may be asked."""
+"""One server of an engine: its clients, its requests in flight, and whether it may get more."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     import openai
 
 OUT_AFTER = 3
-"""Failures in a row, each of another request, that take a server out."""
+"""Failures in a row, each of a different request, after which a server is out."""
 QUEUE_FACTOR = 10
-"""Inactivity timeouts that a request may wait for its first byte while its server serves others."""
+"""How many inactivity timeouts a request may wait for its first byte while the server answers others."""
 QUIET = 10.0
-"""Seconds between two warnings about one server."""
-LANE = 16
-"""Connections of one client: the cost of httpcore's pool grows with the square of its connections (20 ms a
-request at 256), so a server gets as many small clients as it needs."""
+"""Seconds between two warnings about the same server."""
+CLIENT_CONNECTIONS = 16
+"""Connections per client: the cost of httpcore's pool grows with the square of its connections (20 ms a request at
+256), so a server gets as many small clients as it needs."""
 
 
 @dataclass(slots=True)
 class ClientSlot:
-    """A client and how many requests it has under way."""
+    """A client and its number of requests in flight."""
 
     client: openai.AsyncOpenAI
     outstanding: int = 0
@@ -40,7 +40,7 @@ class ClientSlot:
 
 @dataclass(slots=True)
 class ServerCounts:
-    """What a server was sent and gave: attempts, complete answers with tokens and finish reasons, failures by kind."""
+    """Counts of a server: requests, complete answers with tokens and finish reasons, failures by kind."""
 
     requests: int = 0
     answers: int = 0
@@ -50,7 +50,7 @@ class ServerCounts:
     failures: Counter[str] = field(default_factory=Counter)
 
     def answered(self, prompt_tokens: int, completion_tokens: int, finish_reason: str | None) -> None:
-        """One complete answer, by the server's own counts."""
+        """Count one complete answer, with the server's token counts."""
         self.answers += 1
         self.finish_reasons[finish_reason or "none"] += 1
         self.prompt_tokens += prompt_tokens
@@ -58,7 +58,7 @@ class ServerCounts:
 
 
 class Broadcast:
-    """Wakes all who wait, without a memory: whoever comes later waits for the next ring."""
+    """Wakes all current waiters; later ones wait for the next ring."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -78,11 +78,12 @@ class Broadcast:
 
 @dataclass(slots=True)
 class Server:
-    """One address. Times are the event loop's; `requests` and `tokens` are under way.
+    """One address. Times are the event loop's; `requests` and `tokens` are those in flight.
 
-    It is `out` after `OUT_AFTER` failures in a row or as soon as nobody answers there. Then it rests, twice as long
-    each time, and gets one request, the `probe`: once that is being answered all may come again, on trial until
-    an answer is complete. `bell` rings when it may take more than before, `most` is how many it gets at once.
+    A server is `out` after `OUT_AFTER` failures in a row, or as soon as it cannot be reached. It then pauses, twice as
+    long each time, and gets a single request, the `probe`; once that is being answered it gets requests as before,
+    but one failure takes it out again until an answer is complete. `bell` rings when it may take more requests,
+    `most` is its limit of requests in flight.
     """
 
     url: str
@@ -90,7 +91,7 @@ class Server:
     security: ssl.SSLContext
     bell: Broadcast
     most: float = math.inf
-    lanes: list[ClientSlot] = field(default_factory=list)
+    slots: list[ClientSlot] = field(default_factory=list)
     requests: int = 0
     tokens: int = 0
     answered: bool = False
@@ -110,29 +111,29 @@ class Server:
 
     @contextmanager
     def client(self) -> Iterator[openai.AsyncOpenAI]:
-        """A client with a connection to spare."""
-        lane = next((lane for lane in self.lanes if lane.outstanding < LANE), None)
-        if lane is None:
-            lane = ClientSlot(connect(self.url, self.options, self.security))
-            self.lanes.append(lane)
-        lane.outstanding += 1
+        """A client with a free connection."""
+        slot = next((slot for slot in self.slots if slot.outstanding < CLIENT_CONNECTIONS), None)
+        if slot is None:
+            slot = ClientSlot(connect(self.url, self.options, self.security))
+            self.slots.append(slot)
+        slot.outstanding += 1
         try:
-            yield lane.client
+            yield slot.client
         finally:
-            lane.outstanding -= 1
+            slot.outstanding -= 1
 
     async def close(self) -> None:
-        while self.lanes:
-            await self.lanes.pop().client.close()
+        while self.slots:
+            await self.slots.pop().client.close()
 
     def details(self) -> dict[str, Any]:
-        """Address, counts and what the server told of itself, for a manifest."""
+        """Address, counts and what the server reported of itself, for a manifest."""
         counts = asdict(self.tally)
         counts |= {name: dict(getattr(self.tally, name)) for name in ("finish_reasons", "failures")}
         return {"url": self.url, **counts, **self.about}
 
     def worth_a_warning(self) -> bool:
-        """True once in `QUIET` seconds: a thousand calls may fail together."""
+        """True at most once in `QUIET` seconds, since a thousand calls may fail together."""
         now = asyncio.get_running_loop().time()
         if now - self.warned_at < QUIET:
             return False
@@ -140,7 +141,7 @@ class Server:
         return True
 
     def admits(self, size: int, now: float) -> bool:
-        """Whether a request of `size` tokens may go there now; one larger than the bound goes alone."""
+        """Whether a request of `size` tokens may be sent now; one larger than the limit must be alone."""
         if now < self.resting_until or (self.out and self.probe is not None):
             return False
         bound = self.options.tokens
@@ -148,17 +149,17 @@ class Server:
         return fits and self.requests < min(self.window, self.most)
 
     def rest(self, seconds: float, *, crowded: bool) -> None:
-        """No requests for a while; when `crowded`, half as many at once afterwards (one cut for each rest)."""
+        """Send no requests for a while; if `crowded`, allow half as many in flight afterwards (once per pause)."""
         now = asyncio.get_running_loop().time()
         if crowded and now >= self.resting_until:
             self.window = max(1.0, min(self.window, self.requests) / 2)
         self.resting_until = max(self.resting_until, now + seconds)
 
     def record_outage(self, failure: Failure, *, started: float, again: bool) -> bool:
-        """Notes an outage seen by a request that started then; whether it takes the server out (anew).
+        """Record the failure of a request that started at `started`; True if it takes the server out (again).
 
-        `again`: the request had failed there before, so that this may be its own doing. Requests of before the
-        last time the server went out say nothing new.
+        `again`: the request had failed there before, so the failure may be its own fault. Failures of requests
+        that started before the server last went out are ignored.
         """
         if started < self.out_since:
             return False
@@ -171,19 +172,19 @@ class Server:
         return True
 
     def on_first_byte(self, started: float) -> None:
-        """The first byte of an answer to a request that started then."""
+        """Record the first byte of an answer to a request that started at `started`."""
         if self.out and started >= self.out_since:
             self.out, self.probe = False, None
             self.bell.ring()
 
     def served(self) -> None:
-        """A complete answer: whatever was wrong is over, and the server may take a little more."""
+        """Record a complete answer: the server is healthy and may take slightly more requests."""
         self.answered, self.out, self.rests, self.streak = True, False, 0, 0
         self.window += 0.1
 
 
 def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Server:
-    """A server with its first client; whatever is slow to import is imported here."""
+    """A server with its first client, so that slow imports happen here."""
     if not is_loopback(url):
         check_proxies()
     server = Server(url, options, _certificates(url), bell, most, proxy=proxy_for(url))
@@ -202,7 +203,7 @@ def _certificates(url: str) -> ssl.SSLContext:
 
 
 def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.AsyncOpenAI:
-    """A client that never retries by itself; loopback never goes through a proxy."""
+    """A client that never retries by itself, and uses no proxy for loopback addresses."""
     import httpx
     import openai
 
@@ -212,7 +213,7 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
 
     http = openai.DefaultAsyncHttpxClient(
         event_hooks={"response": [refuse_redirect]},
-        limits=httpx.Limits(max_connections=LANE, max_keepalive_connections=LANE),
+        limits=httpx.Limits(max_connections=CLIENT_CONNECTIONS, max_keepalive_connections=CLIENT_CONNECTIONS),
         timeout=httpx.Timeout(None, connect=options.connect_timeout),
         verify=security,
         trust_env=not is_loopback(url),
@@ -222,10 +223,10 @@ def connect(url: str, options: Options, security: ssl.SSLContext) -> openai.Asyn
 
 
 class InactivityTimeout:
-    """Raises TimeoutError inside its block when nothing has come for too long; `touch()` at every byte.
+    """Raises TimeoutError inside its block when no data has come for too long; call `touch()` on all data.
 
-    Before its first byte a request may sit in the server's queue: then any byte of that server, for whichever
-    request, is a sign of life, up to `QUEUE_FACTOR` timeouts.
+    Before its first byte a request may be in the server's queue: until then data of the same server for any request
+    also extends the timeout, up to `QUEUE_FACTOR` times.
     """
 
     def __init__(self, server: Server, seconds: float) -> None:

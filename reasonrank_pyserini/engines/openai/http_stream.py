@@ -1,4 +1,4 @@
-"""Reads the body of a completion, streamed or whole, byte piece by byte piece, into one answer."""
+"""Reads the body of a completion, streamed or whole, from chunks of bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LENGTH = {
 
 
 class BrokenAnswerError(Exception):
-    """The body is not a complete answer. `status` is the HTTP status that an error inside it names."""
+    """The body is not a complete answer; `status` is the HTTP status of an error inside it."""
 
     def __init__(self, message: str, status: int | None = None, *, code: str = "") -> None:
         self.status, self.code = status, code
@@ -31,7 +31,7 @@ class BrokenAnswerError(Exception):
 
 @dataclass(slots=True)
 class AnswerReader:
-    """`feed` the body's bytes as they come, then `close`; both raise BrokenAnswerError.
+    """Call `feed` with the body's bytes as they arrive, then `close`; both raise BrokenAnswerError.
 
     Reads server-sent events, and the one JSON object of servers that do not stream.
     """
@@ -62,12 +62,12 @@ class AnswerReader:
             self._line(line)
 
     def close(self) -> None:
-        """The body is over: whatever is left is read, and the answer must be complete."""
+        """Read the rest at the end of the body; the answer must be complete."""
         try:
             self._line(bytes(self._rest))
         except BrokenAnswerError:
             if self.finish_reason is None:
-                raise  # else only what follows a complete answer was torn
+                raise  # otherwise only data after a complete answer is damaged
         if self._whole.strip():
             self._record(bytes(self._whole))
         if self._choices == 0:
@@ -151,15 +151,15 @@ class AnswerReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the end of the answer was read, though more may follow: its usage, the end of the body."""
+        """Whether the whole answer was read; its usage and the end of the body may still follow."""
         return self._done or self.finish_reason is not None
 
     @property
     def text(self) -> str:
-        """The answer with its reasoning joined back: `<think>...</think>` before the content.
+        """The answer with its reasoning: `<think>...</think>` before the content.
 
-        Reasoning with nothing after it stays unclosed: no answer was given. Content that shows its own
-        `<think>` already holds the reasoning.
+        Reasoning without content stays unclosed, since there is no answer. Content with its own `<think>` already
+        includes the reasoning.
         """
         content, reasoning = "".join(self.content), "".join(self.reasoning)
         if not reasoning or "<think>" in content:
@@ -186,7 +186,7 @@ def error_text(error: Any) -> str:
 
 
 def error_status(error: Any) -> int | None:
-    """The HTTP status that an error object names in `code` or `status`, None if none."""
+    """The HTTP status in an error object's `code` or `status`; None when there is none."""
     for name in ("code", "status", "status_code"):
         value = error.get(name) if isinstance(error, dict) else None
         number = int(value) if isinstance(value, str) and re.fullmatch("[45][0-9][0-9]", value) else value

@@ -1,1 +1,1 @@
-"""transformers in this process: CPU, CUDA, MPS."""
+"""The transformers engine: models in this process on CPU, CUDA or MPS."""

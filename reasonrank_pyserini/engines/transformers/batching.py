@@ -1,4 +1,4 @@
-"""The transformers engine's thread: takes queued requests into the running batch and steps it."""
+"""The transformers engine's thread: adds queued requests to the running batch and steps it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GREEDY_BELOW = 1e-5
 
 
 class Decodes(Protocol):
-    """What the thread needs of a decoder (see `_transformers_decoding.Decoder`)."""
+    """What the thread needs of a decoder (see `decoding.Decoder`)."""
 
     def prefill(self, ids: Sequence[int]) -> tuple[Any, Any]: ...
 
@@ -33,8 +33,8 @@ class Decodes(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request, waiting (the lowest `place` first) or a row of the batch; its seed is fixed, so that a retry
-    repeats itself."""
+    """One request, waiting (lowest `place` first) or a row of the batch; its seed is fixed, so that a retry gives the
+    same tokens."""
 
     ids: tuple[int, ...]
     sampling: Sampling
@@ -61,10 +61,10 @@ class Job:
 
 
 class BatchThread:
-    """Decodes requests on a thread of its own, at most `rows` at once and `tokens` of padded cache together.
+    """Decodes requests on its own thread, at most `rows` at once with `tokens` of padded cache in total.
 
-    `stop_ids` end a row; `decode` turns token ids into text. A request that fails takes nobody with it;
-    when memory runs out the batch is halved and what was in it starts again.
+    `stop_ids` end a row; `decode` turns token ids into text. A failing request does not affect the others; when
+    memory runs out the batch is halved and its requests start again.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class BatchThread:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queues a request; its future ends with a Completion or an EngineError."""
+        """Queue a request; its future ends with a Completion or an EngineError."""
         with self._changed:
             if self._dead is not None or self._stopping:
                 raise EngineDiedError(f"the transformers engine has stopped{_because(self._dead)}")
@@ -95,7 +95,7 @@ class BatchThread:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Ends the thread after the step it is in; requests that are not finished are cancelled."""
+        """End the thread after its current step; unfinished requests are cancelled."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -105,7 +105,7 @@ class BatchThread:
         try:
             while self._wait():
                 self._cycle()
-        except BaseException as error:  # the thread's last words: everyone who waits hears them
+        except BaseException as error:  # passed on to all waiting requests
             self._dead = error
         with self._changed:
             self._stopping = True
@@ -127,7 +127,7 @@ class BatchThread:
             return not self._stopping
 
     def _cycle(self) -> None:
-        """Cancelled and finished rows leave, queued requests join, and the batch takes one step."""
+        """Remove cancelled and finished rows, add queued requests, and step the batch."""
         keep = [row for row, job in enumerate(self._active) if not self._leaves(job)]
         changed = len(keep) < len(self._active)
         self._active = [self._active[row] for row in keep]
@@ -142,7 +142,7 @@ class BatchThread:
             self._recover(error)
 
     def _admit(self) -> list[Any]:
-        """Reads the prompts of requests that fit beside the running ones; their states, in row order."""
+        """Prefill the queued requests that fit into the batch; their states, in row order."""
         states: list[Any] = []
         while (job := self._next()) is not None:
             try:
@@ -178,11 +178,11 @@ class BatchThread:
         for row, job in enumerate(jobs):
             token = best[row] if job.greedy else draw(logits[row], job.sampling, job.generator)
             if token < 0:
-                _fail(job, EngineError("the model returned NaN: try --engine-arg dtype=bfloat16 or float32"))
+                _fail(job, EngineError("the model returned NaN: try `engine_args` dtype=bfloat16 or float32"))
             job.tokens.append(token)
 
     def _leaves(self, job: Job) -> bool:
-        """Whether a row is over; one that ended by itself gets its Completion here."""
+        """Whether a row has ended; a row that ended by itself gets its Completion here."""
         if job.future.done():
             return True
         stopped = job.tokens[-1] in self._stop_ids
@@ -207,7 +207,7 @@ class BatchThread:
         return True
 
     def _recover(self, error: Exception) -> None:
-        """After a failed step: out of memory starts half of the rows again at a time, all else fails them."""
+        """After a failed step: out of memory restarts all rows with half the batch size, other errors fail them."""
         jobs, self._active = self._active, []
         self._decoder.clear()
         if out_of_memory(error) and len(jobs) > 1:
@@ -223,7 +223,7 @@ class BatchThread:
             raise error
         for job in jobs:
             if out_of_memory(error):
-                hint = "lower --reasoning-tokens or --window, or use a smaller dtype or model"
+                hint = "lower `reasoning_tokens` or `window`, or use a smaller dtype or model"
                 problem = f"out of memory with one request of {len(job.ids)} prompt tokens: {hint}"
             else:
                 problem = f"the model failed on a request of {len(job.ids)} tokens{_because(error)}"

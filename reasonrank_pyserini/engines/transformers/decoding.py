@@ -1,7 +1,7 @@
-"""Decoding for the transformers engine: rows that share one key-value cache and come and go between steps.
+"""Decoding for the transformers engine: rows share one key-value cache, and join and leave between steps.
 
-A prompt is prefilled alone, unpadded, so its state and first token never depend on its neighbours; rows are
-then stepped together, padded on the left.
+A prompt is prefilled alone, unpadded, so that its state and first token never depend on other rows; rows are then
+stepped together, padded on the left.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 from ...types import Sampling
 
 HEADROOM = 256
-"""Columns that the cache grows by at a time."""
+"""Columns by which the cache grows."""
 
 Pairs = list[tuple[Any, Any]]
 """One row's keys and values, a pair of tensors (1, heads, length, width) per layer."""
 
 
 class GrowingLayer:
-    """One layer's keys and values in a buffer with room, so that a step writes a column and copies nothing.
+    """One layer's keys and values in a buffer with spare columns, so that a step writes one column and copies nothing.
 
-    The interface of a transformers cache layer: `update` returns what attention sees, all columns so far.
+    Has the interface of a transformers cache layer: `update` returns all columns so far, for attention.
     """
 
     is_sliding = False
@@ -61,19 +61,19 @@ class GrowingLayer:
 
 
 class Decoder:
-    """A causal language model and the cache of the rows being decoded, row order as given to `replace`."""
+    """A causal language model with the cache of the rows being decoded, in the order given to `replace`."""
 
     def __init__(self, model: Any, device: Any) -> None:
         from transformers.cache_utils import CacheLayerMixin
 
-        CacheLayerMixin.register(GrowingLayer)  # known as one by isinstance, without torch at import
+        CacheLayerMixin.register(GrowingLayer)  # so that isinstance works without importing torch here
         self.model, self.device = model, device
         self.lengths: list[int] = []
         self._layers: list[GrowingLayer] = []
         self._columns = 0
 
     def prefill(self, ids: Sequence[int]) -> tuple[Any, Pairs]:
-        """The next token's logits (float32, one per token) and the state of a prompt read alone."""
+        """The next token's logits (float32, one per token) and the state of a prompt, prefilled alone."""
         import torch
         from transformers import DynamicCache
 
@@ -84,7 +84,7 @@ class Decoder:
             return logits[0], [(layer.keys, layer.values) for layer in cache.layers]
 
     def replace(self, keep: Sequence[int], new: Sequence[Pairs]) -> None:
-        """The rows become those at the positions `keep`, then the prefilled `new` ones."""
+        """Make the rows those at the positions `keep`, followed by the prefilled `new` ones."""
         import torch
 
         lengths = [self.lengths[row] for row in keep] + [pairs[0][0].shape[-2] for pairs in new]
@@ -97,11 +97,11 @@ class Decoder:
                 keys, values = (_stacked([state[side] for state in states], columns) for side in (0, 1))
                 self._layers.append(GrowingLayer(keys, values, columns))
                 if number < len(old):
-                    old[number].buffers = ()  # type: ignore[assignment]  # at most one layer is held twice
+                    old[number].buffers = ()  # type: ignore[assignment]  # so that at most one layer is in memory twice
         self.lengths, self._columns = lengths, columns
 
     def step(self, tokens: Sequence[int]) -> Any:
-        """The next logits (rows, tokens; float32) after one more token a row; after an error nothing moved."""
+        """The next logits (rows, tokens; float32) after one more token per row; an error leaves the rows unchanged."""
         import torch
         from transformers.cache_utils import Cache
 
@@ -128,7 +128,7 @@ class Decoder:
         return logits
 
     def clear(self) -> None:
-        """Forgets all rows and gives their memory back to the device."""
+        """Drop all rows and return their memory to the device."""
         import torch
 
         self.lengths, self._layers, self._columns = [], [], 0
@@ -145,13 +145,13 @@ class Decoder:
 
 
 def greedy(logits: Any) -> list[int]:
-    """The most likely token of each row, the lowest id on ties; -1 for a row that holds NaN."""
+    """The most likely token of each row, the lowest id on ties; -1 for a row with NaN."""
     best, ids = logits.max(dim=-1)
     return [-1 if value != value else id for value, id in zip(best.tolist(), ids.tolist(), strict=True)]
 
 
 def draw(logits: Any, sampling: Sampling, generator: Any) -> int:
-    """One token of one row's logits, -1 for NaN: temperature, top-k, top-p, min-p, one uniform number.
+    """Sample one token from one row's logits (-1 for NaN): temperature, top-k, top-p, min-p, one uniform number.
 
     The number comes from the row's own generator, so a request's tokens depend on its seed alone.
     """
@@ -175,7 +175,7 @@ def draw(logits: Any, sampling: Sampling, generator: Any) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
+    """Whether an error means that memory ran out, on any device."""
     import torch
 
     text = str(error).lower()
@@ -195,7 +195,7 @@ def device_lost(error: BaseException) -> bool:
 def _stacked(rows: list[Any], columns: int) -> Any:
     first = rows[0]
     shape = (len(rows), first.shape[1], columns + HEADROOM, first.shape[3])
-    buffer = first.new_zeros(shape)  # zeros, not garbage: a masked NaN would still spoil the sum
+    buffer = first.new_zeros(shape)  # zeros, because a masked NaN would still spoil the sum
     for number, row in enumerate(rows):
         buffer[number, :, columns - row.shape[-2] : columns] = row[0]
     return buffer

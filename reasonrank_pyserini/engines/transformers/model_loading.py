@@ -1,4 +1,4 @@
-"""Loading for the transformers engine: device, dtype, weights, adapter; errors of one line, no noise."""
+"""Loading for the transformers engine: device, dtype, weights, adapter; quiet, with one-line errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...models.machine import memory_available
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SHARE_OF_FREE_MEMORY = 0.5
-"""Of the memory that is free once the weights are loaded, what the key-value cache may take."""
+"""The share of the memory left after loading that the key-value cache may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run: `context` by its configuration, `cache_tokens` what fits into memory."""
+    """A loaded model: `context` by its configuration, `cache_tokens` as many as fit into memory."""
 
     model: Any
     device: Any
@@ -34,31 +34,33 @@ class Loaded:
     cache_tokens: int | None
 
 
-def pick_device(asked: str) -> Any:
-    """The torch device: as asked, or for `auto` CUDA, else MPS, else the CPU."""
+def pick_device(requested: str) -> Any:
+    """The torch device as requested; for `auto` CUDA, else MPS, else the CPU."""
     import torch
 
     mps = torch.backends.mps.is_available()
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if requested == "auto":
+        requested = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
-        device = torch.device(asked)
+        device = torch.device(requested)
     except RuntimeError as error:
-        raise InputError(f"device {asked!r}: give auto, cpu, cuda, cuda:1 or mps") from error
+        raise InputError(f"device {requested!r}: give auto, cpu, cuda, cuda:1 or mps") from error
     missing = (device.type == "cuda" and not torch.cuda.is_available()) or (device.type == "mps" and not mps)
     if missing or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError(f"there is no device {asked!r} here: leave it out, or --engine-arg device=cpu")
+        raise InputError(
+            f"this machine has no device {requested!r}: leave it out, or `engine_args` device=cpu"
+        )
     return device
 
 
-def pick_dtype(asked: str, device: Any) -> str:
-    """The weights' type: as asked; `auto` is float32 on a CPU, else bfloat16, float16 where that is missing."""
+def pick_dtype(requested: str, device: Any) -> str:
+    """The dtype as requested; `auto` is float32 on a CPU, else bfloat16, or float16 if the device lacks that."""
     import torch
 
-    if asked not in DTYPES:
-        raise UnknownNameError("dtype", asked, DTYPES)
-    if asked != "auto":
-        return asked
+    if requested not in DTYPES:
+        raise UnknownNameError("dtype", requested, DTYPES)
+    if requested != "auto":
+        return requested
     if device.type == "cpu":
         return "float32"
     if device.type == "mps":
@@ -69,7 +71,7 @@ def pick_dtype(asked: str, device: Any) -> str:
 def load(
     model: str, revision: str | None, *, device: str, dtype: str, attention: str | None, adapter: str | None
 ) -> Loaded:
-    """The model on its device, in evaluation mode; InputError for weights that cannot be used."""
+    """The model on its device, in evaluation mode; InputError for unusable weights."""
     import torch
 
     where = pick_device(device)
@@ -97,7 +99,7 @@ def load(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the libraries' progress bars and warnings off the screen; errors still come."""
+    """Suppress the libraries' progress bars and warnings, but not errors."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -116,7 +118,7 @@ def quiet() -> Iterator[None]:
 def _check_folder(model: str, folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise InputError(
-            f"the model {model!r} has no config.json in {folder}: give a folder of a whole model"
+            f"the model {model!r} has no config.json in {folder}: give the folder of a complete model"
         )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -152,7 +154,7 @@ def _read(model: str, folder: Path, dtype: Any, attention: str | None) -> Any:
             output_loading_info=True,
             **extra,
         )
-    except Exception as error:  # the loader raises whatever its file formats raise
+    except Exception as error:  # the loader raises the errors of its file formats
         raise InputError(f"the model {model!r} cannot be loaded: {one_line(error)}") from error
     if missing := sorted(report["missing_keys"]):
         raise InputError(
@@ -160,7 +162,7 @@ def _read(model: str, folder: Path, dtype: Any, attention: str | None) -> Any:
             "download it again"
         )
     if network.config.is_encoder_decoder:
-        raise InputError(f"the model {model!r} is an encoder-decoder: only decoders can be used")
+        raise InputError(f"the model {model!r} is an encoder-decoder: use a decoder-only model")
     return network
 
 
@@ -190,13 +192,13 @@ def _stop_ids(network: Any) -> frozenset[int]:
 
 
 def _cache_tokens(network: Any, device: Any) -> int | None:
-    """How many tokens of key-value cache fit; a model that keeps another kind of state is refused here."""
+    """How many tokens of key-value cache fit; InputError for a model with another kind of state."""
     import torch
 
     from .decoding import Decoder
 
     refused = InputError(
-        f"{type(network).__name__} does not keep a plain key-value cache: use --engine vllm for this model"
+        f"{type(network).__name__} does not keep a plain key-value cache: use `engine` vllm for this model"
     )
     try:
         decoder = Decoder(network, device)

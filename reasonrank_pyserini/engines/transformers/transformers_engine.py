@@ -1,4 +1,4 @@
-"""The transformers engine: any causal language model in this process, on a CPU, a CUDA GPU or Apple's MPS."""
+"""The transformers engine: causal language models in this process, on CPU, CUDA or MPS."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .decoding import Decoder
 from .model_loading import DTYPES, Loaded, load, pick_device, pick_dtype
 
 QUEUED_BATCHES = 2
-"""Requests asked for at once, in batches: one that runs and one that waits to join it."""
+"""Requests in flight, in batches: one running and one waiting to join it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransformersOptions:
-    """The engine's arguments (`--engine-arg KEY=VALUE`).
+    """The engine's arguments (`engine_args`).
 
-    `batch_size`: rows decoded together. `batch_tokens`: padded tokens of cache together (default: half of
-    the memory left beside the weights). `lora`: folder of a LoRA adapter, merged at loading (needs peft).
+    `batch_size`: rows decoded together. `batch_tokens`: padded tokens of cache in total (default: half of the
+    memory left after loading). `lora`: folder of a LoRA adapter, merged when loading (needs peft).
     """
 
     device: str = "auto"
@@ -40,16 +40,16 @@ class TransformersOptions:
 
     @classmethod
     def read(cls, args: Mapping[str, Any]) -> TransformersOptions:
-        """The options in KEY=VALUE arguments; UnknownNameError or InputError for what cannot be used."""
+        """The options from engine arguments; UnknownNameError or InputError for bad ones."""
         known = {item.name: item for item in fields(cls)}
         for name, value in args.items():
             if name not in known:
-                raise UnknownNameError("engine argument", name, known, "of --engine transformers")
+                raise UnknownNameError("engine argument", name, known, "of `engine` transformers")
             number = name in ("batch_size", "batch_tokens", "max_model_len")
             if number and not (type(value) is int and value > 0):
-                raise InputError(f"--engine-arg {name}={value}: it must be a whole number from 1 up")
+                raise InputError(f"`engine_args` {name}={value}: it must be a whole number from 1 up")
             if not number and not (isinstance(value, str) and value):
-                raise InputError(f"--engine-arg {name}={value}: it must be a word")
+                raise InputError(f"`engine_args` {name}={value}: it must be a word")
         options = cls(**args)
         if options.dtype not in DTYPES:
             raise UnknownNameError("dtype", options.dtype, DTYPES)
@@ -57,10 +57,10 @@ class TransformersOptions:
 
 
 class TransformersEngine:
-    """Engine over transformers: concurrent calls share one padded batch that rows join and leave at any step.
+    """Engine over transformers: concurrent calls share one padded batch, whose rows can change at every step.
 
-    A request's tokens depend on its prompt, its sampling and, with temperature, its seed; in float32 not on
-    the other rows, but for ties within rounding. Greedy below temperature 1e-5.
+    A request's tokens depend on its prompt, its sampling and, with temperature, its seed; in float32 not on the
+    other rows, except for ties within rounding error. Greedy below temperature 1e-5.
     """
 
     def __init__(self, config: EngineConfig, options: TransformersOptions) -> None:
@@ -73,23 +73,23 @@ class TransformersEngine:
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> TransformersEngine:
-        """The engine, nothing loaded yet; InputError for settings that it cannot honour."""
+        """The engine, not yet loaded; InputError for settings that it cannot apply."""
         if config.base_urls:
             raise InputError(
-                "--base-url goes with --engine openai; --engine transformers runs in this process"
+                "`base_urls` goes with `engine` openai; `engine` transformers runs in this process"
             )
         if config.api == "chat":
-            raise InputError("--api chat goes with --engine openai; --engine transformers takes token ids")
+            raise InputError("`api` chat goes with `engine` openai; `engine` transformers takes token ids")
         return cls(config, TransformersOptions.read(config.args))
 
     @property
     def limits(self) -> Limits:
-        """Two batches of requests, so that the next is at hand when rows end."""
+        """Two batches of requests, so that a new one is ready when a row ends."""
         return Limits(requests=QUEUED_BATCHES * self._batch_size)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Engine, weights, tokenizer, dtype and adapter; the device and the batch size are no part of it."""
+        """Engine, weights, tokenizer, dtype and adapter, but not device and batch size."""
         return self._identity or self._identify()
 
     def _identify(self) -> Mapping[str, Any]:
@@ -105,11 +105,11 @@ class TransformersEngine:
 
     @property
     def tokenizer(self) -> Any:
-        """The model's tokenizer, once the engine is started."""
+        """The model's tokenizer; None before the engine is started."""
         return self._tokenizer
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """The model's continuation of the prompt's token ids, end-of-turn token not included in the text."""
+        """The model's continuation of the prompt's token ids, without the end-of-turn token."""
         if self._thread is None or self._loaded is None:
             raise EngineDiedError("the transformers engine is not running: use it inside `async with`")
         job = Job(self._checked(prompt, sampling), sampling, _seed(sampling), ENGINE_PRIORITY.get())
@@ -160,7 +160,7 @@ class TransformersEngine:
         )
         asked = options.max_model_len or config.max_model_len
         if asked is not None and loaded.context is not None and asked > loaded.context:
-            raise InputError(f"a context of {asked} tokens is asked for, the model has {loaded.context}")
+            raise InputError(f"a context of {asked} tokens is requested, the model has {loaded.context}")
         self._context = asked or loaded.context
         self._identity = self._identify()
         return tokenizer, loaded
@@ -173,13 +173,13 @@ class TransformersEngine:
             raise EngineError(f"max_tokens is {sampling.max_tokens}: it must be at least 1")
         if loaded is not None and not (min(ids) >= 0 and max(ids) < loaded.vocabulary):
             raise EngineError(
-                f"the prompt holds token id {max(ids) if min(ids) >= 0 else min(ids)}, the model has ids 0 to "
-                f"{loaded.vocabulary - 1}: is it the model's own tokenizer?"
+                f"the prompt has token id {max(ids) if min(ids) >= 0 else min(ids)}, the model has ids 0 to "
+                f"{loaded.vocabulary - 1}: does the tokenizer belong to the model?"
             )
         if self._context is not None and len(ids) + sampling.max_tokens > self._context:
             raise PromptTooLongError(
                 f"a prompt of {len(ids)} and an answer of {sampling.max_tokens} tokens exceed the context of "
-                f"{self._context}: lower --passage-tokens, --window or --reasoning-tokens"
+                f"{self._context}: lower `passage_tokens`, `window` or `reasoning_tokens`"
             )
         return tuple(ids)
 

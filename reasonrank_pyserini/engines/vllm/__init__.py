@@ -1,1 +1,1 @@
-"""vLLM in this process."""
+"""The vllm engine: vLLM in this process."""

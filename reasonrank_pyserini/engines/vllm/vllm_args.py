@@ -1,4 +1,4 @@
-"""What the user asked of the vllm engine, as vLLM's own engine arguments."""
+"""The vllm engine's configuration as vLLM's engine arguments."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ...models.machine import memory_available
 from .. import EngineConfig
 from ..fault_handlers import kept_fault_handlers
 
-OWN_OPTIONS = {"model": "--model", "revision": "--revision", "tokenizer": "--tokenizer"}
-"""Engine arguments that have an option of their own."""
+OWN_OPTIONS = {"model": "`model`", "revision": "`revision`", "tokenizer": "`tokenizer`"}
+"""Engine arguments that have their own setting."""
 REFUSED = {
     "trust_remote_code": "code from a model's repository is never run",
     "skip_tokenizer_init": "answers come back as text",
@@ -35,29 +35,29 @@ QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
-"""Set where the user has not; vLLM reads them on import."""
+"""Defaults for the environment; vLLM reads it on import."""
 LOG_CHOICES = ("VLLM_LOGGING_LEVEL", "VLLM_CONFIGURE_LOGGING", "VLLM_LOGGING_CONFIG_PATH")
 
 
 def log_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the user configured vLLM's log, and so wants to see it."""
+    """Whether the user has configured vLLM's log and so wants to see it."""
     return any(name in environment and environment[name] != QUIET.get(name) for name in LOG_CHOICES)
 
 
 def import_vllm() -> Any:
-    """The vllm module, imported quiet and without its usage statistics; MissingPackageError without it."""
+    """The vllm module, imported without log output and usage statistics; MissingPackageError when missing."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if not log_wanted(os.environ):
         logging.getLogger("vllm").setLevel(logging.ERROR)  # until vLLM configures itself
     with kept_fault_handlers():
         module = require("vllm", "the vllm engine")
-        importlib.import_module("vllm.engine.arg_utils")  # loads whatever claims signals
+        importlib.import_module("vllm.engine.arg_utils")  # loads the libraries that replace signal handlers
     return module
 
 
 def hush() -> None:
-    """Keep vLLM from logging an engine's end in this process, where we raise it or wanted it."""
+    """Silence vLLM's log of an engine's end, which is intended or raised as an error."""
     if not log_wanted(os.environ):
         logging.getLogger("vllm.v1.engine.async_llm").setLevel(logging.CRITICAL)
 
@@ -71,7 +71,7 @@ def known_arguments() -> dict[str, Any]:
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
-    """Raise InputError when a plain argument (number, switch, text) has a value of another type."""
+    """Raise InputError when a plain argument (number, boolean, string) has a value of another type."""
     types = set(get_args(hint) or (hint,))
     if types <= {int, float, bool, str, type(None)}:
         fits = type(value) in types or (float in types and type(value) is int)
@@ -81,16 +81,16 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
 
 
 def normalised(args: Mapping[str, Any]) -> dict[str, Any]:
-    """`args` under vLLM's spelling (`tensor-parallel-size` is `tensor_parallel_size`)."""
+    """`args` in vLLM's spelling (`tensor-parallel-size` is `tensor_parallel_size`)."""
     return {name.lstrip("-").replace("-", "_"): value for name, value in args.items()}
 
 
 def check(config: EngineConfig) -> None:
-    """Raise InputError for a configuration that this engine cannot honour; imports vLLM only for unusual arguments."""
+    """Raise InputError for a configuration that this engine cannot apply; imports vLLM only if there are arguments."""
     if config.base_urls or config.api != "completions":
         raise InputError(
-            "the vllm engine runs inside this process on token ids: for a server (--base-url, --api chat) "
-            "use --engine openai"
+            "the vllm engine runs inside this process on token ids: for a server (`base_urls`, `api` chat) "
+            "use `engine` openai"
         )
     args = normalised(config.args)
     for name in args:
@@ -113,7 +113,7 @@ def check(config: EngineConfig) -> None:
 
 
 def lora_rank(folder: Path) -> int:
-    """The smallest rank vLLM can be set to that holds the adapter in `folder`; InputError when it is no adapter."""
+    """The smallest LoRA rank that vLLM offers for the adapter in `folder`; InputError when it is not an adapter."""
     import json
 
     path = folder / "adapter_config.json"
@@ -130,19 +130,19 @@ def lora_rank(folder: Path) -> int:
 
 
 def model_settings(config: EngineConfig) -> dict[str, Any]:
-    """The model's config.json, fetched if need be (weights are not); InputError when there is no such model."""
+    """The model's config.json, downloaded if need be (without weights); InputError when there is no such model."""
     from ...files.hub import folder_of
     from ...models.identity import read_config
 
     folder = folder_of(config.model, config.revision, ("config.json",))
     settings = read_config(config.model, config.revision)
     if not settings:
-        raise InputError(f"the folder {str(folder)!r} holds no model: config.json is missing")
+        raise InputError(f"the folder {str(folder)!r} has no model: config.json is missing")
     return settings
 
 
 def check_context(config: EngineConfig) -> None:
-    """Raise InputError when the model's context is smaller than what prompt and answer need."""
+    """Raise InputError when prompt and answer need more than the model's context."""
     from ...models.identity import model_context
 
     context = model_context(config.model, config.revision)
@@ -151,18 +151,18 @@ def check_context(config: EngineConfig) -> None:
         return
     raise InputError(
         f"model {config.model!r} has a context of {context} tokens, but prompt and answer need "
-        f"{config.max_model_len}: lower --window, --passage-tokens or --reasoning-tokens"
+        f"{config.max_model_len}: lower `window`, `passage_tokens` or `reasoning_tokens`"
     )
 
 
 def engine_arguments(config: EngineConfig, settings: Mapping[str, Any], *, cpu: bool) -> dict[str, Any]:
-    """Keyword arguments for vLLM's AsyncEngineArgs: ours first, then those of a CPU, then the user's."""
+    """Keyword arguments for vLLM's AsyncEngineArgs: defaults, overridden for CPUs, overridden by the user."""
     args: dict[str, Any] = {
         "model": model_path(config.model),
         "revision": config.revision,
         "tokenizer": config.tokenizer and model_path(config.tokenizer),
         "max_model_len": config.max_model_len,
-        "generation_config": "vllm",  # stop tokens of the model, but none of its sampling defaults
+        "generation_config": "vllm",  # the model's stop tokens, but not its sampling defaults
         "enable_prefix_caching": True,
         "scheduling_policy": "priority",  # the gate's order, see `engines.gate`
         "disable_log_stats": True,

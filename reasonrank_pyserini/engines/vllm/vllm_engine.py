@@ -1,4 +1,4 @@
-"""The vllm engine: vLLM's AsyncLLM in this process, token ids in, whole answers out."""
+"""The vllm engine: vLLM's AsyncLLM in this process, from token ids to whole answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .vllm_process import EngineProcesses
 from .vllm_shutdown import Running, new_processes, on_cpu
 
 SURPLUS = 0.25
-"""Requests kept waiting beside those that run, as a part of them: the next is there when one ends."""
+"""Requests kept waiting, as a share of those running, so that the next is ready when one ends."""
 OUTPUT_ARGUMENTS = (
     "hf_overrides",
     "kv_cache_dtype",
@@ -33,19 +33,19 @@ OUTPUT_ARGUMENTS = (
     "override_generation_config",
     "speculative_config",
 )
-"""Engine arguments that may change what is written, so part of the identity."""
+"""Engine arguments that may change the output, and so are part of the identity."""
 
 
 class VLLMEngine:
     """Completes prompts with vLLM inside this process; the model runs in processes of its own.
 
-    Bound to the event loop it was entered in. Every sampling field is sent and the model's own sampling
-    defaults are ignored; a prompt that does not fit is refused, where vLLM would cut the answer short.
-    The engine's processes die with this one, however it ends. Its own queue follows the gate's order.
+    Bound to the event loop in which it was entered. Every sampling field is sent, so the model's sampling defaults
+    do not apply; a prompt that does not fit raises an error, where vLLM would cut the answer short. The engine's
+    processes end with this one, however it ends. vLLM's queue follows the priorities of ThrottledEngine.
     """
 
     OPERATIONAL = frozenset({"scheduling_policy"})
-    """Arguments that change the order of work, not what is written."""
+    """Arguments that change the order of work, not the output."""
 
     def __init__(self, config: EngineConfig) -> None:
         arguments.check(config)
@@ -58,12 +58,12 @@ class VLLMEngine:
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> VLLMEngine:
-        """An engine, not yet started; InputError for what it cannot honour."""
+        """An engine, not yet started; InputError for settings that it cannot apply."""
         return cls(config)
 
     @property
     def limits(self) -> Limits:
-        """As many requests as vLLM runs together, and a quarter more to draw from; vLLM packs tokens by itself."""
+        """As many requests as vLLM runs together and a quarter more; vLLM itself limits the tokens."""
         resolved = self._resolved()
         together = resolved.scheduler_config.max_num_seqs * resolved.parallel_config.data_parallel_size
         return Limits(requests=together + max(4, int(together * SURPLUS)))
@@ -93,11 +93,11 @@ class VLLMEngine:
         try:
             self._running = await asyncio.shield(starting)
         except asyncio.CancelledError:
-            processes.kill()  # the start fails at once, or, if it was complete, is taken back
+            processes.kill()  # the start fails at once or, if it has succeeded, is undone
             starting.add_done_callback(_abandon)
             raise
         try:
-            await self._running.llm.get_supported_tasks()  # the first word with the engine, from this loop
+            await self._running.llm.get_supported_tasks()  # the first call to the engine, from this loop
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -116,7 +116,7 @@ class VLLMEngine:
             running.processes.kill()
             await stopping
             raise
-        await asyncio.sleep(0)  # vLLM closes its sockets by a callback in this loop
+        await asyncio.sleep(0)  # lets vLLM close its sockets by a callback in this loop
         running.release()
 
     def _start(self, processes: EngineProcesses) -> Running:
@@ -125,7 +125,7 @@ class VLLMEngine:
             return Running.start(self.config, resolved, processes)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """The model's answer, special tokens removed but for reasoning and answer tags; a permutation if asked for.
+        """The model's answer without special tokens except reasoning and answer tags; a permutation if requested.
 
         PromptTooLongError when prompt and answer exceed the context; EngineDiedError once vLLM is gone.
         """
@@ -156,7 +156,7 @@ class VLLMEngine:
         if len(prompt.token_ids) + sampling.max_tokens > room:
             raise PromptTooLongError(
                 f"a prompt of {len(prompt.token_ids)} tokens and {sampling.max_tokens} for the answer exceed the "
-                f"engine's context of {room}: lower --window, --passage-tokens or --reasoning-tokens"
+                f"engine's context of {room}: lower `window`, `passage_tokens` or `reasoning_tokens`"
             )
         return list(prompt.token_ids)
 
@@ -189,7 +189,7 @@ class VLLMEngine:
 
 
 def sampling_parameters(sampling: Sampling, *, skip_special_tokens: bool = True) -> Any:
-    """vLLM's SamplingParams for `sampling`, with every field that shapes the output given."""
+    """vLLM's SamplingParams for `sampling`, with every field that affects the output set."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     return SamplingParams(
@@ -216,7 +216,7 @@ def sampling_parameters(sampling: Sampling, *, skip_special_tokens: bool = True)
 
 
 def _abandon(starting: asyncio.Future[Running]) -> None:
-    """Stop an engine that nobody waited for."""
+    """Stop an engine whose start was cancelled."""
     if not starting.cancelled() and starting.exception() is None:
         threading.Thread(target=starting.result().stop, name="reasonrank-vllm-stop").start()
 

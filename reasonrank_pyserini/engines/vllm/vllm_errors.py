@@ -1,4 +1,4 @@
-"""vLLM's failures in one line: the cause is found where vLLM left it, often in another process's log."""
+"""vLLM's failures as one line; the cause is often in the log of another process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PYDANTIC_TAIL = re.compile(r"\s*\[type=.*$")
 
 
 def log_cause(log: str) -> str:
-    """The last telling exception of a log, `Type: message`; empty when there is none."""
+    """The last specific exception in a log, as `Type: message`; empty when there is none."""
     cause = generic = ""
     for line in log.splitlines():
         found = _RAISED.search(_ANSI.sub("", line).rstrip())
@@ -50,7 +50,7 @@ def vllm_message(error: BaseException) -> str:
 def startup_error(
     error: BaseException, model: str, log: str | None, args: Mapping[str, object] | None = None
 ) -> ReasonRankError:
-    """What to raise instead of `error`, met while the engine was being started with the user's `args`."""
+    """The exception to raise for an `error` at the start of the engine with the user's `args`."""
     if isinstance(error, ReasonRankError):
         return error
     in_child = isinstance(error, (RuntimeError, EOFError, ConnectionError)) and _GENERIC.search(str(error))
@@ -66,23 +66,23 @@ def startup_error(
 
 
 def death_cause(log: str | None) -> str:
-    """Why the engine's process ended, as far as its log tells; None is a log that the user has seen."""
+    """Why the engine's process ended, by its log; None for a log that the user has seen."""
     if log is None:
         return "see its log above"
     return (
         log_cause(log)
-        or "the engine process ended without a word (killed? often by the system, for lack of memory)"
+        or "the engine process ended without a message (the system may have killed it for lack of memory)"
     )
 
 
 def _advice(cause: str) -> str:
     lowered = cause.lower()
     if "derived max_model_len" in lowered or "max_position_embeddings" in lowered:
-        return " (lower --window, --passage-tokens or --reasoning-tokens)"
+        return " (lower `window`, `passage_tokens` or `reasoning_tokens`)"
     if "kv cache" in lowered or "cache blocks" in lowered:
-        return " (give --engine-arg kv_cache_memory_bytes=BYTES, or less context by smaller windows)"
+        return " (give `engine_args` kv_cache_memory_bytes=BYTES, or less context by smaller windows)"
     if "out of memory" in lowered or "free memory on device" in lowered:
-        return " (try --engine-arg gpu_memory_utilization=0.8, a smaller model, or tensor_parallel_size)"
+        return " (try `engine_args` gpu_memory_utilization=0.8, a smaller model, or tensor_parallel_size)"
     if "numa nodes" in lowered:
         return " (or set VLLM_CPU_OMP_THREADS_BIND=nobind)"
     return ""

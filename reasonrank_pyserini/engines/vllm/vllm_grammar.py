@@ -1,8 +1,8 @@
-"""vLLM's side of answers that can only be permutations: what may come next is decided in `constrained`.
+"""Logits processors that make vLLM write permutations, by the rules of `prompts.grammar`.
 
-vLLM looks the classes up by name in its own processes, for the model runner that it chose: `V1Processor`
-(CPUs, older GPUs' setups) and `V2Processor` (the default on GPUs). They are made when asked for, so that this
-module loads neither vLLM nor torch.
+vLLM looks the classes up by name in its own processes, depending on its model runner: `V1Processor` (CPUs, older
+configurations) and `V2Processor` (the default on GPUs). They are created on access, so that importing this module
+loads neither vLLM nor torch.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ _V2_INTERFACE = "vllm.v1.worker.gpu.sample.logits_processor"
 
 
 def install(vllm_config: Any) -> None:
-    """Have an engine that is about to start enforce permutations.
+    """Configure an engine that is about to start to enforce permutations.
 
-    With speculative decoding, a tokenizer without a token for every character of an answer, or where vLLM has no
-    such interface for its model runner, nothing is changed but
-    for a warning: answers are then parsed as they come.
+    With speculative decoding, a tokenizer without a token for every character of an answer, or a vLLM without this
+    interface for its model runner, a warning is logged and answers are not constrained.
     """
     v2 = bool(getattr(vllm_config, "use_v2_model_runner", False))
     cannot = vllm_config.speculative_config is not None or (v2 and not _exists(_V2_INTERFACE))
     if cannot or not _vocabulary(_Config(vllm_config.model_config)).covers:
         log.warning(
-            "this vLLM cannot enforce permutations with these arguments and this tokenizer: answers are parsed as "
-            "they come"
+            "this vLLM cannot enforce permutations with these arguments and this tokenizer: answers are not "
+            "constrained"
         )
         return
     model = vllm_config.model_config
@@ -52,7 +51,7 @@ def _exists(module: str) -> bool:
 
 
 def request_arguments(asked: Permutation | None) -> dict[str, Any] | None:
-    """What a request carries to the processor."""
+    """The request arguments that pass a permutation to the processor."""
     return None if asked is None else {KEY: asdict(asked)}
 
 
@@ -68,7 +67,7 @@ def new_guide(vllm_config: Any, parameters: Any) -> Guide | None:
 
 
 class _Config:
-    """A model configuration as a key: one tokenizer, whatever the configuration object."""
+    """A model configuration as a cache key, by its tokenizer."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -89,7 +88,7 @@ def _vocabulary(config: _Config) -> Vocabulary:
 
 
 def keep_only(logits: Any, allowed: Sequence[int]) -> None:
-    """In one row of logits make every token but the allowed ones impossible."""
+    """Mask all tokens but the allowed ones in one row of logits."""
     import torch
 
     places = torch.tensor(allowed, device=logits.device)
@@ -110,7 +109,7 @@ def _v1_processor() -> type:
     from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
     class V1Processor(AdapterLogitsProcessor):  # type: ignore[misc]
-        """One guide a request; vLLM hands every step the request's tokens so far and its row of logits."""
+        """One guide per request; at every step vLLM passes the request's tokens so far and its row of logits."""
 
         def __init__(self, vllm_config: Any, device: Any, is_pin_memory: bool) -> None:
             super().__init__(vllm_config, device, is_pin_memory)
@@ -140,7 +139,7 @@ def _v2_processor() -> type:
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor
 
     class V2Processor(LogitsProcessor):  # type: ignore[misc]
-        """One guide a slot; the tokens so far are read from the device when one of ours is in the batch."""
+        """One guide per slot; the tokens so far are read from the device if the batch has a constrained request."""
 
         def __init__(self, vllm_config: Any, req_states: Any) -> None:
             self._config, self._requests = vllm_config, req_states

@@ -1,9 +1,8 @@
-"""How vLLM's engine process is started: spawned clean, quiet, in a session of its own, and never outliving its parent.
+"""Starts vLLM's engine process without the main script, quietly, in its own session, and ends it with its parent.
 
-vLLM starts its EngineCore with multiprocessing, which re-imports the caller's main script (an endless
-loop where the script is not guarded), lends it the terminal (its noise lands on stdout, Ctrl-C hits it
-before we can stop it in order) and leaves it behind when the parent is killed. The process class here
-differs in exactly these points; the rest is multiprocessing's own.
+vLLM starts its EngineCore with multiprocessing, which re-imports the caller's main script (an endless loop if the
+script is not guarded), shares the terminal (output goes to stdout, Ctrl-C reaches it before an orderly stop) and
+leaves it running when the parent is killed. The process class here differs in these points only.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PATCHED_MODULES = ("vllm.v1.engine.utils", "vllm.v1.engine.coordinator")
-"""Where vLLM asks `get_mp_context()` before it starts a direct child of ours."""
+"""Where vLLM calls `get_mp_context()` before it starts a child of this process."""
 
 _patching = threading.Lock()
 
 
 class EngineLog:
-    """What the engine's processes wrote to stdout and stderr: a file without a name, gone with its last holder.
+    """The stdout and stderr of the engine's processes, in an unnamed file that vanishes when it is closed.
 
-    With `shown`, they write to our stderr instead (the user asked for vLLM's log) and nothing can be quoted.
+    With `shown`, they write to this process's stderr instead, because the user wants vLLM's log.
     """
 
     def __init__(self, *, shown: bool = False) -> None:
@@ -43,7 +42,7 @@ class EngineLog:
         return 2 if self._file is None else self._file.fileno()
 
     def text(self, limit: int = 1 << 20) -> str | None:
-        """The last `limit` bytes written, decoded; None when they went to our stderr."""
+        """The last `limit` bytes written, decoded; None when they went to stderr."""
         if self._file is None:
             return None
         if self._file.closed:
@@ -57,7 +56,7 @@ class EngineLog:
 
 
 class EngineProcesses:
-    """The processes started for one engine; each leads a group that holds its own workers."""
+    """The processes started for one engine; each leads a process group with its workers."""
 
     def __init__(self, log: EngineLog) -> None:
         self.log = log
@@ -68,8 +67,8 @@ class EngineProcesses:
         self._tracker_pipe = -1
 
     def tracker(self) -> int:
-        """The pipe to a resource tracker of the engine's own: it removes what a killed engine leaves in shared
-        memory as soon as the engine is gone, and its warnings go to the log."""
+        """The pipe to the engine's own resource tracker, which removes the shared memory of a killed engine at once
+        and whose warnings go to the log."""
         if self._tracker is None:
             read, self._tracker_pipe = os.pipe()
             self._tracker = subprocess.Popen(
@@ -84,7 +83,7 @@ class EngineProcesses:
         return self._tracker_pipe
 
     def close(self) -> None:
-        """End what still runs and let go of the log; afterwards no process is left."""
+        """End all processes and close the log."""
         self.kill()
         if self._tracker is not None:
             os.close(self._tracker_pipe)
@@ -93,7 +92,7 @@ class EngineProcesses:
         self.log.close()
 
     def kill(self) -> None:
-        """End every process of every group at once; those already gone are no error. None can start any more."""
+        """Kill every process of every group; processes that have ended are ignored. No process can start afterwards."""
         self.ended = True
         for leader in self.started:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -101,7 +100,7 @@ class EngineProcesses:
 
     @contextlib.contextmanager
     def adopt(self) -> Iterator[None]:
-        """Within it, vLLM's engine processes are started our way. One engine at a time."""
+        """In the block, vLLM starts its engine processes as defined here; one engine at a time."""
         import importlib
 
         modules = [importlib.import_module(name) for name in PATCHED_MODULES]
@@ -117,7 +116,7 @@ class EngineProcesses:
 
 
 class EngineProcess(context.SpawnProcess):
-    """A spawned process that does not import the caller's main script and dies with its parent."""
+    """A spawned process that does not import the caller's main script and ends with its parent."""
 
     processes: EngineProcesses | None = None
 
@@ -145,7 +144,7 @@ class _EngineContext(context.SpawnContext):
 
 
 class _EnginePopen(popen_spawn_posix.Popen):
-    """multiprocessing's spawn, but: no main module in the preparation, output to the log, a session of its own."""
+    """multiprocessing's spawn without the main module, with output to the log and in its own session."""
 
     def __init__(self, process_obj: BaseProcess) -> None:
         self._handed_over: list[int] = []
@@ -159,7 +158,7 @@ class _EnginePopen(popen_spawn_posix.Popen):
         processes = process_obj.processes
         assert processes is not None
         if processes.ended:
-            raise InterruptedError("the engine was given up while it started")
+            raise InterruptedError("the start of the engine was cancelled")
         tracker = processes.tracker()
         payload = self._payload(process_obj)
         parent_read, child_write = os.pipe()
@@ -206,7 +205,7 @@ def _close(*descriptors: int) -> None:
 
 
 def _die_with_parent() -> None:
-    """Wait, in the engine's process, until the parent is gone; then end this process and its workers at once."""
+    """In the engine's process: wait until the parent has ended, then kill this process and its workers."""
     parent = parent_process()
     assert parent is not None
     while os.getppid() == parent.pid:

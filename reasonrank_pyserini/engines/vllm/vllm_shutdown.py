@@ -1,4 +1,4 @@
-"""A vLLM engine at work: its start, its end, and what is left of it when it dies."""
+"""A running vLLM engine: its start, its end, and cleaning up after its death."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .vllm_errors import death_cause, startup_error
 from .vllm_process import EngineLog, EngineProcesses
 
 ANSWER_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
-"""Never removed from an answer, even where a tokenizer calls them special."""
+"""Never removed from an answer, even if the tokenizer marks them as special."""
 STOP_SECONDS = 3.0
-"""How long the engine's processes may take to end in order before they are killed; they hold nothing to save."""
+"""How long the engine's processes may take to end before they are killed; they have nothing to save."""
 
 
 class Running:
-    """A started AsyncLLM with its processes and log; stopped once, at the latest when the interpreter exits."""
+    """A started AsyncLLM with its processes and log; stopped at the latest when the interpreter exits."""
 
     def __init__(self, llm: Any, processes: EngineProcesses, lora: Any) -> None:
         self.llm, self.processes, self.lora = llm, processes, lora
@@ -55,46 +55,46 @@ class Running:
         return cls(llm, processes, _lora_request(config))
 
     def stop(self) -> None:
-        """End the engine and all its processes; at most a few seconds."""
+        """End the engine and all its processes within a few seconds."""
         self._stop()
 
     def release(self) -> None:
-        """Let go of the sockets' context, whose threads would otherwise live until it is collected."""
+        """End the sockets' context, whose threads would otherwise run until it is garbage-collected."""
         _release(self.llm.engine_core.resources)
 
     def died(self) -> str:
-        """Why the engine is gone; ends what may be left of it."""
+        """Why the engine died; kills what may be left of it."""
         cause = death_cause(self.processes.log.text())
         self.processes.kill()
         return cause
 
     def readable(self, text: str) -> str:
-        """`text` without special tokens, where vLLM had to leave them in for the tags' sake."""
+        """`text` without special tokens, when vLLM had to keep them because of the answer tags."""
         return self._removed.sub("", text) if self._removed is not None else text
 
 
 def new_processes() -> EngineProcesses:
-    """Processes to be: quiet, unless the user configured vLLM's log."""
+    """An empty set of processes: quiet, unless the user configured vLLM's log."""
     return EngineProcesses(EngineLog(shown=arguments.log_wanted(os.environ)))
 
 
 def _stop(llm: Any, processes: EngineProcesses) -> None:
     try:
         llm.shutdown(timeout=STOP_SECONDS)
-        llm.shutdown = _done  # its __del__ calls it again, perhaps when the interpreter is half gone
+        llm.shutdown = _done  # its __del__ calls it again, possibly while the interpreter shuts down
     finally:
         processes.close()
 
 
 def _release(resources: Any) -> None:
-    """End the sockets' context of vLLM's client, if `resources` are a client's and its sockets are closed."""
+    """End the sockets' context of vLLM's client if `resources` belong to a client with closed sockets."""
     sockets = [getattr(resources, name, None) for name in ("input_socket", "output_socket")]
     if hasattr(resources, "ctx") and all(socket is None or socket.closed for socket in sockets):
         resources.ctx.term()
 
 
 def _done(timeout: float | None = None) -> None:
-    """In the place of a shutdown that has been done."""
+    """Replaces `shutdown` once it has been done."""
 
 
 def on_cpu() -> bool:

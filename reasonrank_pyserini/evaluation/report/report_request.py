@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from ...datasets import Dataset, Docstore
 from ...errors import InputError
 from ...files.outputs import check_output, clean_stdout
 from ...jobs.judgements import QrelsSource
+from ...jobs.saying import Say, silent
 from ...types import Document, Query
 from ..evaluation import RunSource
 from .page import write_report
@@ -52,7 +53,7 @@ class ReportResult:
     queries: int
 
 
-def build(request: ReportRequest, *, say: Callable[[str], None] = lambda note: None) -> ReportResult:
+def build(request: ReportRequest, *, say: Say = silent) -> ReportResult:
     """Write one self-contained HTML page of one or several rerankings.
 
     `say` takes what a user should know, one line each. Raises InputError for what cannot be read, for an output

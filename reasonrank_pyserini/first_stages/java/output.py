@@ -1,4 +1,4 @@
-"""What Java prints, kept off the screen and readable afterwards."""
+"""Captures what Java prints."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LOCK = threading.RLock()
 
 @dataclass(slots=True)
 class Captured:
-    """The text that was kept off the screen, once the block has ended."""
+    """The captured text, available after the block."""
 
     text: str = ""
 
 
 @contextmanager
 def quiet_fds() -> Iterator[Captured]:
-    """Keeps everything written to file descriptors 1 and 2, by any thread, off the screen during the block.
+    """Capture everything written to file descriptors 1 and 2, by any thread, during the block.
 
-    The descriptors come back whatever happens; blocks of several threads take turns. What was written is in
-    the yielded object afterwards, in the debug log, and a note of an exception that leaves the block.
+    The descriptors are always restored; only one thread at a time is in such a block. The text is available in the
+    yielded object afterwards, in the debug log, and as a note of an exception raised in the block.
     """
     captured = Captured()
     with _LOCK, tempfile.TemporaryFile() as sink:
@@ -44,7 +44,7 @@ def quiet_fds() -> Iterator[Captured]:
         except BaseException as error:
             _finish(saved, sink, captured)
             if captured.text:
-                error.add_note(f"Java said: {captured.text}")
+                error.add_note(f"Java's output: {captured.text}")
             raise
         else:
             _finish(saved, sink, captured)
@@ -53,7 +53,7 @@ def quiet_fds() -> Iterator[Captured]:
 def _copy(fd: int) -> int | None:
     try:
         return os.dup(fd)
-    except OSError:  # closed by the user: nothing to protect
+    except OSError:  # closed by the user: nothing to capture
         return None
 
 
@@ -77,7 +77,7 @@ def _finish(saved: dict[int, int], sink: Any, captured: Captured) -> None:
 
 
 class JavaOutput:
-    """Java's System.out and System.err, redirected into memory inside Java: no file descriptor is touched."""
+    """Java's System.out and System.err, redirected into memory within Java, without touching file descriptors."""
 
     def __init__(self) -> None:
         from jnius import autoclass
@@ -89,7 +89,7 @@ class JavaOutput:
         system.setErr(stream)
 
     def take(self) -> str:
-        """What was printed since the last call, also written to the debug log."""
+        """The output since the last call, which is also written to the debug log."""
         if not self._bytes.size():
             return ""
         text = str(self._bytes.toString("UTF-8")).strip()
@@ -105,7 +105,7 @@ def java_output() -> JavaOutput:
 
 
 def limit_logging(level: str) -> None:
-    """Silences loggers of Anserini (log4j) and Lucene (java.util.logging) below `ERROR`, or all (`OFF`)."""
+    """Silence loggers of Anserini (log4j) and Lucene (java.util.logging) below `ERROR`, or entirely (`OFF`)."""
     from jnius import autoclass
 
     levels = autoclass("org.apache.logging.log4j.Level")

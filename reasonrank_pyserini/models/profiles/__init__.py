@@ -26,7 +26,7 @@ GENERIC = "generic"
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """How large a model is; `weights_bytes` as published; a number in the key-value cache takes two bytes."""
+    """The size of a model; `weights_bytes` as published."""
 
     parameters: int | None = None
     weights_bytes: int | None = None
@@ -37,7 +37,7 @@ class ModelSize:
 
     @property
     def kv_bytes_per_token(self) -> int | None:
-        """Bytes of key-value cache that a token needs at 16 bits; None when the shape is unknown."""
+        """Bytes of key-value cache per token at 16 bits; None when the shape is unknown."""
         if self.layers is None or self.kv_heads is None or self.head_dim is None:
             return None
         return 2 * self.layers * self.kv_heads * self.head_dim * 2

@@ -1,4 +1,4 @@
-"""What a profile's TOML may hold: one rule a key."""
+"""The keys of a profile's TOML and the rules for their values."""
 
 from __future__ import annotations
 

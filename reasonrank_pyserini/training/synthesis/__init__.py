@@ -15,7 +15,7 @@ from .synthesis_request import (
     TeacherOptions,
 )
 from .synthesis_run import run
-from .synthesis_tally import SynthesisDisplay, SynthesisTally
+from .synthesis_tally import SynthesisTally
 from .teacher import Teacher, TeacherPrompts
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "QueryOutcome",
     "Source",
     "StudentOptions",
-    "SynthesisDisplay",
     "SynthesisEstimate",
     "SynthesisRequest",
     "SynthesisResult",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...jobs.progress import Say, silent
+from ...jobs.saying import Say, silent
 from ...models.cost import WINDOW_PROMPT_TOKENS
 from .pools import POOL
 from .synthesis_folder import Money

@@ -14,10 +14,10 @@ from ...errors import InputError, UnknownNameError
 from ...files.caches import file_sha256, fingerprint
 from ...first_stages.base import FirstStage, RunFirstStage, without
 from ...first_stages.encoder_options import EncoderOptions
-from ...first_stages.opening import SearchOptions, check_method, open_stage
+from ...first_stages.opening import SearchOptions, check_method
 from ...jobs.collection import Collection, open_collection
-from ...jobs.progress import Say
 from ...jobs.run_source import read_source
+from ...jobs.saying import Say
 from ...models.identity import load_tokenizer
 from ...prompts import get_style
 from ...types import Sampling, ScoredDocument
@@ -78,17 +78,11 @@ class SynthesisJob:
     def _stage(self) -> FirstStage | None:
         if (collection := self.collection) is None:
             return None
-        asked, index = self.request.candidates, collection.request.index
+        asked = self.request.candidates
         if asked.run is not None:
             stage: FirstStage = RunFirstStage(read_source(asked.run).run)
         else:
-            stage = open_stage(
-                asked.method or "bm25",
-                asked.search,
-                documents=collection.documents() if index is None else None,
-                index=index,
-                identity=collection.identity,
-            )
+            stage = collection.stage(asked.method or "bm25", asked.search)
         return without(stage, collection.excluded)
 
     def teacher(self, journal: Path) -> Teacher:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from typing import Any
 from ... import __version__
 from ...engines import engine_details
 from ...engines.journal import damage_line, recorder
-from ...errors import InputError, OutputError
-from ...files.atomic import atomic_open
+from ...errors import InputError
+from ...jobs.held_folder import disk_errors
 from ...jobs.manifest import environment
-from ...jobs.progress import Say, silent
 from ...jobs.run_folder import RunFolder
+from ...jobs.saying import Display, Say, silent
 from ..decontamination import Report, evaluation_texts, overlaps
 from .list_making import synthesize
 from .outcomes import Histogram, QueryOutcome, Reason
@@ -26,13 +25,11 @@ from .pools import Pool
 from .synthesis_folder import counts, write_outcomes
 from .synthesis_job import SynthesisJob
 from .synthesis_request import SynthesisRequest, SynthesisResult
-from .synthesis_tally import SynthesisDisplay, SynthesisTally
+from .synthesis_tally import SynthesisTally
 from .teacher import Teacher
 
 
-def run(
-    request: SynthesisRequest, *, say: Say = silent, display: SynthesisDisplay | None = None
-) -> SynthesisResult:
+def run(request: SynthesisRequest, *, say: Say = silent, display: Display | None = None) -> SynthesisResult:
     """Make the lists of a request in its folder; answers are recorded, so a stopped run continues without loss.
 
     The folder then holds records.jsonl, sft.jsonl, rl.jsonl, filtered.jsonl (with reasons), queries.jsonl,
@@ -46,14 +43,11 @@ def run(
     with RunFolder(output, job.configuration(), overwrite=request.overwrite) as folder:
         if folder.finished:
             say(f"{output} already holds this result: nothing to do (`overwrite` makes it again)")
-            manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-            return SynthesisResult(output, dict(manifest["counts"]))
+            return SynthesisResult(output, folder.manifest["counts"])
         return SynthesisResult(output, _synthesized(job, folder, say, display))
 
 
-def _synthesized(
-    job: SynthesisJob, folder: RunFolder, say: Say, display: SynthesisDisplay | None
-) -> dict[str, Any]:
+def _synthesized(job: SynthesisJob, folder: RunFolder, say: Say, display: Display | None) -> dict[str, Any]:
     """Ask, filter, write; the counts."""
     begin, output = time.monotonic(), folder.path
     tokenizer = job.student_tokenizer()
@@ -76,14 +70,12 @@ def _synthesized(
     found = counts(outcomes, histogram, job.money)
     manifest = _manifest(job, teacher, report, found, time.monotonic() - begin)
     student = job.request.student
-    with _disk_errors(output):
+    with disk_errors(output, "; the answers are kept: free some space and run the same again"):
         (output / "manifest.json").unlink(missing_ok=True)
         write_outcomes(
             output, outcomes, style=student.style, tokenizer=tokenizer, passage_tokens=student.passage_tokens
         )
-        with atomic_open(output / "manifest.json") as stream:
-            json.dump({**manifest, "configuration": folder.configuration}, stream, indent=1)
-            stream.write("\n")
+        folder.write_manifest(manifest)
     for line in [*_lines(report), *histogram.lines()]:
         say(line)
     return found
@@ -166,13 +158,3 @@ def _lines(report: Report) -> list[str]:
     for kind in (report.queries, report.documents):
         lines += [f"  {id!r} {overlap}" for id, overlap in list(kind.items())[:3]]
     return lines
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}; the answers are kept: free some space and run the same again"
-        ) from error

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from typing import Protocol
 
 from ...errors import TooManyFailuresError
-from ...jobs.progress import SECONDS, Say, silent
+from ...jobs.saying import Display, Reporter, Say, silent
 from .outcomes import QueryOutcome, Reason
 from .synthesis_folder import Money, spent
 
 MIN_OUTCOMES = 50
 """Queries before the share of failures counts."""
 _UNUSABLE = (Reason.UNREADABLE_PICKS, Reason.UNREADABLE_ORDER, Reason.NO_REASONING, Reason.FAILED_CALL)
-
-
-class SynthesisDisplay(Protocol):
-    """Shows the tally of a synthesis: at the start and after every query."""
-
-    def update(self, tally: SynthesisTally) -> None: ...
-
-    def close(self) -> None:
-        """No further query will be shown; called in any case."""
-        ...
 
 
 class SynthesisTally:
@@ -40,10 +28,10 @@ class SynthesisTally:
         max_failed: float,
         *,
         say: Say = silent,
-        display: SynthesisDisplay | None = None,
+        display: Display | None = None,
     ) -> None:
         self.total, self.money, self.max_failed = total, money, max_failed
-        self._say, self._display, self._said = say, display, time.monotonic()
+        self._reporter = Reporter(say, display)
         self.outcomes: list[QueryOutcome] = []
         self._reasons: Counter[Reason | None] = Counter()
         self._cut = 0
@@ -63,16 +51,20 @@ class SynthesisTally:
 
     def show(self) -> None:
         """Show the tally, or say its line where there is no display."""
-        if self._display is not None:
-            self._display.update(self)
-        elif time.monotonic() - self._said > SECONDS:
-            self._said = time.monotonic()
-            self._say(self.line())
+        self._reporter.show(self)
 
     def close(self) -> None:
         """Close the display."""
-        if self._display is not None:
-            self._display.close()
+        self._reporter.close()
+
+    @property
+    def done(self) -> int:
+        """Queries so far."""
+        return len(self.outcomes)
+
+    def short(self) -> str:
+        """The number of lists."""
+        return f"{self.kept} kept"
 
     def line(self) -> str:
         """The state of the synthesis in one line."""
