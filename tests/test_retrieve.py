@@ -179,7 +179,7 @@ REFUSED = {
     ),
     "there is no file c.trec": ("--run", "c.trec", "-o", "out.trec"),
     "there is no file of excluded documents none.txt": (*OK, "--excluded", "none.txt"),
-    "cache is a folder: give a file": ("--run", "a.trec", "-o", "cache"),
+    "cache is a folder: give a file in it": ("--run", "a.trec", "-o", "cache"),
     "there is no folder": ("--run", "a.trec", "-o", "missing/out.trec"),
     "2 first stages: say by --fuse": ("--run", "a.trec", "b.trec.gz", "-o", "out.trec"),
     "unknown fusion 'rff': did you mean 'rrf'?": ("--run", "a.trec", "b.trec.gz", "--fuse", "rff", "-o", "out.trec"),
