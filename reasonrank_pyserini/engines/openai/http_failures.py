@@ -154,7 +154,7 @@ def _advice(text: str, code: str, sent: Iterable[str]) -> tuple[str, bool]:
         ), False
     if SYSTEM_ROLE.search(lower):
         return (
-            " (the model's chat template takes no system message: give the model's tokenizer with --tokenizer, and "
+            " (the model's chat template takes no system message: give that model's `tokenizer`, and "
             "the system text goes into the user's message)"
         ), True
     named = [name for name in sent if re.search(rf"(?<![a-z_]){re.escape(name)}(?![a-z_])", lower)]
