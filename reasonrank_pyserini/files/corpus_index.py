@@ -108,7 +108,7 @@ def build_index(files: Sequence[CorpusFile]) -> CorpusIndex:
         raise FileFormatError(
             files[0].shown,
             None,
-            'holds no documents; give JSONL, one {"id": "d1", "contents": "a passage"} a line',
+            'has no documents; give JSONL, one {"id": "d1", "contents": "a passage"} a line',
         )
     keys, spots = np.frombuffer(hashes, dtype=np.uint64), np.frombuffer(places, dtype=np.uint64)
     order = np.argsort(keys, kind="stable")

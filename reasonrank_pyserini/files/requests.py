@@ -59,7 +59,7 @@ def _requests(path: Path) -> Iterator[Request]:
         yield request
     if not first:
         raise FileFormatError(
-            path, None, 'holds no requests; give JSONL, one {"query": ..., "candidates": [...]} a line'
+            path, None, 'has no requests; give JSONL, one {"query": ..., "candidates": [...]} a line'
         )
 
 

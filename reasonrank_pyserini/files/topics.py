@@ -62,7 +62,7 @@ def _without_repeats(path: str | Path, topics: Iterable[tuple[int, Query]]) -> l
         first[query.id] = line
         queries.append(query)
     if not queries:
-        raise FileFormatError(path, None, "holds no topics; give lines of id<TAB>text, or JSONL")
+        raise FileFormatError(path, None, "has no topics; give lines of id<TAB>text, or JSONL")
     return queries
 
 

@@ -53,7 +53,7 @@ def _converted_tokenizer(model: str, folder: Path) -> Any:
     older = ("vocab.json", "tokenizer.model", "spiece.model", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in older):
         raise InputError(
-            f"{model!r} holds no tokenizer (no tokenizer.json in {folder}): "
+            f"{model!r} has no tokenizer (no tokenizer.json in {folder}): "
             "give a model's folder or hub id, or a `tokenizer`"
         )
     try:
