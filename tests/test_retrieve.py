@@ -168,7 +168,7 @@ REFUSED = {
     "no collection: give one of --dataset ID": ("--topics", "topics.tsv", "--method", "bm25", "-o", "out.trec"),
     "--index and --corpus exclude each other": (*SEARCH, "--index", "x", "--method", "bm25", "-o", "out.trec"),
     "no queries: add --topics": ("--corpus", "corpus.jsonl", "--method", "bm25", "-o", "out.trec"),
-    "k is 0: ask for at least 1": (*OK, "--k", "0"),
+    "k is 0: give at least 1": (*OK, "--k", "0"),
     "there is no corpus nowhere.jsonl": ("--corpus", "nowhere.jsonl", *SEARCH[2:], "--method", "bm25", "-o", "o"),
     "there is no topics file topics.tvs: did you mean topics.tsv": (
         *SEARCH[:2], "--topics", "topics.tvs", "--method", "bm25", "-o", "out.trec",
@@ -181,7 +181,7 @@ REFUSED = {
     "there is no file of excluded documents none.txt": (*OK, "--excluded", "none.txt"),
     "cache is a folder: give a file in it": ("--run", "a.trec", "-o", "cache"),
     "there is no folder": ("--run", "a.trec", "-o", "missing/out.trec"),
-    "2 first stages: say by --fuse": ("--run", "a.trec", "b.trec.gz", "-o", "out.trec"),
+    "2 first stages: give --fuse rrf": ("--run", "a.trec", "b.trec.gz", "-o", "out.trec"),
     "unknown fusion 'rff': did you mean 'rrf'?": ("--run", "a.trec", "b.trec.gz", "--fuse", "rff", "-o", "out.trec"),
     "1 weights for 2 first stages": (
         "--run", "a.trec", "b.trec.gz", "--fuse", "rrf", "--weights", "1", "-o", "out.trec",
