@@ -60,6 +60,12 @@ def engine(model: Path, loop: Loop) -> Iterator[Engine]:
     loop.run(made.__aexit__(None, None, None))
 
 
+async def asked() -> None:
+    """Lets every call of this loop get as far as the engine: turns of the loop count, not the time they take."""
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+
+
 class TestCompletions:
     def test_limits_keep_the_engine_full(self, engine: Engine) -> None:
         assert engine.limits.requests == SLOTS + 4
@@ -137,7 +143,9 @@ class TestCompletions:
         assert loop.run(engine.complete(prompt(5), Sampling(max_tokens=4))).completion_tokens == 4
 
     def test_who_waits_is_served_in_the_gates_order(self, engine: Engine, loop: Loop) -> None:
-        """All slots are taken and end one after another, much later; the later call has the lower place."""
+        """The engine stands still until all have been asked: it then has as many calls as slots, which end one after
+        another, and three that wait; the later call has the lower place."""
+        core = named(descendants(), "EngineCore")
 
         async def ended() -> list[int]:
             order: list[int] = []
@@ -146,13 +154,18 @@ class TestCompletions:
                 await engine.complete(prompt(place), Sampling(max_tokens=tokens))
                 order.append(place)
 
-            fillers = [engine.complete(prompt(n), Sampling(max_tokens=450 + 30 * n)) for n in range(SLOTS)]
-            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in fillers[1:]]
-            await engine.complete(prompt(0), Sampling(max_tokens=1))  # the last slot: the others have theirs
-            tasks.append(asyncio.ensure_future(fillers[0]))
-            for place, tokens in ((7, 20), (3, 1), (5, 10)):
-                with context_value(ENGINE_PRIORITY, place):
-                    tasks.append(asyncio.ensure_future(one(place, tokens)))
+            os.kill(core, signal.SIGSTOP)
+            try:
+                fillers = (
+                    engine.complete(prompt(n), Sampling(max_tokens=200 + 40 * n)) for n in range(SLOTS)
+                )
+                tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in fillers]
+                for place, tokens in ((7, 20), (3, 1), (5, 10)):
+                    with context_value(ENGINE_PRIORITY, place):
+                        tasks.append(asyncio.ensure_future(one(place, tokens)))
+                await asked()
+            finally:
+                os.kill(core, signal.SIGCONT)
             await asyncio.gather(*tasks)
             return order
 
@@ -169,7 +182,7 @@ class TestCompletions:
             kept, *tasks = (asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS - 1))
             await engine.complete(prompt(98), Sampling(max_tokens=1))  # the last slot: the others have theirs
             tasks += [asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS, 4 * SLOTS)]
-            await asyncio.sleep(0)
+            await asked()
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)

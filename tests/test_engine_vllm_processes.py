@@ -131,8 +131,8 @@ class Script:
     def children(self, at_least: int) -> list[int]:
         import psutil
 
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + 240
+        while self.process.poll() is None and time.monotonic() < deadline:
             found = [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
             if len(found) >= at_least:
                 return found

@@ -59,6 +59,15 @@ def test_both_methods_find_what_holds_the_words(stage: LuceneFirstStage, stage_q
         assert all(a.score > b.score for hits in found for a, b in pairwise(hits))
 
 
+def test_a_relative_folder_is_found_from_where_python_is_now(
+    stage: LuceneFirstStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java runs already, and stays in the folder in which it was started."""
+    monkeypatch.chdir(stage.folder.parent)
+    with LuceneFirstStage(stage.folder.name + "/") as opened:
+        assert ask(opened, "heaps") == ["4"]
+
+
 def test_query_side_bm25_flattens_repeated_words(stage: LuceneFirstStage, stage_q: LuceneFirstStage) -> None:
     def score(stage: LuceneFirstStage, text: str) -> float:
         return stage.candidates([Query("q", text)], 1)[0][0].score

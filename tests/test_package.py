@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +72,9 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
     (empty / "run.trec").write_text("q Q0 a 1 2.0 t\nq Q0 b 2 1.0 t\n")
     (empty / "qrels.txt").write_text("q 0 b 1\n")
     code = "import reasonrank_pyserini as r; print(r.__file__)"
-    where = subprocess.run([python, "-c", code], cwd=empty, check=True, capture_output=True, text=True).stdout
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    options: dict[str, Any] = {"cwd": empty, "env": plain, "capture_output": True, "text": True}
+    where = subprocess.run([python, "-c", code], check=True, **options).stdout
     assert where.startswith(str(site))
     command = [
         tmp_path / "venv" / "bin" / "reasonrank",
@@ -80,5 +84,5 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
         "--qrels",
         "qrels.txt",
     ]
-    done = subprocess.run([*command, "-m", "RR@10"], cwd=empty, check=True, capture_output=True, text=True)
+    done = subprocess.run([*command, "-m", "RR@10"], check=True, **options)
     assert "0.5000" in done.stdout

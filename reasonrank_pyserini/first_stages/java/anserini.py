@@ -20,9 +20,10 @@ def open_index(folder: Path) -> tuple[Any, Any]:
 
     lucene = autoclass("org.apache.lucene.search.IndexSearcher")
     lucene.setMaxClauseCount(max(_CLAUSES, lucene.getMaxClauseCount()))
+    path = str(folder.absolute())  # Java keeps the working folder that it was started in
     try:
-        searcher = autoclass("io.anserini.search.SimpleSearcher")(str(folder))
-        return searcher, autoclass("io.anserini.index.IndexReaderUtils").getReader(str(folder))
+        searcher = autoclass("io.anserini.search.SimpleSearcher")(path)
+        return searcher, autoclass("io.anserini.index.IndexReaderUtils").getReader(path)
     except JavaException as error:
         said = java_output().take()
         raise InputError(
