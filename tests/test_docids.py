@@ -26,6 +26,6 @@ def test_every_id_comes_back_from_its_castorini_spelling() -> None:
 
 
 def test_an_id_that_stands_for_two_is_refused() -> None:
-    with pytest.raises(InputError, match="the document id 'p_q_r' stands for 'p q_r' and for 'p_q r'"):
+    with pytest.raises(InputError, match="the document id 'p_q_r' matches both 'p q_r' and 'p_q r'"):
         from_castorini(["p_q_r"], ["p_q r", "p q_r"])
     assert from_castorini(["p_q_r"], ["p_q r", "p q_r", "p_q_r"]) == {}
