@@ -174,18 +174,25 @@ class TestCompletions:
     def test_cancelling_frees_the_slots(self, engine: Engine, loop: Loop) -> None:
         """Four times as many long calls as there are slots: uncancelled, they would hold them for four rounds.
 
-        One is not cancelled, and a short call after the others is over long before it.
+        The engine stands still while they are cancelled, so that none can end by itself. One is not cancelled, and a
+        short call after the others is over long before it.
         """
-        long = Sampling(max_tokens=900)
+        long, core = Sampling(max_tokens=900), named(descendants(), "EngineCore")
 
         async def fill_cancel_and_ask() -> bool:
             kept, *tasks = (asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS - 1))
             await engine.complete(prompt(98), Sampling(max_tokens=1))  # the last slot: the others have theirs
-            tasks += [asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS, 4 * SLOTS)]
-            await asked()
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            os.kill(core, signal.SIGSTOP)
+            try:
+                tasks += [
+                    asyncio.create_task(engine.complete(prompt(n), long)) for n in range(SLOTS, 4 * SLOTS)
+                ]
+                await asked()
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                os.kill(core, signal.SIGCONT)
             assert all(isinstance(end, asyncio.CancelledError) for end in ended)
             await engine.complete(prompt(99), Sampling(max_tokens=4))
             early = not kept.done()
