@@ -25,6 +25,7 @@ from reasonrank_pyserini.permutation import parse
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.ranking.judge import LLMJudge
 from reasonrank_pyserini.types import (
+    Completion,
     Document,
     ParseStatus,
     Permutation,
