@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from filelock import FileLock
-
 from ..errors import InputError, UnknownNameError, one_line
 from ..files.caches import cache_root
+from ..files.locks import locked
 from .java import import_pyserini
 
 _OTHER_KINDS = {
@@ -86,7 +85,7 @@ def _download(name: str, metadata: Mapping[str, Any]) -> Path:
     locks = cache_root() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     said = io.StringIO()
-    with FileLock(locks / f"prebuilt-{name}.lock"):
+    with locked(locks / f"prebuilt-{name}.lock"):
         try:
             if not util.check_downloaded(name):
                 _check_reachable(metadata["urls"])
