@@ -12,7 +12,8 @@ from contextlib import suppress
 import click
 
 from .. import __version__
-from ..errors import one_line
+from ..errors import InputError, one_line
+from ..files.outputs import check_current_folder
 from .option_names import with_options
 
 _PATH_ERRORS = {
@@ -41,6 +42,10 @@ def unexpected(error: BaseException) -> int:
     if isinstance(error, OSError) and _while_printing(error):
         drop_stdout()
         return say(f"cannot write to standard output: {error.strerror}", 1)
+    try:
+        check_current_folder()
+    except InputError as gone:
+        return say(str(gone), 2)
     log = _write_log(error)
     message, status = _of_machine(error)
     if message:

@@ -43,8 +43,18 @@ def check_folder(path: Path) -> None:
         raise InputError(f"`output` {path}: no permission to write in {there}")
 
 
+def check_current_folder() -> None:
+    """InputError when the folder that this process works in has been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder has been removed: change to one that exists") from None
+
+
 def _check_name(path: Path) -> None:
     """InputError for a path that the system will not look at: too long, a circle of links, a closed folder."""
+    if not path.is_absolute():
+        check_current_folder()
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

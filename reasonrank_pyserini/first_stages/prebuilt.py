@@ -32,9 +32,9 @@ def find_index(index: str | Path) -> Path:
     UnknownNameError for a name that Pyserini does not know.
     """
     path = Path(os.path.expanduser(index))
-    if path.is_dir():
+    if os.path.isdir(path):
         return _checked(path)
-    if path.exists():
+    if os.path.exists(path):
         raise InputError(f"index {index} is a file, not a folder: give a corpus file as `corpus`")
     if isinstance(index, Path) or "/" in index or index.startswith((".", "~")):
         raise InputError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ...errors import InputError, one_line
+from ...files.outputs import check_current_folder
 from ...lazy import require
 from .home import MINIMUM_VERSION, VECTOR_MODULE, JavaHome, anserini_jar, find_java, major
 from .output import java_output, limit_logging, quiet_fds
@@ -131,6 +132,7 @@ def heap_bytes(heap: str) -> int:
 
 
 def _start(heap: str | None) -> None:
+    check_current_folder()  # without one a JVM ends the process
     java, jar = find_java(), anserini_jar()
     import jnius_config
 
