@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reasonrank_pyserini.files.caches import cached_folder, fingerprint
+from reasonrank_pyserini.files.caches import cache_root, cached_folder, fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +71,33 @@ def test_a_killed_build_leaves_no_finished_folder_and_is_cleared(cache: Path) ->
     final = cached_folder("kind", {}, lambda folder: None)
     assert final.is_dir()
     assert not left.exists()
+
+
+@pytest.mark.parametrize("base", ["relative", "", None])
+def test_a_cache_folder_that_is_not_absolute_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: str | None
+) -> None:
+    monkeypatch.delenv("REASONRANK_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if base is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", base)
+    assert cache_root() == tmp_path / ".cache" / "reasonrank-pyserini"
+
+
+def test_two_builders_without_locks_share_what_the_first_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+    def build(folder: Path) -> None:
+        if builds.append(folder) or len(builds) == 1:
+            cached_folder("kind", {}, build)  # another process, meanwhile
+        (folder / "file").write_text("x")
+
+    builds: list[Path] = []
+    found = cached_folder("kind", {}, build)
+    assert (found / "file").read_text() == "x"
+    assert len(builds) == 2
+    assert [path.name for path in found.parent.iterdir() if path.is_dir()] == [found.name]

@@ -105,3 +105,39 @@ assert len(found) == 8 and len(set(found)) == 1, found
 """
     done = run(script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_process_forked_off_a_running_java_is_told_to_open_the_index_itself(index: Path) -> None:
+    """Java's threads do not come along: a call would wait for its collector without end."""
+    script = """
+import multiprocessing
+def child(call):
+    try:
+        call()
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+stage = LuceneFirstStage(sys.argv[1], threads=1)
+for call in (lambda: stage.candidates([Query("1", "pear")], 3), lambda: LuceneFirstStage(sys.argv[1])):
+    worker = multiprocessing.get_context("fork").Process(target=child, args=(call,))
+    worker.start()
+    worker.join()
+assert stage.candidates([Query("1", "pear")], 3)
+"""
+    done = run(SEARCH + script, index)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [
+        line.startswith("InputError Java was started before this process was forked") for line in lines
+    ] == [True] * 2
+
+
+def test_a_java_that_may_use_too_little_memory_is_one_line() -> None:
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+    done = run(limit + ASK)
+    assert "does not start: " in done.stdout
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_options_for_the_program_java_do_not_matter() -> None:
+    done = run(ASK, JDK_JAVA_OPTIONS="-nonsense", REASONRANK_JAVA_HEAP="200m")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reasonrank_pyserini.prompts import STYLES, encode, render
+from reasonrank_pyserini.prompts import STYLES, PromptBuilder, encode, render
 from reasonrank_pyserini.types import Document
 
 HARD = settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -116,3 +116,23 @@ def test_a_template_that_cuts_the_message(query: str, documents: list[Document])
 def cutting_tokenizer() -> Any:
     template = kit.TEMPLATES["chatml"].replace("m['content']", "m['content'].split('</think>')[-1]")
     return kit.bpe_tokenizer(template)
+
+
+SHAPES = (" ", "\n", "\r\n", "a", "\u200b", "e\u0301", "<|im_start|>", "\N{FAMILY}", "0")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("shape", SHAPES, ids=ascii)
+def test_megabytes_of_one_shape_are_cut_after_their_beginning(shared: Path, shape: str) -> None:
+    """In the text and in the title, with and without a tokenizer; a beginning of tens of kilobytes gives the same."""
+    tokenizer = qwen3_like(shared / "golden" / "qwen2.5-tokenizer")
+    long, short = (f"x{shape * (size // len(shape))}y" for size in (3_000_000, 300_000))
+    for builder in (
+        PromptBuilder("reasonrank", tokenizer, context=32768),
+        PromptBuilder("reasonrank", None, context=32768),
+    ):
+        for wrong in (lambda text: Document("d", text), lambda text: Document("d", "text", text)):
+            prompts = [
+                builder.build("query", [wrong(text)], answer_tokens=99).prompt for text in (long, short)
+            ]
+            assert prompts[0] == prompts[1]

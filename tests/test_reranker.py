@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
+import os
+import pickle
 import threading
 import time
 from collections.abc import Sequence
@@ -163,3 +166,24 @@ def test_the_first_failure_of_many_is_raised_and_the_reranker_lives_on() -> None
             list(reranker.rerank_many([(Query("slow", "x"), DOCUMENTS), (Query("bad", "x"), DOCUMENTS)]))
         assert judge.cancelled == 1
         assert reranker.rerank(Query("quick", "x"), DOCUMENTS).ids[0] == "d0"
+
+
+def test_it_cannot_be_pickled_or_copied() -> None:
+    with Reranker(BEST) as reranker:
+        for attempt in (pickle.dumps, copy.deepcopy, copy.copy):
+            with pytest.raises(TypeError, match="make one in each process"):
+                attempt(reranker)
+
+
+def test_an_iterator_is_left_behind_by_a_fork() -> None:
+    with Reranker(BEST) as reranker:
+        rankings = reranker.rerank_many((Query(str(i), "x"), DOCUMENTS[:5]) for i in range(9))
+        next(rankings)
+        if (child := os.fork()) == 0:
+            try:
+                rankings.close()  # type: ignore[attr-defined]
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(list(rankings)) == 8

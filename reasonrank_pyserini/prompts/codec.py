@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import InputError
 from .splitting import splits_locally
-from .texts import Span, joined
+from .texts import LINE, Span, joined
 from .words import Words
 
 _EDGE = re.compile(r"(?<=\S)(?= \S)|(?<=[^\W_])(?=[.,;:!?、。，！？])")
@@ -192,10 +192,15 @@ class Codec:
         return self._text(beginning.tokens[:limit])
 
     def _first_of_huge(self, text: str, limit: int, normalise: Callable[[str], str]) -> list[str] | None:
-        size = 16 * limit + 4096
+        size = first = 16 * limit + 4096
         while self.separable and self._skips and size < len(text):
-            start = normalise(text[: text.find("\n", size + 4096) + 1 or len(text)])
+            end = text.find("\n", size + 4096) + 1 or len(text)
+            start = normalise(text[: min(end, LINE) if size + 4096 < LINE else end])
             tokens = self._settled_tokens(start, size)
+            if (
+                len(tokens) < limit and size > first
+            ):  # no word ends for long: the last token here may be another one
+                tokens = self._tokens(start[:size])[:-_CONTEXT]
             if len(tokens) >= limit:
                 return tokens[:limit]
             size *= 8

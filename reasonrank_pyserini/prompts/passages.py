@@ -9,6 +9,8 @@ from ..types import Document
 from .cache import BoundedCache
 from .codec import Beginning, Codec
 from .texts import (
+    CHARACTERS_PER_TOKEN,
+    LINE,
     Span,
     cut_to_words,
     estimated_tokens,
@@ -103,7 +105,9 @@ class WordCutter:
         return cut_to_words(text, limit).strip()
 
     def _cut(self, document: Document, limit: int) -> str:
-        return cut_to_words(fixed(passage_source(document)), limit)
+        source, enough = passage_source(document), 8 * CHARACTERS_PER_TOKEN * limit
+        end = source.find("\n", enough) + 1 or max(LINE, enough)  # whole lines: ftfy works line by line
+        return cut_to_words(fixed(source[:end]), limit)
 
 
 def _without_nul(text: str) -> str:

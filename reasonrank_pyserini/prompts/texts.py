@@ -20,6 +20,8 @@ _MAY_CHANGE = re.compile(
 )
 """What ftfy may change in a text without sequences of characters that look wrongly decoded."""
 _WORD = re.compile(r"\s*\S+")
+LINE = 1_000_000
+"""Characters after which ftfy splits a line."""
 LONGEST_LINE = 900_000
 """Characters of a line that ftfy certainly does not split: it splits lines at a million, the prompt's text before
 them included."""
