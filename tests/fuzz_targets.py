@@ -17,16 +17,11 @@ from pathlib import Path
 from reasonrank_pyserini.engines.journal.encoding import encode
 from reasonrank_pyserini.engines.journal.store import Journal
 from reasonrank_pyserini.engines.journal.upkeep import inspect
+from reasonrank_pyserini.engines.openai.http_error_body import BrokenAnswerError, error_code, error_text
 from reasonrank_pyserini.engines.openai.http_failures import Failure, from_broken, judge_status
+from reasonrank_pyserini.engines.openai.http_finish import meaning
 from reasonrank_pyserini.engines.openai.http_options import Options
-from reasonrank_pyserini.engines.openai.http_stream import (
-    COMPLETE,
-    LENGTH,
-    AnswerReader,
-    BrokenAnswerError,
-    error_code,
-    error_text,
-)
+from reasonrank_pyserini.engines.openai.http_stream import AnswerReader
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.evaluation.report.report_inputs import read_result
 from reasonrank_pyserini.files.corpora import Corpus
@@ -189,8 +184,7 @@ def server_body(data: bytes) -> None:
             _check_failure(from_broken(error, Options(("http://127.0.0.1/v1",)), ("top_k", "prompt")))
             outcomes.append("broken")
             continue
-        reason = (reader.finish_reason or "stop").lower()
-        assert reason in COMPLETE | LENGTH
+        assert meaning(reader.finish_reason) in ("stop", "length")
         outcomes.append(reader.text)
     assert outcomes[0] == outcomes[1]
 

@@ -16,6 +16,7 @@ from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
 from .http_about import after_404, ask_about
 from .http_connections import requests_per_server
+from .http_error_body import BrokenAnswerError
 from .http_failures import (
     FailedCall,
     Failure,
@@ -27,9 +28,16 @@ from .http_failures import (
 )
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
-from .http_request import CUT_PROMPT, check_lengths, prompt_was_cut, request_body, request_size
+from .http_request import (
+    CUT_PROMPT,
+    check_lengths,
+    most_characters,
+    prompt_was_cut,
+    request_body,
+    request_size,
+)
 from .http_servers import InactivityTimeout, Server
-from .http_stream import AnswerReader, BrokenAnswerError
+from .http_stream import AnswerReader
 
 if TYPE_CHECKING:
     import openai
@@ -191,9 +199,9 @@ class OpenAIEngine:
         server, last = pool.last_failure(call)
         attempts = max(call.tried.total(), server.rests)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
-        if last.status in (404, 405):
+        if last.missing:
             await ask_about(server, self.config.model, self.options)
-            advice = after_404(server, self.config.model, self.config.api)
+            advice = after_404(server, self.config.model, self.config.api, last.status or 404)
             return EngineDiedError(f"{server.url}: {last.message} ({advice})")
         if last.retry and pool.gone():
             messages = "; ".join(server.last.message for server in pool.servers if server.last)
@@ -209,7 +217,8 @@ class OpenAIEngine:
         import httpx
         import openai
 
-        patience, reader = InactivityTimeout(server, self.options.inactivity_timeout), AnswerReader()
+        patience = InactivityTimeout(server, self.options.inactivity_timeout)
+        reader = AnswerReader(most_characters(body.get(self.options.max_tokens_field)))
         try:
             async with patience:
                 with server.client() as client:
