@@ -44,9 +44,9 @@ class FileFormatError(InputError):
     """A line of a file that cannot be read; the message starts with `path:line:`, or `path:` for the whole file."""
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
-        self.path, self.line, self.problem = str(path), line, problem
+        self.path, self.line, self.problem = str(path), line, one_line(problem, limit=1000)
         where = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(f"{where}: {problem}")
+        super().__init__(f"{where}: {self.problem}")
 
 
 class UnknownNameError(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...errors import EngineError
@@ -19,8 +20,15 @@ CUT_PROMPT = (
     "Said once; the manifest counts such windows as cut_prompts"
 )
 WORDS_PER_TOKEN = 1.1
+LONG_WORD = 24
+"""Characters of a long word that take at least one token."""
+LONGEST_TOKENS = 40
+"""Characters per token that no answer has on average."""
 CHARACTERS = 4
 """Characters per token, roughly."""
+
+
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def request_body(
@@ -92,14 +100,28 @@ def _beyond_openai(
     return fields
 
 
+def most_characters(max_tokens: Any) -> int | None:
+    """More characters than that many tokens have; None for no limit."""
+    return max_tokens * LONGEST_TOKENS + 10_000 if isinstance(max_tokens, int) else None
+
+
+def least_tokens(text: str) -> float:
+    """Fewer tokens than any usual tokenizer makes of a text: words, long words by length, ideographs by three."""
+    words = text.split()
+    long = sum(len(word) // LONG_WORD for word in words if len(word) >= 2 * LONG_WORD)
+    least = (len(words) + long) / WORDS_PER_TOKEN
+    return least if text.isascii() else max(least, len(_IDEOGRAPHS.findall(text)) / 3)
+
+
 def prompt_was_cut(reader: AnswerReader, prompt: Prompt) -> bool:
-    """Whether a chat server reports fewer prompt tokens than the messages can have: fewer than they have words.
+    """Whether a chat server reports fewer prompt tokens than the messages can have (`least_tokens`).
 
     Some servers count only tokens that were not in their cache, so this is a reason for a warning, not proof. A word
     takes at least one token in the tokenizers of language models, except for rare joined words (`WORDS_PER_TOKEN`).
     """
-    words = sum(len(text.split()) for message in prompt.messages for text in message.values())
-    return 0 < reader.prompt_tokens + reader.cached_tokens < words / WORDS_PER_TOKEN
+    counted = reader.prompt_tokens + reader.cached_tokens
+    texts = [text for message in prompt.messages for text in message.values()]
+    return counted > 0 and counted < sum(map(least_tokens, texts))
 
 
 def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling, *, api: str) -> None:
