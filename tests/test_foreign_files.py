@@ -193,6 +193,12 @@ def test_what_cannot_be_seen_is_escaped(text: str, shown: str) -> None:
     assert printable(text) in (shown, shown[1:-1])
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/null"])
+def test_what_is_read_twice_cannot_be_a_pipe(name: str) -> None:
+    with pytest.raises(InputError, match=f"topics file {name} is a pipe or device: save it to a file first"):
+        read_topics(name)
+
+
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder: give a file"):
         read_run(tmp_path)

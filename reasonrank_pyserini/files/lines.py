@@ -27,7 +27,7 @@ LONGEST_RUN_LINE = 1 << 20
 def check_file(path: str | Path, kind: str = "file") -> Path:
     """The path, if it is a readable regular file; InputError with the nearest name in its folder otherwise."""
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         raise InputError(
             f"{kind} {path} is a pipe or device: save it to a file first, because it is read more than once"
         )
