@@ -35,7 +35,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     [("127.0.0.1", True), ("127.9.9.9", True), ("localhost", True), ("a.localhost", True), ("0.0.0.0", True),
      ("[::1]", True), ("[::]", True), ("192.168.1.7", False), ("gpu01", False), ("localhost.example", False),
      ("127.1", True), ("0", True), ("2130706433", True), ("[::ffff:127.0.0.1]", True), ("LOCALHOST.", True),
-     ("1", False),     ("ip6-localhost", True), (socket.gethostname(), True), ("deadbeef", False), ("face.example", False)],
+     ("1", False), ("ip6-localhost", True), (socket.gethostname(), True), ("deadbeef", False), ("face.example", False)],
 )  # fmt: skip
 def test_own_addresses(host: str, own: bool) -> None:
     assert is_loopback(f"http://{host}:8000/v1") is own
