@@ -196,7 +196,11 @@ def from_connection(error: BaseException, url: str) -> Failure:
             unreachable=True,
             outage=True,
         )
-    hint = " (https instead of http?)" if "illegal status line" in said and url.startswith("http:") else ""
+    hint = ""
+    if "illegal request line" in said and url.startswith("http:"):
+        hint = " (https instead of http?)"
+    elif "illegal status line" in said:
+        hint = " (not an HTTP server: is `base_urls` right?)"
     return Failure("connection", f"the connection to {url} broke: {said}{hint}", outage=True)
 
 
