@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Ids
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..datasets import ChecksIds, Docstore
 from ..errors import InputError, UnknownNameError
 from ..files.caches import file_sha256, fingerprint
-from ..files.lines import check_file
+from ..files.given_records import as_query
+from ..files.lines import check_file, printable
 from ..files.requests import Request, read_requests
 from ..files.trec import check_ids
 from ..first_stages.base import Excluded, Run, RunFirstStage
@@ -89,7 +91,8 @@ def from_requests(
 
 def _in_memory(source: Sequence[tuple[Query, Iterable[Any]]], documents: Docstore | None) -> list[Request]:
     found: dict[str, Request] = {}
-    for query, items in source:
+    for given, items in source:
+        query = as_query(given)
         if query.id in found:
             raise InputError(f"query id {query.id!r} is in `requests` twice: make ids unique")
         listed = list(items)
@@ -152,7 +155,8 @@ def from_run(
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
-            f"{len(lacking)} of {len(run)} queries of {first.name} have no topic, e.g. {lacking[0]!r}: "
+            f"{len(lacking)} of {len(run)} queries of {first.name} have no topic, e.g. {printable(lacking[0])!r} "
+            f"(topics have {', '.join(repr(printable(id)) for id in islice(known, 3)) or 'none'}): "
             "give the `topics` that the run was made from"
         )
     queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]

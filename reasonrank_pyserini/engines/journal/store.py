@@ -18,7 +18,6 @@ from .journal_messages import unreadable, unwritable
 
 SYNC_SECONDS = 10.0
 """A completion reaches the disk itself, not only the kernel, at most this long after it was recorded."""
-"""Errors of file systems that cannot sync."""
 
 
 class Journal:

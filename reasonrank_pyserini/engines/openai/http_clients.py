@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...files.web_environment import READ_BY_HTTPX, Proxy, check_certificates
 from .http_failures import RedirectedError
@@ -40,9 +40,11 @@ def connect(url: str, options: Options, security: ssl.SSLContext, proxy: Proxy |
 
     async def refuse_redirect(response: httpx.Response) -> None:
         if response.status_code in (301, 302, 303):  # the client would go on with a GET and without the body
-            raise RedirectedError(response.status_code, response.headers.get("location", ""))
+            where = RedirectedError(response.status_code, response.headers.get("location", ""))
+            raise httpx.RequestError(str(where)) from where  # openai 3 wraps no other errors
 
-    http = openai.DefaultAsyncHttpxClient(
+    http: Any = httpx.AsyncClient(  # openai 3 makes its own clients with httpx2, and takes this one too
+        follow_redirects=True,
         event_hooks={"response": [refuse_redirect]},
         limits=httpx.Limits(max_connections=CLIENT_CONNECTIONS, max_keepalive_connections=CLIENT_CONNECTIONS),
         timeout=httpx.Timeout(None, connect=options.connect_timeout),

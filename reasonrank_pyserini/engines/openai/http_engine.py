@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from ...prompts.grammar import answer_regex
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
 from .http_about import after_404, ask_about
+from .http_connections import requests_per_server
 from .http_error_body import BrokenAnswerError
 from .http_failures import (
     FailedCall,
@@ -120,8 +120,7 @@ class OpenAIEngine:
         return self._pool.servers if self._pool is not None else ()
 
     async def __aenter__(self) -> Self:
-        most = CONCURRENCY[self.config.api] if self.options.concurrency is None else math.inf
-        self._pool = Pool(self.options, most)
+        self._pool = Pool(self.options, requests_per_server(self.options, CONCURRENCY[self.config.api]))
         self._open = True
         return self
 
