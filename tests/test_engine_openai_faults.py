@@ -12,7 +12,7 @@ from openai_kit import CHAT, IDS, SAMPLING, ask, config, failure, no_key, server
 
 from reasonrank_pyserini.engines import load_engine
 from reasonrank_pyserini.errors import EngineDiedError
-from reasonrank_pyserini.types import Completion
+from reasonrank_pyserini.types import Completion, Prompt
 
 __all__ = ["no_key", "server"]  # fixtures
 
@@ -188,6 +188,25 @@ def test_a_quietly_cut_prompt_or_answer_is_an_error(server: srv.Server) -> None:
     server.script(srv.answer("[1]", prompt_tokens=3), srv.answer("[1]", finish="length", completion_tokens=6))
     assert "read 3 of 4 prompt tokens" in failure(config(server.url, api="completions"))
     assert "stopped after 6 of 50 tokens" in failure(config(server.url))
+
+
+@pytest.mark.parametrize(
+    ("text", "counted", "cut"),
+    [("word " * 700, 600, 1), ("word " * 700, 640, 0), ("机器学习模型" * 500, 900, 1), ("机器学习模型" * 500, 1100, 0),
+     ("x" * 24_000, 900, 1), ("https://a.example/" + "b" * 20, 5, 0)],
+)  # fmt: skip
+def test_a_prompt_that_a_chat_server_evidently_cut_is_counted(
+    server: srv.Server, text: str, counted: int, cut: int
+) -> None:
+    server.always = srv.answer("<answer>[1]</answer>", prompt_tokens=counted)
+
+    async def run() -> int:
+        async with load_engine("openai", config(server.url)) as engine:
+            await engine.complete(Prompt(messages=({"role": "user", "content": text},)), SAMPLING)
+            details: dict[str, Any] = engine.details  # type: ignore[attr-defined]
+            return int(details["cut_prompts"])
+
+    assert asyncio.run(run()) == cut
 
 
 def test_a_server_that_dies_half_way(server: srv.Server) -> None:

@@ -90,7 +90,7 @@ def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str])
         return Failure(
             "endless answer", f"{said} (`engine_args` max_tokens_field names the field)", retry=False
         )
-    if error.status is not None or error.code:
+    if error.status is not None or error.code or is_unpaid(said.lower()):
         return judge_status(error.status or 500, str(error), error.code, options, sent, {}, inside=True)
     return Failure("broken answer", said, outage=True)
 
@@ -154,7 +154,7 @@ class RedirectedError(Exception):
 
 def through_proxy(failure: Failure, proxy: Proxy | None) -> Failure:
     """The failure, naming the proxy that the request went through if that may be the cause."""
-    refused = failure.status in (403, 407) or (failure.status or 0) in (502, 503, 504)
+    refused = failure.status in (403, 404, 405, 407, 501, 502, 503, 504, 511)
     if proxy is None or not (refused or failure.outage or failure.kind == "TLS"):
         return failure
     message = failure.message.partition(" (the API key")[0] if refused else failure.message
@@ -196,7 +196,11 @@ def from_connection(error: BaseException, url: str) -> Failure:
             unreachable=True,
             outage=True,
         )
-    hint = " (https instead of http?)" if "illegal status line" in said and url.startswith("http:") else ""
+    hint = ""
+    if "illegal request line" in said and url.startswith("http:"):
+        hint = " (https instead of http?)"
+    elif "illegal status line" in said:
+        hint = " (not an HTTP server: is `base_urls` right?)"
     return Failure("connection", f"the connection to {url} broke: {said}{hint}", outage=True)
 
 
