@@ -9,12 +9,14 @@ from ..types import Document
 from .cache import BoundedCache
 from .codec import Beginning, Codec
 from .texts import (
+    CHARACTERS_PER_TOKEN,
     Span,
     cut_to_words,
     estimated_tokens,
     fixed,
     passage_source,
     replace_lone_surrogates,
+    start_of,
     unbracketed,
 )
 
@@ -104,7 +106,8 @@ class WordCutter:
         return cut_to_words(text, limit).strip()
 
     def _cut(self, document: Document, limit: int) -> str:
-        return cut_to_words(fixed(passage_source(document)), limit)
+        source = passage_source(document)
+        return cut_to_words(fixed(start_of(source, 8 * limit * CHARACTERS_PER_TOKEN)), limit)
 
 
 def _without_nul(text: str) -> str:
