@@ -26,6 +26,8 @@ Duplicates = Literal["first", "last"]
 
 _LONGEST_NAME = 100
 _LARGEST_CUTOFF = 1_000_000
+_LARGEST_GRADE = 2**31 - 1
+"""trec_eval's; larger ones would wrap around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,9 @@ def _check(qrels: Qrels, run: Run) -> None:
                 )
     for query, grades in qrels.items():
         for document, grade in grades.items():
-            if not isinstance(grade, Integral):
-                raise InputError(
-                    f"the grade {grade!r} of query {query!r}, document {document!r} is not an int"
-                )
+            if not isinstance(grade, Integral) or abs(grade) > _LARGEST_GRADE:
+                kind = "too large" if isinstance(grade, Integral) else "not an int"
+                raise InputError(f"the grade {grade!r} of query {query!r}, document {document!r} is {kind}")
 
 
 def zero_reason(qrels: Qrels, run: Run) -> str:
@@ -207,6 +208,8 @@ def _anonymous(
         ranked = _ranked(run.get(query, ()), duplicates)
         names = {one: f"d{number}" for number, one in enumerate(dict.fromkeys([*ranked, *judged]))}
         grades[name] = {names[one]: grade for one, grade in judged.items()}
+        if judged and max(judged.values()) < 0:
+            grades[name]["none"] = 0  # trec_eval's code crashes where every grade of a query is negative
         if ranked:
             scores[name] = {names[one]: float(len(ranked) - at) for at, one in enumerate(ranked)}
     return grades, scores

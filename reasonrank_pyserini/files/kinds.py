@@ -38,10 +38,10 @@ def other_format(head: bytes) -> str:
     return next((what for pattern, what in _KNOWN if pattern.match(head)), "")
 
 
-def resemblance(line: bytes) -> str:
-    """`; this looks like ...` for the first line of another kind of file; empty where nothing is known."""
+def resemblance(line: bytes, expected: str = "") -> str:
+    """`; this looks like ...` for the first line of another kind of file than the expected; empty where none fits."""
     what = _seems(line.removeprefix(b"\xef\xbb\xbf").strip())
-    return f"; this looks like {what}" if what else ""
+    return f"; this looks like {what}" if what and what != expected else ""
 
 
 def _seems(line: bytes) -> str:
@@ -53,7 +53,6 @@ def _seems(line: bytes) -> str:
         b"<": "XML",
         b"{": "JSON",
         b"[": "JSON",
-        b"#": "a comment: delete such lines",
     }
     if known := next((what for start, what in starts.items() if line.lower().startswith(start)), None):
         return known

@@ -27,7 +27,7 @@ LONGEST_RUN_LINE = 1 << 20
 def check_file(path: str | Path, kind: str = "file") -> Path:
     """The path, if it is a readable regular file; InputError with the nearest name in its folder otherwise."""
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         raise InputError(
             f"{kind} {path} is a pipe or device: save it to a file first, because it is read more than once"
         )
@@ -100,7 +100,16 @@ def starts_with(path: str | Path) -> str:
 
 def printable(text: str) -> str:
     """The text as it is, or escaped where it could control a terminal or looks like another text."""
-    return text if text.isprintable() and unicodedata.is_normalized("NFC", text) else ascii(text)
+    return text if _is_plain(text) else ascii(text)
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, escaped where `printable` escapes it."""
+    return repr(text) if _is_plain(text) else ascii(text)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and unicodedata.is_normalized("NFC", text)
 
 
 def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, Any]:
@@ -141,7 +150,8 @@ def _open(path: str | Path, kind: str) -> io.BufferedReader[io.RawIOBase]:
         raise InputError(f"there is no {kind} {path}{_nearest(Path(path))}") from None
     except IsADirectoryError:
         run = Path(path) / "run.trec"
-        raise InputError(f"{kind} {path} is a folder: give {run if run.is_file() else 'a file'}") from None
+        found = run if kind == "run file" and run.is_file() else "a file"
+        raise InputError(f"{kind} {path} is a folder: give {found}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{kind} {path} cannot be read: {_reason(error)}") from error
 

@@ -55,7 +55,7 @@ def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
         try:
             query, document, grade = (_beir if beir else _trec)(line, path, number)
         except FileFormatError as error:
-            hint = "" if lines else resemblance(line)
+            hint = "" if lines else resemblance(line, "qrels")
             raise FileFormatError(path, number, error.problem + hint) from error
         grades = qrels.setdefault(query, {})
         known = grades.setdefault(document, grade)
@@ -74,7 +74,10 @@ def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
 
 
 def _trec(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
-    columns = len(line.split())
+    fields = line.split()
+    columns = len(fields)
+    if fields[0] == b"#":
+        raise FileFormatError(path, number, "a comment, which no qrels have: delete such lines")
     if columns < 4:
         raise FileFormatError(path, number, f"{columns} columns where qrels have 4 ({_COLUMNS}; {_BEIR})")
     query, _, rest = line.split(None, 2)

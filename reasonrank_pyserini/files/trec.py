@@ -15,7 +15,7 @@ from ..types import ScoredDocument
 from .atomic import atomic_open
 from .decreasing import strictly_decreasing
 from .kinds import resemblance
-from .lines import numbered_lines, printable
+from .lines import check_file, numbered_lines, printable
 
 _COLUMNS = "query Q0 document rank score tag"
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -68,6 +68,8 @@ def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
 
 def read_run_report(path: str | Path) -> RunReport:
     """`read_run` with the count of lines and of repeated documents."""
+    if Path(path).is_dir():
+        check_file(path, "run file")
     by_query: dict[str, dict[str, ScoredDocument]] = {}
     repeated: dict[str, list[ScoredDocument]] = {}
     ranks: dict[str, array[float]] = {}
@@ -77,7 +79,7 @@ def read_run_report(path: str | Path) -> RunReport:
         try:
             query, document, rank, score = _fields(line, path, number)
         except FileFormatError as error:
-            hint = "" if lines else resemblance(line)
+            hint = "" if lines else resemblance(line, "a TREC run")
             raise FileFormatError(path, number, error.problem + hint) from error
         if (documents := by_query.get(query)) is None:
             documents = by_query[query] = {}
@@ -113,6 +115,8 @@ def order_by_score(
 
 def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float, float]:
     fields = line.split()
+    if fields[0] == b"#":
+        raise FileFormatError(path, number, "a comment, which no run has: delete such lines")
     if len(fields) == 6:
         query, _, document, rank, score, _ = fields
     elif len(fields) > 6:
