@@ -86,6 +86,8 @@ def from_broken(error: BrokenAnswerError, options: Options, sent: Iterable[str])
         return Failure("no answer", said)
     if error.code == "filtered":
         return Failure("content filter", said, retry=False)
+    if error.code == "early":  # counted by the server's own reason
+        return Failure(one_line(said.rpartition(": ")[2], limit=60), said, outage=True)
     if error.code == "endless":
         return Failure(
             "endless answer", f"{said} (`engine_args` max_tokens_field names the field)", retry=False

@@ -22,12 +22,15 @@ CUT_PROMPT = (
 WORDS_PER_TOKEN = 1.1
 LONG_WORD = 24
 """Characters of a long word that take at least one token."""
+REPEATED = 40
+"""Words of a prompt that no model repeats by itself."""
 LONGEST_TOKENS = 40
 """Characters per token that no answer has on average."""
 CHARACTERS = 4
 """Characters per token, roughly."""
 
 
+_CONTROL = re.compile(r"<[|｜][^|｜<>]{0,40}[|｜]>")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -124,8 +127,18 @@ def prompt_was_cut(reader: AnswerReader, prompt: Prompt) -> bool:
     return counted > 0 and counted < sum(map(least_tokens, texts))
 
 
+def repeats_prompt(text: str, prompt: str) -> bool:
+    """Whether a completion begins with the words of its prompt, control strings aside."""
+    heads = [_CONTROL.sub(" ", part[:4000]).split()[:REPEATED] for part in (text, prompt)]
+    return len(heads[0]) == REPEATED and heads[0] == heads[1]
+
+
 def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling, *, api: str) -> None:
-    """EngineError when the server cut a prompt of token ids, or the answer before its budget was used up."""
+    """EngineError when the server cut a prompt of token ids, repeats it, or cut the answer before its budget ended."""
+    if api == "completions" and repeats_prompt(reader.text, prompt.text):
+        raise EngineError(
+            "the server repeats the prompt before its answer: turn that off there (`echo`, `return_full_text`)"
+        )
     sent = len(prompt.token_ids or ()) if api == "completions" else 0
     if reader.prompt_tokens > 0 and reader.prompt_tokens + reader.cached_tokens < sent:
         raise EngineError(

@@ -68,7 +68,7 @@ class AnswerReader:
             raise BrokenAnswerError(f"{what}{reason}", code="filtered")
         if self.ended == "early":
             raise BrokenAnswerError(
-                f"the server ended the answer early: finish_reason {self.finish_reason!r}"
+                f"the server ended the answer early: finish_reason {self.finish_reason!r}", code="early"
             )
         if self.ended == "stop" and self._chat and not answered and not self._answer_in_reasoning():
             what = "reasoning without an answer" if self.reasoning else "an empty answer"
