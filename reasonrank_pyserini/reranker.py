@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, M
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from .datasets import Docstore
 from .engines import Engine, StatesContext, unwrap_engine
@@ -233,6 +233,9 @@ class Reranker:
             await self.engine.__aexit__(None, None, None)
         if isinstance(judge := getattr(self, "judge", None), Closable):
             await asyncio.to_thread(judge.close)
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise TypeError("a Reranker cannot be pickled or copied (it has a thread): make one in each process")
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from typing import Any
 from .datasets import Docstore
 from .errors import InputError
 from .files.document_records import document_of_raw
-from .first_stages.java import restore_signals
+from .first_stages.java import check_process, restore_signals
 from .ranking.candidates import as_candidates
 from .reranker import Reranker
 from .types import Document, Query, Ranking
@@ -45,6 +45,7 @@ class ReasonRankSearcher:
 
     def search(self, q: str, k: int = 10, **arguments: Any) -> list[RerankedHit]:
         """The best `k` hits after reranking, best first; further arguments go to the first stage."""
+        self._check_process()
         hits = self.searcher.search(q, k=max(k, self.depth), **arguments)
         ranking = self.reranker.rerank(Query("0", q), as_candidates(hits, self._texts(hits)))
         return _hits(ranking, hits)[:k]
@@ -57,6 +58,7 @@ class ReasonRankSearcher:
             raise InputError(
                 f"{len(queries)} queries and {len(set(qids))} distinct ids: give one id per query"
             )
+        self._check_process()
         found: Mapping[str, Any] = self.searcher.batch_search(
             list(queries), list(qids), k=max(k, self.depth), threads=threads, **arguments
         )
@@ -67,6 +69,10 @@ class ReasonRankSearcher:
         )
         ranked = {ranking.query.id: ranking for ranking in self.reranker.rerank_many(requests)}
         return {qid: _hits(ranked[qid], found[qid])[:k] if qid in ranked else [] for qid in qids}
+
+    def _check_process(self) -> None:
+        if type(self.searcher).__module__.startswith("pyserini.search.lucene"):
+            check_process()
 
     def _texts(self, hits: Sequence[Any]) -> Docstore | None:
         return self.documents if self.documents is not None else _SearcherTexts(self.searcher)

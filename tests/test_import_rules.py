@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from http_server import Server
+
+from reasonrank_pyserini.cli.option_names import OPTIONS
 
 PACKAGE = Path(__file__).parents[1] / "reasonrank_pyserini"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -22,8 +25,8 @@ HEAVY = {
 PURE = {
     "types", "errors", "lazy", "identifiers", "permutation", "strategies", "prompts", "runfile", "training.rewards",
     "files.atomic", "files.beir", "files.corpora", "files.corpus_index", "files.decreasing", "files.document_records",
-    "files.excluded", "files.given_records", "files.kinds", "files.lines", "files.qrels", "files.rankllm_results",
-    "files.requests", "files.score_json", "files.toml_tables", "files.topics", "files.topics_xml", "files.trec",
+    "files.excluded", "files.given_records", "files.kinds", "files.lines", "files.locks", "files.qrels",
+    "files.rankllm_results", "files.requests", "files.score_json", "files.toml_tables", "files.topics", "files.topics_xml", "files.trec",
     "files.caches", "files.no_proxy", "files.web_environment",
     "datasets.docids", "evaluation.statistics", "reproduce.conditions",
 }  # fmt: skip
@@ -54,6 +57,7 @@ ORDER = (
     ("training",),
     ("ir_datasets_plugin",),
     ("cli",),
+    ("__main__",),
 )
 """A room imports the rooms on its own line and on those above, nothing below."""
 RANKS = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
@@ -130,6 +134,25 @@ def test_a_room_imports_only_rooms_above_it(path: Path) -> None:
 def test_a_circle_would_be_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["a", "b", "c"]]
+
+
+def literals(path: Path) -> Iterator[str]:
+    """The strings of a module that are not docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    notes = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in notes:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) != "cli"], ids=name_of)
+def test_the_library_names_settings_not_options(path: Path) -> None:
+    """The command line's table turns `settings` into options; files.downloads spells a command of the hub's."""
+    options = {option.split()[0] for option in OPTIONS.values()} - {"-o"}
+    named = {
+        word for text in literals(path) for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)
+    } & options
+    assert named <= ({"--revision"} if name_of(path) == "files.downloads" else set())
 
 
 def test_names_of_files_say_what_they_hold_without_their_folder() -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import importlib
-import os
 import signal
 import sys
-import tempfile
-import traceback
 from itertools import takewhile
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import InputError, ReasonRankError, UnknownNameError, one_line
-from .option_names import with_options
+from ..errors import InputError, ReasonRankError, UnknownNameError
+from .process import ended_by_signals, prepare
+from .unexpected import drop_stdout, say, unexpected
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 COMMANDS = {
     "demo": "run everything once in about a minute: toy model, no GPU, no network",
@@ -108,41 +107,44 @@ def group(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _terminate(number: int, frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does: what is finished stays on disk."""
-    raise SystemExit(128 + number)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0 when all was done, 2 on bad input, 130 on Ctrl-C, 1 on other failures."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in takewhile(lambda word: word.startswith("-"), words)
+    if arguments is None:
+        prepare(debug=debug)
+    with ended_by_signals():
+        status = _status(words, debug)
+    if arguments is None and status == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the exit at once
+    sys.exit(status)
+
+
+def _status(words: list[str], debug: bool) -> int:
+    """The exit status of a command line, after one line on standard error where it fails."""
     try:
-        status = group.main(arguments, prog_name="reasonrank", standalone_mode=False)
-    except click.exceptions.Abort:
-        status = _say("interrupted", 130)
-    except KeyboardInterrupt:
-        status = _say("interrupted", 130)
+        status = group.main(words, prog_name="reasonrank", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return say("interrupted", INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
-        status = _say(_needs_a_command(error.ctx), 2)
+        return say(_needs_a_command(error.ctx), 2)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "reasonrank"
-        status = _say(f"{' '.join(error.format_message().split())} (see {where} --help)", 2)
+        return say(f"{' '.join(error.format_message().split())} (see {where} --help)", 2)
     except click.ClickException as error:
-        status = _say(" ".join(error.format_message().split()), 2)
-    except InputError as error:
-        status = _say(str(error), 2)
+        return say(" ".join(error.format_message().split()), 2)
     except ReasonRankError as error:
-        status = _say(str(error), 1)
+        return say(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:
-        sys.stderr.close()
-        status = 1
-    except Exception as error:
-        if "--debug" in takewhile(lambda word: word.startswith("-"), arguments or sys.argv[1:]):
+        drop_stdout()
+        return 1
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic of compiled code is no Exception
+        if debug:
             raise
-        status = _unexpected(error)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    sys.exit(status if isinstance(status, int) else 0)
+        return unexpected(error)
+    return status if isinstance(status, int) else 0
 
 
 def _needs_a_command(context: click.Context | None) -> str:
@@ -151,26 +153,3 @@ def _needs_a_command(context: click.Context | None) -> str:
     assert isinstance(context.command, click.Group)
     names, path = ", ".join(sorted(context.command.commands)), context.command_path
     return f"{context.info_name} needs a command: {names} (see {path} --help)"
-
-
-def _unexpected(error: Exception) -> int:
-    """One line for a failure that nothing foresaw; its traceback goes to a file."""
-    full = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
-    if isinstance(error, OSError) and error.filename is None and error.errno in full:
-        with contextlib.suppress(OSError):  # what is left in the buffer is not tried again at the exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _say(f"cannot write to standard output: {error.strerror}", 1)
-    handle, name = tempfile.mkstemp(prefix="reasonrank-error-", suffix=".log")
-    with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"reasonrank {__version__} {sys.argv[1:]}\n")
-        traceback.print_exception(error, file=log)
-    return _say(
-        f"unexpected {type(error).__name__}: {one_line(error, 160)} (this is a bug: report it with {name}; "
-        "`reasonrank --debug COMMAND` shows where)",
-        1,
-    )
-
-
-def _say(message: str, status: int) -> int:
-    click.echo(f"reasonrank: {with_options(' '.join(message.splitlines()))}", err=True)
-    return status

@@ -7,10 +7,9 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from filelock import FileLock
-
 from ..errors import InputError, UnknownNameError
 from ..files.caches import cache_root, fingerprint
+from ..files.locks import locked
 from ..types import TEXT_FIELDS, Document, Query
 from . import Dataset, passage_tokens
 from .irds_errors import ir_datasets, reading
@@ -121,7 +120,7 @@ class IrDocuments:
         if hasattr(store, "built") and hasattr(store, "build") and not store.built():
             locks = cache_root() / "locks"
             locks.mkdir(parents=True, exist_ok=True)
-            with FileLock(locks / f"{fingerprint({'docstore': str(store.path)})[:32]}.lock"):
+            with locked(locks / f"{fingerprint({'docstore': str(store.path)})[:32]}.lock"):
                 store = self._handler.docs_store()
                 store.build()
         return store

@@ -17,7 +17,8 @@ from ..errors import InputError, OutputError
 
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 """Errors of file systems that cannot sync; the data is then as safe as after any write."""
-_DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
+DEVICE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
+"""Errors of a full or broken disk, which the same command may not meet again."""
 
 
 @contextlib.contextmanager
@@ -67,7 +68,8 @@ def _replacing(target: Path, path: str | Path) -> Iterator[TextIO]:
             sync_file(binary.fileno())
         _replace(part, target, path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone, or what is being raised says why
+            part.unlink()
 
 
 def _open(file: Path, flags: int, path: str | Path) -> IO[bytes]:
@@ -79,7 +81,7 @@ def _open(file: Path, flags: int, path: str | Path) -> IO[bytes]:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; give the name of a file to write") from None
     except OSError as error:
-        if error.errno in _DEVICE_ERRORS:
+        if error.errno in DEVICE_ERRORS:
             raise
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
@@ -110,7 +112,7 @@ def _output_errors(path: str | Path) -> Iterator[None]:
             f"cannot write {path}: {error.object[error.start : error.end]!r} cannot be encoded as UTF-8"
         ) from error
     except OSError as error:
-        if error.errno not in _DEVICE_ERRORS:
+        if error.errno not in DEVICE_ERRORS:
             raise
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

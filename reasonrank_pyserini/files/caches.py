@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ..types import Document
+from .atomic import sync_file
+from .locks import locked
 
 
 def cache_root() -> Path:
     """Root of all caches: `$REASONRANK_CACHE`, else `$XDG_CACHE_HOME/reasonrank-pyserini`, else under `~/.cache`."""
     if chosen := os.environ.get("REASONRANK_CACHE"):
         return Path(os.path.expanduser(chosen))
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "reasonrank-pyserini"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # unset, or relative, which its specification says to ignore
+        base = os.path.expanduser("~/.cache")
+    return Path(base) / "reasonrank-pyserini"
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
@@ -63,17 +65,23 @@ def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path],
     final = parent / fingerprint(content)[:32]
     if final.is_dir():
         return final
-    with FileLock(f"{final}.lock", mode=0o666):
+    with locked(Path(f"{final}.lock")) as alone:
         if final.is_dir():
             return final
-        for left in parent.glob(f"{final.name}.part-*"):
+        for left in parent.glob(f"{final.name}.part-*") if alone else ():
             shutil.rmtree(left, ignore_errors=True)  # left by a build that was killed
         partial = parent / f"{final.name}.part-{secrets.token_hex(6)}"
         partial.mkdir()  # by the umask, so that a group can share the cache
         try:
             build(partial)
-            (partial / "content.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+            with open(partial / "content.json", "w", encoding="utf-8") as stream:
+                json.dump(content, stream, indent=1, sort_keys=True)
+                stream.flush()
+                sync_file(stream.fileno())  # a disk that is full late says so here
             os.replace(partial, final)
+        except OSError:
+            if not final.is_dir():  # else built by another process meanwhile, where there are no locks
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return final

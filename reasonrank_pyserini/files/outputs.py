@@ -18,6 +18,7 @@ def check_output(path: str) -> None:
             raise InputError("`output` -: standard output is closed; give a file")
         return
     target = Path(path)
+    _check_name(target)
     if target.is_dir():
         raise InputError(f"`output` {path} is a folder: give a file in it")
     if target.exists() and not target.is_file():
@@ -33,11 +34,34 @@ def check_output(path: str) -> None:
 
 def check_folder(path: Path) -> None:
     """InputError when `path` cannot be used as a folder; called before the work, makes nothing."""
+    _check_name(path)
     there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise InputError(f"`output` {path} cannot be used as a folder: {there} is a file")
+        what = f"a link to {os.readlink(there)}, which is not there" if there.is_symlink() else "a file"
+        raise InputError(f"`output` {path} cannot be used as a folder: {there} is {what}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"`output` {path}: no permission to write in {there}")
+
+
+def check_current_folder() -> None:
+    """InputError when the folder that this process works in has been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder has been removed: change to one that exists") from None
+
+
+def _check_name(path: Path) -> None:
+    """InputError for a path that the system will not look at: too long, a circle of links, a closed folder."""
+    if not path.is_absolute():
+        check_current_folder()
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"`output` {path} cannot be used: {reason}") from error
 
 
 def make_folder(path: Path) -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from filelock import FileLock
-
 from ..errors import InputError, UnknownNameError, one_line
 from ..files.caches import cache_root
+from ..files.locks import locked
 from .java import import_pyserini
 
 _OTHER_KINDS = {
@@ -35,9 +34,9 @@ def find_index(index: str | Path) -> Path:
     UnknownNameError for a name that Pyserini does not know.
     """
     path = Path(os.path.expanduser(index))
-    if path.is_dir():
+    if os.path.isdir(path):
         return _checked(path)
-    if path.exists():
+    if os.path.exists(path):
         raise InputError(f"index {index} is a file, not a folder: give a corpus file as `corpus`")
     if isinstance(index, Path) or "/" in index or index.startswith((".", "~")):
         raise InputError(
@@ -67,7 +66,7 @@ def download_prebuilt(name: str, metadata: Mapping[str, Any], instead: str) -> P
     locks = cache_root() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     said = io.StringIO()
-    with FileLock(locks / f"prebuilt-{name}.lock"):
+    with locked(locks / f"prebuilt-{name}.lock"):
         try:
             if not util.check_downloaded(name):
                 _check_reachable(metadata["urls"])

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ..errors import InputError, OutputError
 from ..files.atomic import atomic_open
 from ..files.caches import fingerprint
-from ..files.locks import acquire_lock, differences, held_configuration, read_json
+from ..files.locks import acquire_lock, differences, file_lock, held_configuration, read_json
 
 
 class HeldFolder(ABC):
@@ -25,7 +23,7 @@ class HeldFolder(ABC):
     ) -> None:
         self.path, self.configuration, self.overwrite = Path(path), dict(configuration), overwrite
         self.notes = self.path / notes
-        self._lock = FileLock(self.notes / "lock", timeout=0)
+        self._lock = file_lock(self.notes / "lock", timeout=0)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -63,8 +61,14 @@ class HeldFolder(ABC):
         try:
             self._claim()
         except BaseException:
-            self._lock.release()
+            try:
+                self._withdraw()
+            finally:
+                self._lock.release()
             raise
+
+    def _withdraw(self) -> None:  # noqa: B027 (by default nothing)
+        """Remove what this process made in a folder that it could not claim."""
 
     @abstractmethod
     def _claim(self) -> None:

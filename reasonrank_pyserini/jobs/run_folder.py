@@ -41,7 +41,7 @@ class RunFolder(HeldFolder):
         return self.notes
 
     def __enter__(self) -> Self:
-        self._made = not self.path.exists()
+        self._made = not os.path.lexists(self.path)
         self._acquire()
         return self
 
@@ -106,14 +106,19 @@ class RunFolder(HeldFolder):
             finally:
                 self._lock.release()
 
+    def _withdraw(self) -> None:
+        if self._made:
+            self._undo()
+
     def _undo(self) -> None:
         """Remove what this process made, if nothing was recorded in it."""
         if any(self.journal.glob("*.journal")):
             return
         notes = (path.name for path in self.journal.glob("engine-*.json"))
-        for name in ("lock", "configuration.json", *notes):
-            (self.journal / name).unlink(missing_ok=True)
-        (self.path / "trace.jsonl.part").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the failure that leads here is being raised
+            for name in ("lock", "configuration.json", *notes):
+                (self.journal / name).unlink(missing_ok=True)
+            (self.path / "trace.jsonl.part").unlink(missing_ok=True)
         for folder in (self.journal, self.path):
             with contextlib.suppress(OSError):  # not empty: other files stay
                 folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_trace(folder: str | Path) -> Iterator[TracedWindow]:
     Raises InputError for a folder without a trace, FileFormatError for a bad line.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"there is no folder {folder}: give an output folder of `reasonrank rerank`")
     path = next((p for name in TRACES if (p := folder / name).is_file()), None)
     if path is None:

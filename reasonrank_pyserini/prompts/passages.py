@@ -46,9 +46,8 @@ class TokenCutter:
 
     def passage(self, document: Document, limit: int) -> str:
         """The passage's first `limit` tokens; `limit` is at most `longest`."""
-        if (
-            limit == self._longest and len(document.text) <= limit
-        ):  # may be kept whole without counting tokens
+        short = len(document.title) + len(document.text) <= limit
+        if short and limit == self._longest:  # may be kept whole without counting tokens
             return self._cache.get(("text", document.title, document.text), lambda: self._text(document)).text
         kept = self._tokenised(document)
         assert kept.beginning is not None

@@ -62,7 +62,7 @@ class BackgroundLoop:
                 yield found
         finally:
             self._streams.discard(stream)
-            if not self._closed:
+            if not self._closed and self._process == os.getpid():
                 self.call(stream.close())
 
     def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -33,7 +33,7 @@ def unreadable(path: Path, error: OSError) -> JournalError:
 def unwritable(path: Path, reason: str | None, *, before: bool = False) -> JournalError:
     """For a file that cannot be written; `before`: by an earlier call."""
     what = "could not be written before" if before else "cannot be written"
-    way_out = "the answers recorded so far are kept: free space and run the same command again"
+    way_out = "the answers recorded so far are kept: mend that and run the same command again"
     return JournalError(f"journal {path} {what}: {reason}; {way_out}")
 
 

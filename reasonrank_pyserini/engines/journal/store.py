@@ -154,8 +154,11 @@ class Journal:
         if timer is not None:
             timer.cancel()
         if out is not None:
-            with out:
-                self._sync_handle(out.fileno())
+            self._sync_handle(out.fileno())
+            try:
+                out.close()
+            except OSError as error:  # where writes are reported late
+                self._failed = self._failed or str(error.strerror)
         if self._failed is not None and not self._reported:
             self._reported = True
             raise unwritable(self._path, self._failed)

@@ -10,11 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from ...errors import InputError, OutputError
 from ...files.atomic import sync_file, sync_folder
-from ...files.locks import acquire_lock
+from ...files.locks import acquire_lock, file_lock
 from .encoding import SUFFIX, JournalSpan, checked, decode, spans
 from .journal_messages import damage_reason, in_use, unlockable, unreadable
 from .store import journal_files
@@ -123,7 +121,7 @@ def held_alone(folder: Path) -> Iterator[list[Path]]:
     shared = parts if folder.name == "journal" else []  # the tasks of a reproduce run share one journal
     with ExitStack() as stack:
         for path in (folder / "lock", *shared):
-            lock = FileLock(path, timeout=0)
+            lock = file_lock(path, timeout=0)
             if not acquire_lock(folder, lock, "wait until it has ended"):
                 raise unlockable(folder)
             stack.callback(lock.release)

@@ -19,10 +19,11 @@ from pathlib import Path
 from types import ModuleType
 
 from ...errors import InputError, one_line
+from ...files.outputs import check_current_folder
 from ...lazy import require
 from .home import MINIMUM_VERSION, VECTOR_MODULE, JavaHome, anserini_jar, find_java, major
 from .output import java_output, limit_logging, quiet_fds
-from .surroundings import changed_environment, kept_logging, proxy_options, utf8_locale
+from .surroundings import changed_environment, kept_logging, limited_memory, proxy_options, utf8_locale
 
 HEAP_VARIABLE = "REASONRANK_JAVA_HEAP"
 OFFLINE_PYSERINI = "pyserini<2.4"
@@ -44,6 +45,8 @@ _SOURCE = "reasonrank.java.source"
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _LOCK = threading.RLock()
+_forked = False
+"""Whether this process was forked off one with a running Java."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def ensure_java(heap: str | None = None) -> JavaInfo:
     is. Ctrl-C and SIGTERM keep their Python handlers; if other code started the JVM, the first call from the main
     thread restores them. Java's output goes to the debug log. May be called repeatedly and from any thread.
     """
+    check_process()
     with _LOCK:
         if not is_running():
             _start(heap or os.environ.get(HEAP_VARIABLE) or None)
@@ -77,6 +81,15 @@ def ensure_java(heap: str | None = None) -> JavaInfo:
     if heap is not None:
         _check_heap(heap)
     return info
+
+
+def check_process() -> None:
+    """InputError in a process that was forked off one with a running Java, where the next call may never return."""
+    if _forked:
+        raise InputError(
+            "Java was started before this process was forked, and its threads did not come along: open the index "
+            "after the fork, in each worker, or start workers by spawn"
+        )
 
 
 def is_running() -> bool:
@@ -130,6 +143,7 @@ def heap_bytes(heap: str) -> int:
 
 
 def _start(heap: str | None) -> None:
+    check_current_folder()  # without one a JVM ends the process
     java, jar = find_java(), anserini_jar()
     import jnius_config
 
@@ -142,7 +156,7 @@ def _start(heap: str | None) -> None:
         or bool(given)
         or any(name in os.environ for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"))
     )
-    if heap or loud:
+    if heap or loud or limited_memory():
         _check_java_starts(java, options, heap)
     jnius_config.options, jnius_config.classpath = options, [*(jnius_config.classpath or ()), str(jar)]
     try:
@@ -170,10 +184,14 @@ def _options(java: JavaHome, heap: str | None) -> list[str]:
 
 def _check_java_starts(java: JavaHome, options: list[str], heap: str | None) -> None:
     """InputError, with Java's own message, if a separate program with the same options does not start."""
-    tried = subprocess.run(
-        [str(java.command), *options, "-version"],
-        capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    try:
+        tried = subprocess.run(
+            [str(java.command), *options, "-version"],
+            capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name != "JDK_JAVA_OPTIONS"},  # for `java` alone
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"{java.command} ({java.source}) cannot be run: {error.strerror}") from error
     if tried.returncode:
         lines = [
             line for line in (tried.stdout + tried.stderr).splitlines() if not line.startswith("Picked up")
@@ -216,3 +234,12 @@ def _check_heap(heap: str) -> None:
             f"Java is already running with a heap of {has >> 20} MB, {heap} is requested: set it before the first "
             f"search, by ensure_java(heap={heap!r}) or {HEAP_VARIABLE}={heap}"
         )
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = is_running()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

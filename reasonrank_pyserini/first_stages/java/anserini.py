@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from . import ensure_java
+from . import check_process, ensure_java
 from .output import java_output
 
 _CLAUSES = 1 << 30
@@ -41,7 +41,8 @@ def java_text(text: str) -> str:
 
 
 def java_list(texts: Iterable[str]) -> Any:
-    """A java.util.ArrayList of the texts."""
+    """A java.util.ArrayList of the texts; InputError in a forked process (`check_process`)."""
+    check_process()
     from jnius import autoclass
 
     found = autoclass("java.util.ArrayList")()

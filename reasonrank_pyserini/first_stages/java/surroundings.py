@@ -22,6 +22,15 @@ def utf8_locale() -> dict[str, str]:
     return {"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}
 
 
+def limited_memory() -> bool:
+    """Whether this process may use only so much address space (`ulimit -v`), where a JVM may end it as it starts."""
+    try:
+        import resource  # not on every system
+    except ImportError:
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def proxy_options() -> list[str]:
     """The environment's https proxy as Java options, since Java itself ignores it when it downloads topics."""
     proxy = urlsplit(getproxies().get("https", ""))

@@ -125,7 +125,7 @@ def find_profile(model: str, explicit: str | Path | None = None) -> tuple[Profil
 def model_name(model: str) -> str:
     """A model's name: the last part of its id or folder; in a hub cache that of its repository."""
     path = Path(os.path.expanduser(model))
-    parts = path.resolve().parts if path.is_dir() else path.parts
+    parts = path.resolve().parts if os.path.isdir(path) else path.parts
     cached = [part.rpartition("--")[2] for part in parts if part.startswith("models--")]
     return (cached or parts or ("",))[-1]
 
