@@ -44,9 +44,9 @@ class FileFormatError(InputError):
     """A line of a file that cannot be read; the message starts with `path:line:`, or `path:` for the whole file."""
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
-        self.path, self.line, self.problem = str(path), line, problem
+        self.path, self.line, self.problem = str(path), line, one_line(problem, limit=1000)
         where = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(f"{where}: {problem}")
+        super().__init__(f"{where}: {self.problem}")
 
 
 class UnknownNameError(InputError):
@@ -54,7 +54,8 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name, self.known = name, tuple(sorted(set(known)))
-        close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        cutoff = 0.5 if len(name) > 5 else 0.6
+        close = difflib.get_close_matches(name, self.known, n=1, cutoff=cutoff)
         nearest = f"did you mean {close[0]!r}? " if close else ""
         count = min(12, len(self.known))
         while count > 3 and len(", ".join(self.known[:count])) > 240:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from unicodedata import decimal
 
+from .identifiers import BRACKETED, digit_runs, identifiers, is_complete, place
 from .types import AnswerForm, Parsed, ParseStatus
 
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE | re.ASCII)
 _REASONED_ANSWER = re.compile(r"</think>\s*+<answer>")
-_BRACKETED = re.compile(r"[\[［【]\s*+([^\W_]++)\s*+[\]］】]")
-_LABELLED = re.compile(
-    r"\b(?:doc(?:ument)?|passage|identifier|id)s?[ \t]?(?:id|number|no\.?)?[ \t:=#\"'*]{0,4}(\d++)",
-    re.IGNORECASE,
-)
-_LIST_NUMBER = re.compile(r"\s*+(\d{1,4})[.):][ \t]++(?=\S)")
 _OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
 _ONLY_IDENTIFIERS = re.compile(r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)++")
 """Bracketed identifiers with only separators between them."""
+_OTHER_REASONING = re.compile(
+    r"(?:<|◁)(/?)(thinking|thoughts?|reasoning|seed:think|think(?=▷))(?:>|▷)|\[(/?)(THINK)\]",
+    re.IGNORECASE | re.ASCII,
+)
+_OTHER_ANSWER = re.compile(r"<(/?)(?:final_?answer|answers|ranking)>", re.IGNORECASE | re.ASCII)
+_FINAL_CHANNEL = ("<|channel|>final<|message|>", "assistantfinal")
+"""What opens the answer of models of the gpt-oss family where a server leaves their channels in the text."""
+_MARKUP = re.compile(r"```\w{0,20}|\\boxed|\\succ|\\[\[\](){}]|[*`$\"'{}|]")
+_PERMUTATION = re.compile(r"[\[\]［］【】\d\s>＞≻→,;=、，.#():-]+")
 _MOST_DIGITS = 4300
 """The digits that int() accepts by default: the authors' parser discards an answer with a longer number."""
 
@@ -31,13 +34,12 @@ def parse(
 
     Numbers outside the window and repetitions are dropped; passages not named follow in window order.
     `tagged` reads the last complete `<answer>..</answer>` outside reasoning, else an unclosed one (REPAIRED);
-    reasoning is `<think>..</think>`, or everything before the first `</think>` when none was opened, and is
-    never read. Text without tags, besides its reasoning, is an answer if it is nothing but a permutation. `bare`
-    reads the whole text but its reasoning, or a complete `<answer>` if there is one. Where identifiers like `[3]`
-    name passages of the window, only those count, so that numbers of a list and scores are not read as passages;
-    without brackets the same holds for identifiers after a word such as `Passage`. FAILED keeps the window's order:
-    no answer, unfinished reasoning, or no identifier of this window. An empty window is CLEAN. When only the best
-    `count` passages were requested, an answer that names at least that many, each once, is CLEAN.
+    reasoning is `<think>..</think>` or the like of other models, or everything before the first `</think>` when none
+    was opened, and is never read. Text without tags, besides its reasoning, is an answer if it is nothing but a
+    permutation. `bare` reads the whole text but its reasoning, or a complete `<answer>` if there is one. How an answer
+    is read, see `identifiers`. FAILED keeps the window's order: no answer, unfinished reasoning, or no identifier of
+    this window. An empty window is CLEAN. When only the best `count` passages were requested, an answer that names at
+    least that many, each once, is CLEAN.
 
     `compat` is the authors' parser (`rank_listwise_os_llm.process_answer`, `receive_permutation`): without an
     answer every digit of the text counts (SALVAGED); one number that `int` rejects discards the whole answer.
@@ -52,19 +54,48 @@ def parse(
 
 
 def _parse(text: str, n: int, answer: AnswerForm, count: int | None) -> Parsed:
+    text = _with_usual_tags(text)
     scan = AnswerTags(text)
     if scan.complete is not None:
-        return _permutation(_identifiers(scan.complete, n), n, count)
+        return _permutation(identifiers(scan.complete, n, count), n, count)
     if scan.reasoning:
         return _permutation((), n)
     if scan.unclosed is not None and (answer == "bare" or scan.is_answer(scan.unclosed)):
         span = text[slice(*scan.unclosed)]
-        return _permutation(_identifiers(_without_cut_end(span, n), n), n, status=ParseStatus.REPAIRED)
+        return _permutation(identifiers(_without_cut_end(span, n), n), n, status=ParseStatus.REPAIRED)
     if answer == "bare":
-        return _permutation(_identifiers(_without_cut_end(scan.outside(), None), n), n, count)
-    if scan.unclosed is None and _ONLY_IDENTIFIERS.fullmatch(untagged := scan.outside().strip()):
-        return _permutation(_identifiers(_without_cut_end(untagged, n), n), n, count)
+        return _permutation(identifiers(_without_cut_end(scan.outside(), None), n), n, count)
+    if scan.unclosed is None:
+        untagged = scan.outside().strip()
+        if _ONLY_IDENTIFIERS.fullmatch(untagged):
+            return _permutation(identifiers(_without_cut_end(untagged, n), n, count), n, count)
+        untagged = _MARKUP.sub(" ", untagged)
+        if _PERMUTATION.fullmatch(untagged) and not _OPEN_BRACKET.search(untagged):
+            found = identifiers(untagged, n, count)
+            if is_complete(found, n, count or n):
+                return _permutation(found, n, count)
     return _permutation((), n)
+
+
+def _with_usual_tags(text: str) -> str:
+    """The text without reasoning in other tags than `<think>`, and with `<answer>` for the like of it."""
+    for final in _FINAL_CHANNEL:
+        if final in text and text.lstrip().startswith(("analysis", "<|")):
+            text = text.rpartition(final)[2]
+    kept, start, name, opened = [], 0, None, 0
+    for tag in _OTHER_REASONING.finditer(text):
+        closing, found = bool(tag[1] or tag[3]), (tag[2] or tag[4]).lower()
+        if not closing and name is None:
+            name, opened = found, tag.start()
+        elif closing and found == name:
+            kept.append(text[start:opened])
+            name, start = None, tag.end()
+    unclosed = name is not None and "</answer>" not in text[opened:].lower()
+    text = "".join([*kept, text[start : opened if unclosed else None]])
+    lowered = text.lower()
+    if "<answer>" in lowered:
+        return text
+    return _OTHER_ANSWER.sub(r"<\1answer>", html.unescape(text) if "&lt;answer&gt;" in lowered else text)
 
 
 class AnswerTags:
@@ -124,48 +155,11 @@ class AnswerTags:
         return self.reasoned or opens_text or not any(map(str.isalpha, self.text[start:end]))
 
 
-def _identifiers(text: str, n: int) -> list[str | None]:
-    """The identifiers of an answer in order; None for a number that cannot be one.
-
-    Those in brackets where they name passages, with numbers that stand alone between `>` signs; else those after
-    a word such as `Passage`; else every run of digits but the numbers of a list.
-    """
-    bracketed = [found for found in _BRACKETED.findall(text) if found.isdigit()]
-    runs = _digit_runs(text)
-    if len(bracketed) < len(runs) and any(0 <= _place(run, n) < n for run in bracketed):
-        alone = [found for part in text.split(">") for found in _in_brackets_or_alone(part)]
-        return [*map(_decimal, alone), *([None] if any(map(str.isalpha, text)) else [])]
-    if labelled := _LABELLED.findall(text):
-        return list(map(_decimal, labelled))
-    lines = [line for line in text.splitlines() if line.strip()]
-    numbers = [found[1] if (found := _LIST_NUMBER.match(line)) else "" for line in lines]
-    if len(lines) > 1 and numbers == [str(place) for place in range(1, len(lines) + 1)]:
-        runs = [run for line in lines for run in _digit_runs(_LIST_NUMBER.sub("", line, count=1))]
-    return list(map(_decimal, runs))
-
-
-def _in_brackets_or_alone(part: str) -> list[str]:
-    """The identifiers between two `>`: those in brackets, or the number if there is nothing else."""
-    return [part.strip()] if part.strip().isdigit() else [f for f in _BRACKETED.findall(part) if f.isdigit()]
-
-
-def _place(run: str, n: int) -> int:
-    return _index(run, n) if run.isdecimal() else -1
-
-
-def _decimal(run: str) -> str | None:
-    return run if run.isdecimal() else None
-
-
-def _digit_runs(text: str) -> list[str]:
-    return ["".join(run) for is_digit, run in groupby(text, str.isdigit) if is_digit]
-
-
 def _without_cut_end(text: str, n: int | None) -> str:
     """The text without a last number that may be incomplete: in an open bracket after closed ones or, in an
     answer known to be cut off (`n` given), a bare one that is the prefix of a larger identifier."""
     text = text.rstrip()
-    if (cut := _OPEN_BRACKET.search(text)) and _BRACKETED.search(text):
+    if (cut := _OPEN_BRACKET.search(text)) and BRACKETED.search(text):
         return text[: cut.start()]
     stem = text.rstrip("0123456789")
     tail = text[len(stem) :]
@@ -177,23 +171,13 @@ def _permutation(
     numbers: Iterable[str | None], n: int, count: int | None = None, status: ParseStatus = ParseStatus.CLEAN
 ) -> Parsed:
     """The permutation that starts with these 1-based identifiers; CLEAN if they name `count` (or all) once each."""
-    asked = [_index(number, n) if number is not None else -1 for number in numbers]
+    asked = [place(number, n) if number is not None else -1 for number in numbers]
     order = list(dict.fromkeys(index for index in asked if 0 <= index < n))
     if not order:
         return Parsed(tuple(range(n)), ParseStatus.FAILED)
     if len(order) < min(n, n if count is None else count) or len(asked) > len(order):
         status = ParseStatus.REPAIRED
     return Parsed(_completed(order, n), status)
-
-
-def _index(number: str, n: int) -> int:
-    """The 0-based index of a decimal number; any index outside the window for a number that is too large."""
-    if len(number) <= 18:
-        return int(number) - 1
-    value = 0
-    for digit in number:  # int() is quadratic and may refuse so many
-        value = min(10 * value + decimal(digit), n + 1)
-    return value - 1
 
 
 def _completed(order: Sequence[int], n: int) -> tuple[int, ...]:
@@ -203,7 +187,7 @@ def _completed(order: Sequence[int], n: int) -> tuple[int, ...]:
 
 def _parse_as_authors(text: str, n: int, answer: AnswerForm) -> Parsed:
     response, status = (text, ParseStatus.CLEAN) if answer == "bare" else _authors_answer(text)
-    numbers = _digit_runs(response)
+    numbers = digit_runs(response)
     if not all(run.isdecimal() and len(run) <= _MOST_DIGITS for run in numbers):
         return Parsed(tuple(range(n)), ParseStatus.FAILED)
     found = _permutation(numbers, n, status=status)

@@ -15,6 +15,7 @@ from typing import Any, Never, Self
 from .datasets import Docstore
 from .engines import Engine, StatesContext, unwrap_engine
 from .engines.journal import damage_line
+from .files.given_records import as_query
 from .ranking import scheduler
 from .ranking.background import BackgroundLoop, wait
 from .ranking.candidates import as_candidates
@@ -155,7 +156,7 @@ class Reranker:
         Callers share the engine evenly; calls with the same `caller` (None: this thread) count as one caller.
         """
         caller = threading.get_ident() if caller is None else caller
-        request = TaskRequest(TaskKey(), _as_query(query), as_candidates(candidates, documents))
+        request = TaskRequest(TaskKey(), as_query(query), as_candidates(candidates, documents))
         return self.background.submit(self._one(request, caller, checked_deadline(deadline)))
 
     def rerank_many(
@@ -172,7 +173,7 @@ class Reranker:
         """
         seconds, key = checked_deadline(deadline), TaskKey()
         prepared = (
-            TaskRequest(key, _as_query(query), as_candidates(items, documents)) for query, items in requests
+            TaskRequest(key, as_query(query), as_candidates(items, documents)) for query, items in requests
         )
         with closing(self.rerank_tasks(prepared, deadline=seconds)) as results:
             for _, ranking in results:
@@ -241,7 +242,3 @@ class Reranker:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
-
-
-def _as_query(query: Query | str) -> Query:
-    return query if isinstance(query, Query) else Query("0", query)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InputError, UnknownNameError
@@ -22,6 +26,8 @@ Duplicates = Literal["first", "last"]
 
 _LONGEST_NAME = 100
 _LARGEST_CUTOFF = 1_000_000
+_LARGEST_GRADE = 2**31 - 1
+"""trec_eval's; larger ones would wrap around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ def score(
     """
     if not any(qrels.values()):
         raise InputError("no judgements to score with")
+    _check(qrels, run)
     parsed = list(dict.fromkeys(map(parse_measure, measures)))
     if not parsed:
         raise InputError("no measures: give one or more, for example nDCG@10")
@@ -80,12 +87,31 @@ def score(
         {query: {str(one): found.get(str(one), 0.0) for one in parsed} for query, found in per_query.items()},
         tuple(query for query in qrels if not run.get(query)),
         tuple(query for query in run if query not in qrels),
-        _zero(qrels, run),
+        _zero(qrels, run, parsed),
     )
 
 
-def _zero(qrels: Qrels, run: Run) -> str:
-    """Why no order of the run could score: no grade above 0, or not one judged document in it."""
+def _check(qrels: Qrels, run: Run) -> None:
+    """InputError for what only looks like judgements or a run: scores in a dictionary, letters, NaN, fractions."""
+    for query, hits in run.items():
+        if isinstance(hits, str | Mapping | set | frozenset):
+            raise InputError(
+                f"the run's query {query!r} has a {type(hits).__name__}: give a list of ScoredDocuments or docids"
+            )
+        for hit in hits:
+            if not isinstance(hit, str) and hit.score != hit.score:
+                raise InputError(
+                    f"the run's query {query!r} has a document without a score: {hit.id!r} (NaN)"
+                )
+    for query, grades in qrels.items():
+        for document, grade in grades.items():
+            if not isinstance(grade, Integral) or abs(grade) > _LARGEST_GRADE:
+                kind = "too large" if isinstance(grade, Integral) else "not an int"
+                raise InputError(f"the grade {grade!r} of query {query!r}, document {document!r} is {kind}")
+
+
+def zero_reason(qrels: Qrels, run: Run) -> str:
+    """Why no order of the run could score: no grade above 0, or not one judged document; empty if one could."""
     if not any(grade > 0 for grades in qrels.values() for grade in grades.values()):
         return "no judgement has a grade above 0: every score is 0"
     both = [query for query in qrels if run.get(query) and qrels[query]]
@@ -102,21 +128,39 @@ def _zero(qrels: Qrels, run: Run) -> str:
     )
 
 
+def _zero(qrels: Qrels, run: Run, measures: Sequence[Measure]) -> str:
+    """`zero_reason`, or the measures whose lowest relevant grade no judgement reaches."""
+    if known := zero_reason(qrels, run):
+        return known
+    highest = max(grade for grades in qrels.values() for grade in grades.values())
+    above = [str(one) for one in measures if one.params.get("rel", 1) > highest]
+    return f"no judgement has a grade above {highest}: {', '.join(above)} is 0" if above else ""
+
+
 def parse_measure(name: str | Measure) -> Measure:
     """The ir_measures object of a name such as `nDCG@10`, `AP(rel=2)` or trec_eval's `ndcg_cut_10`."""
-    import ir_measures
-
     if not isinstance(name, str):
         return _checked(name)
-    if len(name) <= _LONGEST_NAME:
-        try:
-            return _checked(ir_measures.parse_measure(_spelled(name)))
-        except (NameError, ValueError, AssertionError, KeyError, TypeError, SyntaxError):
-            # not one of ir_measures' own names; trec_eval's are tried next
-            if len(found := _trec_measures(name)) == 1:
-                return _checked(found[0])
+    if (found := _known(name)) is not None:
+        return found
+    if (wrong := re.fullmatch(r"([A-Za-z]\w*)@[-.\w]*", name)) and _known(f"{wrong[1]}@10"):
+        hint = f"a cutoff is a whole number from 1 to {_LARGEST_CUTOFF:,}"
+        raise UnknownNameError("measure", name[:_LONGEST_NAME], [f"{wrong[1]}@10"], hint)
     examples = ("nDCG@10", "AP", "P@30", "R@100", "RR@10", "ERR@20", "AP(rel=2)", "Judged@10")
-    raise UnknownNameError("measure", name[:_LONGEST_NAME], examples, "any name of ir_measures or trec_eval")
+    hint = "any name of ir_measures or trec_eval; several are given one by one"
+    raise UnknownNameError("measure", name[:_LONGEST_NAME], examples, hint)
+
+
+def _known(name: str) -> Measure | None:
+    """The measure of that name; None where there is none, or nothing here can compute it."""
+    import ir_measures
+
+    if len(name) > _LONGEST_NAME:
+        return None
+    for parse, spelled in ((ir_measures.parse_measure, _spelled(name)), (_trec_measure, name)):
+        with contextlib.suppress(NameError, ValueError, AssertionError, KeyError, TypeError, SyntaxError):
+            return _checked(parse(spelled))
+    return None
 
 
 def _spelled(name: str) -> str:
@@ -128,13 +172,12 @@ def _spelled(name: str) -> str:
     return known.get(name[:end].lower(), name[:end]) + name[end:]
 
 
-def _trec_measures(name: str) -> Sequence[Measure]:
+def _trec_measure(name: str) -> Measure:
+    """The measure that trec_eval calls so; ValueError where that is none or several."""
     import ir_measures
 
-    try:
-        found: Sequence[Measure] = ir_measures.parse_trec_measure(name)
-    except ValueError:
-        return ()
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the measures that it leaves out
+        (found,) = ir_measures.parse_trec_measure(name)
     return found
 
 
@@ -165,6 +208,8 @@ def _anonymous(
         ranked = _ranked(run.get(query, ()), duplicates)
         names = {one: f"d{number}" for number, one in enumerate(dict.fromkeys([*ranked, *judged]))}
         grades[name] = {names[one]: grade for one, grade in judged.items()}
+        if judged and max(judged.values()) < 0:
+            grades[name]["none"] = 0  # trec_eval's code crashes where every grade of a query is negative
         if ranked:
             scores[name] = {names[one]: float(len(ranked) - at) for at, one in enumerate(ranked)}
     return grades, scores
@@ -186,7 +231,10 @@ def _calculate(
 
     try:
         found = ir_measures.calc(measures, qrels, run)
-    except (ValueError, RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as error:
+    except (
+        *(ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError, TypeError),
+        *(OSError, subprocess.SubprocessError),
+    ) as error:
         asked = " ".join(map(str, measures))
         raise InputError(f"ir_measures cannot compute {asked}: {' '.join(str(error).split())}") from error
     per_query: dict[str, dict[str, float]] = {}

@@ -35,7 +35,8 @@ def run(script: str, *arguments: object, **changes: str | None) -> subprocess.Co
 def run_and_signal(
     script: str, number: signal.Signals, *arguments: object, **changes: str | None
 ) -> tuple[int, str]:
-    """Starts the script, sends the signal once it has printed a line; its exit status and all it printed."""
+    """Starts the script, sends the signal once it has printed "ready"; its exit status and what it printed from there
+    on. Lines before that are Java's: from version 24 on, one that others started prints warnings."""
     with subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -45,9 +46,12 @@ def run_and_signal(
     ) as process:
         assert process.stdout is not None
         try:
-            first = process.stdout.readline()
+            before = []
+            while (line := process.stdout.readline()) != "ready\n":
+                before.append(line)
+                assert line, "".join(before)
             process.send_signal(number)
             rest = process.stdout.read()
-            return process.wait(timeout=60), first + rest
+            return process.wait(timeout=60), line + rest
         finally:
             process.kill()

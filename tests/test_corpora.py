@@ -77,7 +77,7 @@ def test_line_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
     ("content", "line", "problem"),
     [
         (b'{"id": "1", "text": "a"}\n{"id": "2", "text": "b"\n', 2, "not JSON"),
-        (b'\n\n["x"]\n', 3, "expected a JSON object, found a list"),
+        (b'\n\n["x"]\n', 3, "not JSONL; this looks like JSON"),
         (b'{"text": "a"}\n', 1, "no id: expected one of id, _id"),
         (b'{"id": null, "text": "a"}\n', 1, "no id"),
         (b'{"id": true, "text": "a"}\n', 1, "field 'id' holds a boolean, not an id"),
@@ -91,7 +91,7 @@ def test_line_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
             2,
             "repeated document id '1' (first on line 1)",
         ),
-        (b"[" * 100_000, 1, "not usable JSON"),
+        (b'{"id": ' + b"[" * 100_000, 1, "not usable JSON"),
         (b'{"id": 1' + b"0" * 5000 + b', "text": ""}', 1, "not usable JSON"),
         (b"", None, "has no documents"),
         (b"\n \n", None, "has no documents"),

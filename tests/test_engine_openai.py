@@ -108,7 +108,7 @@ def test_identity_names_the_model_and_not_the_address() -> None:
             "<think>so [2]</think>\n<answer>[2] > [1]</answer>",
         ),
         ("so [2]", "", "length", "<think>so [2]"),
-        ("so, <answer>[2] > [1]</answer>", "", "stop", "<think>so, <answer>[2] > [1]</answer>"),
+        ("so, <answer>[2] > [1]</answer>", "", "stop", "<think>so, </think><answer>[2] > [1]</answer>"),
         ("so", "<think>so</think><answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),
         ("<think>so</think>", "<answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),
         ("so", "</think><answer>[1]</answer>", "stop", "<think>so</think><answer>[1]</answer>"),

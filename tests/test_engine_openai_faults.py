@@ -11,8 +11,8 @@ import pytest
 from openai_kit import CHAT, IDS, SAMPLING, ask, config, failure, no_key, server
 
 from reasonrank_pyserini.engines import load_engine
-from reasonrank_pyserini.errors import EngineDiedError
-from reasonrank_pyserini.types import Completion
+from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini.types import Completion, Prompt
 
 __all__ = ["no_key", "server"]  # fixtures
 
@@ -52,7 +52,7 @@ def test_a_passing_fault_costs_one_more_request(server: srv.Server, fault: srv.B
 
 
 def test_retries_are_counted_by_kind(server: srv.Server) -> None:
-    server.script(srv.status(500), srv.status(429), srv.cut(clean=True))
+    server.script(srv.status(500), srv.status(429), srv.cut(clean=True), srv.answer("half", finish="abort"))
 
     async def run() -> dict[str, Any]:
         async with load_engine("openai", config(server.url)) as engine:
@@ -60,7 +60,12 @@ def test_retries_are_counted_by_kind(server: srv.Server) -> None:
             details: dict[str, Any] = engine.details  # type: ignore[attr-defined]
             return details
 
-    assert asyncio.run(run())["retries"] == {"HTTP 500": 1, "HTTP 429": 1, "broken answer": 1}
+    assert asyncio.run(run())["retries"] == {
+        "HTTP 500": 1,
+        "HTTP 429": 1,
+        "broken answer": 1,
+        "finish_reason 'abort'": 1,
+    }
 
 
 def test_retry_after_is_honoured(server: srv.Server) -> None:
@@ -188,6 +193,33 @@ def test_a_quietly_cut_prompt_or_answer_is_an_error(server: srv.Server) -> None:
     server.script(srv.answer("[1]", prompt_tokens=3), srv.answer("[1]", finish="length", completion_tokens=6))
     assert "read 3 of 4 prompt tokens" in failure(config(server.url, api="completions"))
     assert "stopped after 6 of 50 tokens" in failure(config(server.url))
+
+
+def test_a_server_that_repeats_the_prompt_is_an_error(server: srv.Server) -> None:
+    words = " ".join(f"word{number}" for number in range(50))
+    prompt = Prompt(token_ids=(5, 6, 7, 8), text=f"<|im_start|>user\n{words}<|im_end|>\n")
+    server.always = srv.answer(f"user\n{words}\n[2] > [1]")
+    with pytest.raises(EngineError, match="repeats the prompt"):
+        ask(config(server.url, api="completions"), prompt)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted", "cut"),
+    [("word " * 700, 600, 1), ("word " * 700, 640, 0), ("机器学习模型" * 500, 900, 1), ("机器学习模型" * 500, 1100, 0),
+     ("x" * 24_000, 900, 1), ("https://a.example/" + "b" * 20, 5, 0)],
+)  # fmt: skip
+def test_a_prompt_that_a_chat_server_evidently_cut_is_counted(
+    server: srv.Server, text: str, counted: int, cut: int
+) -> None:
+    server.always = srv.answer("<answer>[1]</answer>", prompt_tokens=counted)
+
+    async def run() -> int:
+        async with load_engine("openai", config(server.url)) as engine:
+            await engine.complete(Prompt(messages=({"role": "user", "content": text},)), SAMPLING)
+            details: dict[str, Any] = engine.details  # type: ignore[attr-defined]
+            return int(details["cut_prompts"])
+
+    assert asyncio.run(run()) == cut
 
 
 def test_a_server_that_dies_half_way(server: srv.Server) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -100,6 +103,33 @@ def test_tokens_bound_each_server(server: srv.Server, other: srv.Server) -> None
     run(lambda engine: burst(engine, prompts), server.url, other.url, tokens=3 * size)
     assert (server.peak, other.peak) == (3, 3)
     assert sorted(asked(server) + asked(other)) == [*range(12), 99]
+
+
+MANY = """
+import asyncio, sys
+from reasonrank_pyserini.engines import EngineConfig, load_engine
+from reasonrank_pyserini.types import Prompt, Sampling
+
+async def run() -> int:
+    async with load_engine("openai", EngineConfig("tiny", base_urls=(sys.argv[1],), api="completions")) as engine:
+        calls = (engine.complete(Prompt(token_ids=(number,)), Sampling(max_tokens=50)) for number in range(200))
+        return len(await asyncio.gather(*calls))
+
+print(asyncio.run(run()))
+"""
+
+
+@pytest.mark.parametrize(("limit", "at_once"), [("ulimit -Sn 160", 200), ("ulimit -n 160", 96)])
+def test_a_limit_of_open_files_bounds_the_requests(server: srv.Server, limit: str, at_once: int) -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 512:
+        pytest.skip("the hard limit of open files is too low")
+    command = [sys.executable, "-c", MANY, server.url]
+    done = subprocess.run(
+        ["bash", "-c", f'{limit}; exec "$@"', "bash", *command], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
+    assert server.peak <= at_once
+    assert ("ulimit -n" in done.stderr) == (at_once == 96)
 
 
 # One fails

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasonrank_pyserini.engines.openai.http_stream import AnswerReader, BrokenAnswerError
+from reasonrank_pyserini.engines.openai.http_error_body import BrokenAnswerError
+from reasonrank_pyserini.engines.openai.http_stream import AnswerReader
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 JSON = st.recursive(

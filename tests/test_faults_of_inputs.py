@@ -26,7 +26,7 @@ NAN = float("nan")
 
 def test_a_run_is_taken_best_score_first_and_ties_keep_their_lines(tmp_path: Path) -> None:
     run = tmp_path / "run.trec"
-    run.write_text("q Q0 c 3 1 t\nq Q0 a 1 3 t\nq Q0 e 5 2 t\nq Q0 b 2 2 t\np Q0 x 1 1 t\n")
+    run.write_text("q Q0 c 4 1 t\nq Q0 a 1 3 t\nq Q0 e 2 2 t\nq Q0 b 3 2 t\np Q0 x 1 1 t\n")
     given = read_source(run)
     assert [hit.id for hit in given.run["q"]] == ["a", "e", "b", "c"]
     assert len(given.notes) == 1
@@ -102,7 +102,7 @@ def test_topics_in_xml_by_field_and_bad_ones(tmp_path: Path) -> None:
         "<topics><topic><query>x</query></topic></topics>": "no number",
         '<topics><topic number="1"></topic></topics>': "no text",
         '<topics><topic number="1">': "not XML",
-        "<topics><other/></topics>": "without <topic>",
+        "<topics><other/></topics>": "no <topic>",
     }.items():
         path.write_text(text)
         with pytest.raises(FileFormatError, match=problem):
@@ -116,10 +116,10 @@ def test_topics_in_xml_by_field_and_bad_ones(tmp_path: Path) -> None:
         ("c.bz2", b"BZh91AY&SY", "bzip2"),
         ("c.zst", b"\x28\xb5\x2f\xfd rest", "zstd"),
         ("c.zip", b"PK\x03\x04rest", "zip"),
-        ("c.parquet", b"PAR1rest", "Parquet"),
+        ("c.parquet", b"PAR1\x15\x04rest", "Parquet"),
     ],
 )
-def test_a_corpus_in_another_format_is_told_what_is_read(
+def test_a_corpus_in_another_format_names_what_is_read(
     tmp_path: Path, name: str, content: bytes, what: str
 ) -> None:
     (tmp_path / name).write_bytes(content)

@@ -23,11 +23,11 @@ HEAVY = {
     "peft", "accelerate", "datasets", "matplotlib", "lxml", "inscriptis",
 }  # fmt: skip
 PURE = {
-    "types", "errors", "lazy", "permutation", "strategies", "prompts", "runfile", "training.rewards",
+    "types", "errors", "lazy", "identifiers", "permutation", "strategies", "prompts", "runfile", "training.rewards",
     "files.atomic", "files.beir", "files.corpora", "files.corpus_index", "files.decreasing", "files.document_records",
-    "files.excluded", "files.lines", "files.locks", "files.qrels", "files.rankllm_results", "files.requests",
-    "files.score_json", "files.toml_tables", "files.topics", "files.topics_xml", "files.trec", "files.caches",
-    "files.web_environment",
+    "files.excluded", "files.given_records", "files.kinds", "files.lines", "files.locks", "files.qrels",
+    "files.rankllm_results", "files.requests", "files.score_json", "files.toml_tables", "files.topics",
+    "files.topics_xml", "files.trec", "files.caches", "files.no_proxy", "files.web_environment",
     "datasets.docids", "evaluation.statistics", "reproduce.conditions",
 }  # fmt: skip
 """What computes, reads and writes: none of it may import an engine, a data set, a search or a network client."""
@@ -41,7 +41,7 @@ ADAPTER_FAMILIES = ("engines.vllm", "engines.transformers", "engines.openai", "f
 """An adapter may import the adapters of its own folder."""
 ORDER = (
     ("types", "errors", "lazy"),
-    ("permutation", "strategies"),
+    ("identifiers", "permutation", "strategies"),
     ("files",),
     ("runfile", "scoring"),
     ("datasets",),

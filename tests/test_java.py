@@ -26,7 +26,7 @@ def test_a_search_prints_nothing_on_either_descriptor(index: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_what_java_prints_is_kept_for_the_debug_log(index: Path) -> None:
+def test_what_java_prints_is_kept_for_the_debug_log(tmp_path: Path) -> None:
     script = """
 import logging, os, sys
 from reasonrank_pyserini.first_stages.java import ensure_java
@@ -44,7 +44,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    done = run(script, PATH="/usr/bin:/bin", PYTHONIOENCODING="utf-8")
+    done = run(script, PATH=str(tmp_path), PYTHONIOENCODING="utf-8")  # a folder without a Java
     assert done.stdout.splitlines()[0] == "a word é", done.stderr
     assert done.stdout.splitlines()[-1].startswith(
         "InputError Java is already running with a heap of 300 MB, 64g is requested"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import ftfy
 import prompts_kit as kit
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import PromptTooLongError
 from reasonrank_pyserini.prompts import STYLES, BuiltPrompt, PromptBuilder, encode, render
+from reasonrank_pyserini.prompts.texts import start_of
 from reasonrank_pyserini.types import Document
 
 
@@ -125,6 +127,10 @@ def tokenizer_of_bytes() -> Any:
         "\n",
         "&lt;",
         "中文。",
+        "中文",
+        "a\u0301\u0302",
+        "\U0001f600",
+        "\u00e2\u20ac\u2122",
         "[1",
         "<",
     ],
@@ -134,6 +140,32 @@ def test_a_huge_passage_is_cut_as_the_authors_cut_it(unit: str) -> None:
     document = Document("d", "  " + unit * (400_000 // len(unit)))
     expected = kit.plainly_rendered(STYLES["rankgpt"], tokenizer, "q", [document], 100)
     assert render("rankgpt", tokenizer, "q", [document], passage_tokens=100) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "length"),
+    [
+        ("ab\n" * 10, 4, 6),
+        ("ab\n" * 10, 6, 9),
+        ("ab", 9, 2),
+        ("a" * 1_500_000, 4, 1_000_000),
+        ("b\n" + "a" * 3_000_000, 1_500_000, 2_000_002),
+        ("a" * 900_000 + "\n" + "\u00e2\u20ac\u2122<&amp;" * 200_000, 950_000, 1_900_001),
+    ],
+)
+def test_a_start_is_fixed_as_within_the_whole_text(text: str, size: int, length: int) -> None:
+    start = start_of(text, size)
+    assert (start, len(start)) == (text[:length], length)
+    assert ftfy.fix_text(text).startswith(ftfy.fix_text(start))
+
+
+@pytest.mark.parametrize("unit", ["中文", "\U0001f600", "a\u0301", "\ud800", "kh0"])
+def test_a_word_of_four_megabytes_costs_little(tokenizer: Any, unit: str) -> None:
+    document = Document("d", unit * (4_000_000 // len(unit.encode("utf-8", "surrogatepass"))))
+    builder = PromptBuilder("rankgpt", tokenizer)
+    started = time.process_time()
+    builder.build("q", [document], answer_tokens=0)
+    assert time.process_time() - started < 4
 
 
 def test_a_passage_of_five_megabytes_costs_little(tokenizer: Any) -> None:

@@ -118,7 +118,7 @@ def cutting_tokenizer() -> Any:
     return kit.bpe_tokenizer(template)
 
 
-SHAPES = (" ", "\n", "\r\n", "a", "\u200b", "e\u0301", "<|im_start|>", "\N{FAMILY}", "0")
+SHAPES = ("\r\n", "\n", " ", "a", "\u200b", "<|im_start|>")
 
 
 @pytest.mark.timeout(120)
@@ -126,7 +126,7 @@ SHAPES = (" ", "\n", "\r\n", "a", "\u200b", "e\u0301", "<|im_start|>", "\N{FAMIL
 def test_megabytes_of_one_shape_are_cut_after_their_beginning(shared: Path, shape: str) -> None:
     """In the text and in the title, with and without a tokenizer; a beginning of tens of kilobytes gives the same."""
     tokenizer = qwen3_like(shared / "golden" / "qwen2.5-tokenizer")
-    long, short = (f"x{shape * (size // len(shape))}y" for size in (3_000_000, 300_000))
+    long, short = (f"x{shape * (size // len(shape))}y" for size in (1_000_000, 300_000))
     for builder in (
         PromptBuilder("reasonrank", tokenizer, context=32768),
         PromptBuilder("reasonrank", None, context=32768),

@@ -31,7 +31,7 @@ __all__ = ["files"]  # fixture
         (["out", "--qrels", "qrels", "--dataset", "beir/scifact"], "both give judgements"),
         (["out", "--qrels", "qrels", "--qrels-kind", "fixed"], "use it with --dataset"),
         (["out", "--qrels", "other"], "--qrels other: none of the 2 reranked queries is there, e.g. 'q1'"),
-        (["out", "--run", "qrels"], "this looks like a qrels file"),
+        (["out", "--run", "qrels"], "this looks like qrels"),
         (["out", "--corpus", "nothing.jsonl"], "nothing.jsonl"),
         (["out", "--passage-chars", "-1"], "--passage-chars"),
         (["board"], "board/leaderboard.json: this is not a leaderboard"),

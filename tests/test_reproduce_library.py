@@ -139,6 +139,28 @@ found = [asdict(reproduce.estimate(request, "h100", 8, 2.5)), asdict(reproduce.e
     assert small_gpu["money"] is None
 
 
+def test_an_estimate_by_published_counts_needs_no_network(small: Script) -> None:
+    found = small.run("""
+import socket
+def refuse(*_, **__):
+    raise AssertionError("an estimate opened a connection")
+socket.socket.connect = socket.getaddrinfo = refuse
+notes = []
+def of(name, *tasks, **more):
+    one = reproduce.estimate(ReproduceRequest(name, tasks=tasks, **more), say=notes.append)
+    return [one.tasks, one.queries, one.windows]
+found = [of("bright"), of("r2med"), of("beir", "scifact", "nfcorpus"), of("bright", "pony", limit=11, oracle=0.0),
+         of("bright", "pony", condition="bm25"), of("bright", condition="reasonrank-32b-rader"), notes]
+""")["found"]
+    bright, r2med, beir, limited, stage, rader, notes = found
+    assert bright == rader == [12, 1384, 1384 * 9]
+    assert r2med == [8, 876, 876 * 9]
+    assert beir == [2, 300 + 323, (300 + 323) * 9]
+    assert (limited, stage) == ([1, 11, 99], [1, 112, 0])
+    assert "queries are counted as published, with 100 candidates each" in notes
+    assert any("has no public run of economics" in note for note in notes)
+
+
 def test_verify_by_a_server(small: Script) -> None:
     with Server(models=["tiny"]) as server:
         found = small.run(f"""

@@ -102,14 +102,14 @@ def test_of_a_repeated_document_the_first_line_counts(tmp_path: Path) -> None:
     assert report.notes == (
         f"{path}: 2 duplicate documents dropped, the first of each query kept (line 3: query q, document a)",
     )
-    assert read_run_report(written(tmp_path, PLAIN)).notes == ()
+    assert read_run_report(written(tmp_path, "q Q0 a 1 9 t\nq Q0 b 2 8 t\n")).notes == ()
 
 
 @pytest.mark.parametrize(
     ("content", "line", "problem"),
     [
         ("q Q0 d 1 0.5 t\nq Q0 d 1 0.5\n", 2, "5 columns where a run has 6"),
-        ("q 0 d 1\n", 1, "this looks like a qrels file"),
+        ("q 0 d 1\n", 1, "this looks like qrels"),
         ("q Q0 d 1 nan t\n", 1, "the score 'nan' is not a finite number"),
         ("q Q0 d 1 -inf t\n", 1, "the score '-inf' is not a finite number"),
         ("q Q0 d 1 1e999 t\n", 1, "the score '1e999' is not a finite number"),
@@ -119,7 +119,7 @@ def test_of_a_repeated_document_the_first_line_counts(tmp_path: Path) -> None:
         ("q Q0 a b 1 high t\n", 1, "the score 'high' is not a finite number"),
         ("q Q0 my doc 1 0.5\n", 1, "the rank 'doc' is not a number"),
         (b"q Q0 d 1 0.5 t\nq Q0 d\xff 1 0.5 t\n", 2, "not UTF-8 (byte 0xff at position 7)"),
-        (PLAIN.encode("utf-16"), 1, "not UTF-8"),
+        (PLAIN.encode("utf-16"), None, "UTF-16 text, not UTF-8"),
         (PLAIN.replace("\n", "\r"), 1, "a line break or NUL inside the document id"),
         (b"q Q0 d\0 1 0.5 t\n", 1, "a line break or NUL inside the document id"),
         (gzip.compress(PLAIN.encode(), mtime=0)[:-9], 5, "the gzip data is damaged or cut short"),
@@ -181,7 +181,7 @@ def test_a_repeated_judgement_is_counted(tmp_path: Path) -> None:
         ("q 0 d 1.5\n", 1, "the grade '1.5' is not a whole number"),
         ("q 0 d 1_0\n", 1, "the grade '1_0' is not a whole number"),
         ("q 0 d " + "9" * 5000 + "\n", 1, "is not a whole number"),
-        ("q Q0 d 1 0.5 tag\n", 1, "this looks like a run file"),
+        ("q Q0 d 1 0.5 tag\n", 1, "this looks like a TREC run"),
         ("query-id\tcorpus-id\tscore\nq\td 1\n", 2, "not the three tab-separated columns"),
         ("query-id\tcorpus-id\tscore\n", None, "holds no judgement"),
         (b"q 0 \xff 1", 1, "not UTF-8"),

@@ -113,6 +113,13 @@ def test_measures_that_do_not_exist(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_query_whose_grades_are_all_negative_scores_0() -> None:
+    measures = ["nDCG@10", "AP", "P@5", "R@100", "RR", "Bpref"]
+    found = score({"q1": {"a": -2, "b": -1}, "q2": {"a": 1}}, {"q1": ["a"], "q2": ["a"]}, measures)
+    assert set(found.per_query["q1"].values()) == {0.0}
+    assert found.per_query["q2"]["AP"] == 1.0
+
+
 def test_nothing_to_score_with() -> None:
     with pytest.raises(InputError, match="no judgements"):
         score({}, {"q": ["a"]}, ["AP"])

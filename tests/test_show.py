@@ -46,7 +46,7 @@ def test_ranks_before_and_after_and_every_window(out: Path, capsys: pytest.Captu
 
 def test_an_unknown_query_names_those_that_exist(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show(str(out), "--query", "q3") == 2
-    assert "unknown query 'q3': did you mean 'q" in capsys.readouterr().err
+    assert "unknown query 'q3': known: q1, q2" in capsys.readouterr().err
 
 
 def test_control_characters_do_not_reach_the_terminal(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

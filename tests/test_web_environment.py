@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from reasonrank_pyserini.errors import InputError
+from reasonrank_pyserini.files.no_proxy import leaves_out
 from reasonrank_pyserini.files.web_environment import (
     check_certificates,
+    check_hub,
     check_proxies,
     is_loopback,
     proxy_for,
 )
 
-NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+NAMES = ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT", "SSLKEYLOGFILE",
+         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
          "CURL_CA_BUNDLE", "REQUEST_METHOD")  # fmt: skip
 
 
@@ -28,7 +33,9 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("host", "own"),
     [("127.0.0.1", True), ("127.9.9.9", True), ("localhost", True), ("a.localhost", True), ("0.0.0.0", True),
-     ("[::1]", True), ("[::]", True), ("192.168.1.7", False), ("gpu01", False), ("localhost.example", False)],
+     ("[::1]", True), ("[::]", True), ("192.168.1.7", False), ("gpu01", False), ("localhost.example", False),
+     ("127.1", True), ("0", True), ("2130706433", True), ("[::ffff:127.0.0.1]", True), ("LOCALHOST.", True),
+     ("1", False), ("ip6-localhost", True), (socket.gethostname(), True), ("deadbeef", False), ("face.example", False)],
 )  # fmt: skip
 def test_own_addresses(host: str, own: bool) -> None:
     assert is_loopback(f"http://{host}:8000/v1") is own
@@ -82,3 +89,54 @@ def test_a_file_that_holds_no_certificate_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with pytest.raises(InputError, match="cannot be read"):
         check_certificates()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "out"),
+    [("*", "a.b", True), (" a.b ", "a.b", True), ("a.b c.d", "c.d", True), (".b", "a.b", True), ("*.b", "a.b", True),
+     (".b", "b", True), ("b", "ab", False), ("GPU01", "gpu01", True), ("'gpu01'", "gpu01", True),
+     ("10.0.0.0/8", "10.1.2.3", True), ("10.0.0.0/8", "11.1.2.3", False), ("::1/128", "::1", True),
+     ("[fe80::1]", "fe80::1", True), ("[fe80::1]:80", "fe80::1", True), ("fe80::/10", "fe80::2", True),
+     ("gpu01:80", "gpu01", True), ("gpu01:8000", "gpu01", False), ("http://gpu01", "gpu01", True), ("*:80", "x", True),
+         ("http://[bad", "gpu01", False), ("", "gpu01", False),
+     (",,", "gpu01", False), ("300.1.1.1/99", "10.0.0.3", False)],
+)  # fmt: skip
+def test_no_proxy_in_the_forms_of_other_tools(no_proxy: str, host: str, out: bool) -> None:
+    assert leaves_out(no_proxy, host, 80) is out
+
+
+def test_only_the_proxy_that_is_used_must_be_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks://h")
+    monkeypatch.setenv("NO_PROXY", "[::1],::1/128")
+    assert proxy_for("http://gpu01/v1") is None
+    assert proxy_for("https://localhost/v1") is None
+    with pytest.raises(InputError, match="HTTPS_PROXY"):
+        proxy_for("https://gpu01/v1")
+    monkeypatch.setenv("HTTPS_PROXY", " http://user:p@ss@h:3128 ")
+    found = proxy_for("https://gpu01/v1")
+    assert found is not None
+    assert (found.address, found.full_address) == ("http://h:3128", "http://user:p@ss@h:3128")
+    assert "ss@" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HF_HUB_DOWNLOAD_TIMEOUT", "10s"), ("HF_HUB_ETAG_TIMEOUT", "1.5"), ("HF_ENDPOINT", "hf-mirror.com"),
+     ("HF_ENDPOINT", ""), ("HF_ENDPOINT", '"https://hub.example"'), ("HF_TOKEN", "hf_\u00e9"), ("HF_TOKEN", "hf_a\nb"),
+     ("NO_PROXY", "::1/128"), ("NO_PROXY", "a,[::1]"), ("ALL_PROXY", "socks://h"), ("SSLKEYLOGFILE", "/gone/keys"),
+     ("SSL_CERT_FILE", "/gone")],
+)  # fmt: skip
+def test_what_the_hub_cannot_use_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    check_hub()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=name):
+        check_hub()
+
+
+def test_a_hub_on_this_machine_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8080/")
+    monkeypatch.setenv("SSL_CERT_FILE", "/gone")
+    monkeypatch.setenv("HTTP_PROXY", "http://h:3128")
+    monkeypatch.setenv("no_proxy", "a.example")
+    check_hub()
+    assert os.environ["no_proxy"] == "a.example,127.0.0.1"

@@ -32,7 +32,7 @@ from ratios import ratio, write_figures
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.datasets.nano.world import World
 from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
-from reasonrank_pyserini.engines.vllm.vllm_engine import vllm_grammar as processor
+from reasonrank_pyserini.engines.vllm import vllm_grammar as processor
 from reasonrank_pyserini.files.hub import SHIPPED
 from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
@@ -72,7 +72,7 @@ async def speeds(model: Path, rounds: int) -> dict[str, list[tuple[float, float]
     tokenizer = load_tokenizer(str(model))
     config = EngineConfig(str(model), max_model_len=1024, args=SMALL)
     async with AsyncExitStack() as stack:
-        with mock.patch("reasonrank_pyserini.engines.vllm.install"):
+        with mock.patch("reasonrank_pyserini.engines.vllm.vllm_engine.install"):
             plain = await stack.enter_async_context(load_engine("vllm", config))
         loaded = await stack.enter_async_context(load_engine("vllm", config))
         ways = {

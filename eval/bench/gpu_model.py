@@ -39,7 +39,7 @@ from virtual_time import VirtualLoop
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.priority import PATIENCE
-from reasonrank_pyserini.models.cost import GPUS, MOST_AT_ONCE, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
+from reasonrank_pyserini.models.cost import GPUS, MAX_BATCH, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
 from reasonrank_pyserini.models.profiles import shipped_profile
 from reasonrank_pyserini.ranking import scheduler
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
@@ -87,7 +87,7 @@ class Bench:
         *,
         patience: int = PATIENCE,
         ordered: bool = True,
-        requests: int = round(SURPLUS * MOST_AT_ONCE),
+        requests: int = round(SURPLUS * MAX_BATCH),
     ) -> list[float]:
         """When each ranking was there, in virtual seconds."""
         loop = VirtualLoop()
@@ -129,7 +129,7 @@ class Bench:
         prompts = self.speed.prefill(WINDOW_PROMPT_TOKENS) * len(every)
         read = sum((WINDOW_PROMPT_TOKENS + new / 2) * new for new in every) * self.speed.per_cached_token
         longest = max(map(sum, self.lengths.values()))
-        steps = max(longest, sum(every) / gpus / MOST_AT_ONCE)
+        steps = max(longest, sum(every) / gpus / MAX_BATCH)
         return (prompts + read) / gpus + steps * (STEP + self.speed.per_pass)
 
     def row(self, gpus: int) -> dict[str, float]:

@@ -26,9 +26,10 @@ from ratios import ROOT, write_figures
 
 from reasonrank_pyserini.engines import EngineConfig
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
+from reasonrank_pyserini.files.hub import SHIPPED
 from reasonrank_pyserini.types import Document, Prompt, Query, Sampling
 
-MODEL = str(ROOT / "reasonrank_pyserini" / "nano" / "model")
+MODEL = str(SHIPPED["nano"])
 
 
 def answer(prompt: Prompt, sampling: Sampling) -> str:

@@ -22,8 +22,8 @@ from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY
 from reasonrank_pyserini.models.cost import (
     ARITHMETIC,
     BANDWIDTH,
+    MAX_BATCH,
     MEMORY,
-    MOST_AT_ONCE,
     STEP,
     WINDOW_NEW_TOKENS,
     Gpu,
@@ -86,7 +86,7 @@ class Window:
 class SimulatedGpu:
     """One GPU: takes windows in, by place or, with `ordered=False`, first come first served."""
 
-    def __init__(self, speed: Speed, *, ordered: bool = True, slots: int = MOST_AT_ONCE) -> None:
+    def __init__(self, speed: Speed, *, ordered: bool = True, slots: int = MAX_BATCH) -> None:
         self.speed, self.ordered, self.slots = speed, ordered, slots
         self.outstanding = 0
         self.waiting: list[Window] = []

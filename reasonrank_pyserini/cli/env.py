@@ -13,7 +13,7 @@ from . import VariadicCommand
 @click.command(cls=VariadicCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show versions, Java, GPUs and cache folders: for a bug report.
+    """Show versions, Java, GPUs and cache folders, and which versions were not tested: for a bug report.
 
     \b
     Example:
@@ -22,17 +22,19 @@ def command(as_json: bool) -> None:
     from ..files.caches import cache_root
     from ..first_stages.java.home import find_java
     from ..jobs.manifest import environment
+    from ..jobs.tested_versions import installed, untested
 
     facts: dict[str, Any] = environment()
     found = find_java()
     facts["java"] = f"{found.version} ({found.source}, {found.path})"
     facts["cache"] = str(cache_root())
+    facts["untested"] = untested(facts["python"], found.version, installed())
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
     for name, value in facts.items():
         if isinstance(value, dict):
-            click.echo(f"{name}:")
+            click.echo(f"{name}:" if value else f"{name:26} none")
             for key, inner in value.items():
                 click.echo(f"  {key:24} {inner}")
         elif isinstance(value, list):

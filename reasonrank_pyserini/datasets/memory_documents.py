@@ -7,6 +7,7 @@ from functools import cached_property
 
 from ..errors import InputError
 from ..files.caches import documents_sha256
+from ..files.given_records import as_document
 from ..types import Document
 
 
@@ -15,7 +16,8 @@ class MemoryDocuments:
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._documents: dict[str, Document] = {}
-        for document in documents:
+        for position, given in enumerate(documents, 1):
+            document = as_document(given, f"document {position}")
             if self._documents.setdefault(document.id, document) != document:
                 raise InputError(f"document {document.id!r} has two texts: give each an id of its own")
 

@@ -84,6 +84,8 @@ def evaluate(request: EvaluateRequest) -> EvaluateResult:
     if base is None:
         return EvaluateResult(scores, intervals, tuple(notes))
     baseline = _score(base, qrels, request.measures, notes)
+    if len(scores.per_query) == 1:
+        notes.append("a single query is compared: there is no p value")
     return EvaluateResult(
         scores,
         intervals,
@@ -121,6 +123,10 @@ def _read(source: RunSource, name: str, notes: list[str]) -> _ReadRun:
     """The run; the notes of its file join `notes`."""
     if isinstance(source, Mapping):
         return _ReadRun(source, name)
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"the {name} is a {type(source).__name__}: give a file, or hits by query id as a dict"
+        )
     report = read_run_report(source)
     notes += report.notes
     return _ReadRun(report.run, str(source), report)

@@ -11,6 +11,7 @@ from ..errors import FileFormatError, InputError
 from ..types import Document
 from .caches import cache_root, cached_folder, file_sha256
 from .corpus_index import CorpusFile, CorpusIndex, build_index, load_index, parse_document, save_index
+from .kinds import other_format, resemblance
 from .lines import GZIP_MAGIC, check_file, raw_lines
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
@@ -77,14 +78,15 @@ def _sources(path: Path) -> list[Path]:
     files = (file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
     found = sorted(file for file in files if not file.name.startswith("."))
     if not found:
-        raise InputError(f"corpus folder {path} has no {' or '.join(SUFFIXES)} files")
+        inside = ", ".join(sorted(file.name for file in path.iterdir())[:5]) or "nothing"
+        raise InputError(f"corpus folder {path} has no {', '.join(SUFFIXES)} (it has {inside}): {_FORM}")
     return found
 
 
 def _plain(source: Path) -> CorpusFile:
     with check_file(source, "corpus").open("rb") as stream:
         head = stream.read(4096)
-    packed = head[:2] == GZIP_MAGIC
+    packed = head.startswith(GZIP_MAGIC)
     if not packed:
         _check_format(source, head)
     plain = source
@@ -95,27 +97,19 @@ def _plain(source: Path) -> CorpusFile:
     return CorpusFile(source, plain, state.st_size, state.st_mtime_ns)
 
 
-OTHER_FORMATS = {
-    b"BZh": "is compressed by bzip2",
-    b"\x28\xb5\x2f\xfd": "is compressed by zstd",
-    b"\xfd7zXZ": "is compressed by xz",
-    b"PK\x03\x04": "is a zip archive",
-    b"PAR1": "is a Parquet file",
-    b"ARROW1": "is an Arrow file",
-    b"SQLite": "is an SQLite database",
-}
-"""Other formats of corpora, by their first bytes."""
+_FORM = 'give JSONL, plain or .gz, one {"id": "d1", "contents": "a passage"} a line'
 
 
 def _check_format(source: Path, head: bytes) -> None:
-    """FileFormatError for a common corpus format that is not JSONL."""
-    found = next((what for magic, what in OTHER_FORMATS.items() if head.startswith(magic)), None)
-    line = head.partition(b"\n")[0].lstrip(b"\xef\xbb\xbf \t\r")
-    if found is None and b"\t" in line and not line.startswith((b"{", b"[")):
-        found = "holds lines with tabs (TSV)"
-    if found is not None:
-        form = '{"id": "d1", "contents": "a passage"}'
-        raise FileFormatError(source, None, f"{found}: convert it to JSONL, plain or .gz, one {form} a line")
+    """FileFormatError for a file that does not begin as JSONL does."""
+    if what := other_format(head):
+        raise FileFormatError(source, None, f"{what}: {_FORM}")
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start and not start.startswith(b"{"):
+        line = start.partition(b"\n")[0]
+        hint = "; this looks like TSV" if b"\t" in line and line[:1] != b"[" else resemblance(line)
+        number = 1 + head[: len(head) - len(start)].count(b"\n")
+        raise FileFormatError(source, number, f"not JSONL{hint}: {_FORM}")
 
 
 def _kept_index(files: list[CorpusFile]) -> CorpusIndex:

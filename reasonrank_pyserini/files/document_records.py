@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def as_id(path: str | Path, line: int | None, name: str, value: object) -> str:
         raise FileFormatError(path, line, f"field {name!r} holds {json_type(value)}, not an id")
     if not str(value).strip():
         raise FileFormatError(path, line, f"field {name!r} holds an empty id")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise FileFormatError(path, line, f"field {name!r} holds {value}, not an id")
     return str(value)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ..errors import InputError, one_line
 from .caches import cache_root, fingerprint
 from .hub import cache_folder, causes, from_http_library, is_offline, no_space
+from .web_environment import check_certificates, check_hub, check_hub_numbers, check_proxies, is_loopback
 
 GITHUB_RAW = "https://raw.githubusercontent.com"
 TIMEOUT = 30.0
@@ -56,6 +57,7 @@ class HubFile:
         return f"{self.repo}/{self.path}"
 
     def cached(self) -> Path | None:
+        check_hub_numbers()
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(self.repo, self.path, revision=self.revision, repo_type=self.repo_type)
@@ -63,6 +65,7 @@ class HubFile:
         return path if path is not None and _right(path, self) else None
 
     def fetch(self) -> Path:
+        (check_hub_numbers if is_offline() else check_hub)()
         from huggingface_hub import hf_hub_download
 
         try:
@@ -120,6 +123,9 @@ class WebFile:
             return here
         if is_offline():
             raise InputError(self._advice("is not in the cache, and HF_HUB_OFFLINE is set"))
+        if not is_loopback(self.address):
+            check_proxies()
+            check_certificates()
         part = self.place.with_name(f".{self.place.name[:40]}.part-{secrets.token_hex(6)}")
         try:
             part.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError, one_line
-from .web_environment import check_certificates, check_proxies
+from .web_environment import check_hub, check_hub_numbers
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
                    "chat_template*", "additional_chat_templates/*", "config.json")  # fmt: skip
@@ -42,6 +42,7 @@ def model_path(model: str) -> str:
 
 def check_model(model: str) -> None:
     """InputError unless `model` is a folder or could be a hub id."""
+    check_hub_numbers()
     if local_folder(model) is not None:
         return
     if os.path.isfile(os.path.expanduser(model)):
@@ -65,14 +66,13 @@ def folder_of(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
     if folder is not None:
         return folder
     if not is_offline():
-        check_proxies()
-        check_certificates()
+        check_hub()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
-    except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
+    except (OSError, UnicodeError, HFValidationError, LocalEntryNotFoundError) as error:
         raise InputError(_explain(model, revision, error)) from error
     except Exception as error:
         if not from_http_library(error):
@@ -87,6 +87,7 @@ def cached_file(model: str, revision: str | None, name: str) -> Path | None:
         return folder / name if (folder / name).is_file() else None
     if not _ID.fullmatch(model):
         return None
+    check_hub_numbers()
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(model, name, revision=revision)

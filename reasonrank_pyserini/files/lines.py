@@ -7,13 +7,15 @@ import gzip
 import io
 import json
 import sys
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from ..errors import FileFormatError, InputError
+from .kinds import HEAD, other_format, resemblance
 
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -25,7 +27,7 @@ LONGEST_RUN_LINE = 1 << 20
 def check_file(path: str | Path, kind: str = "file") -> Path:
     """The path, if it is a readable regular file; InputError with the nearest name in its folder otherwise."""
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         raise InputError(
             f"{kind} {path} is a pipe or device: save it to a file first, because it is read more than once"
         )
@@ -44,6 +46,10 @@ def raw_lines(
     number, offset, shown = 0, 0, shown or path
     try:
         with _opened(path) as stream:
+            if what := other_format(stream.peek(HEAD)[:HEAD]):
+                raise FileFormatError(
+                    shown, None, f"{what}: give UTF-8 text (TREC, TSV, JSONL), plain or .gz"
+                )
             while raw := stream.readline(longest):
                 number += 1
                 if len(raw) == longest:
@@ -93,8 +99,17 @@ def starts_with(path: str | Path) -> str:
 
 
 def printable(text: str) -> str:
-    """The text as it is, or escaped where it could control a terminal."""
-    return text if text.isprintable() else ascii(text)
+    """The text as it is, or escaped where it could control a terminal or looks like another text."""
+    return text if _is_plain(text) else ascii(text)
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, escaped where `printable` escapes it."""
+    return repr(text) if _is_plain(text) else ascii(text)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and unicodedata.is_normalized("NFC", text)
 
 
 def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, Any]:
@@ -102,7 +117,12 @@ def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, A
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise FileFormatError(path, number, f"not JSON: {error.msg} (column {error.colno})") from error
+        if text.strip() in ("{", "["):
+            raise FileFormatError(
+                path, number, "JSON over several lines: give JSONL, one object a line"
+            ) from error
+        hint = resemblance(text.encode(errors="replace")) if number == 1 and text.lstrip()[:1] != "{" else ""
+        raise FileFormatError(path, number, f"not JSON: {error.msg} (column {error.colno}){hint}") from error
     except (ValueError, RecursionError) as error:
         raise FileFormatError(path, number, f"not usable JSON: {str(error).splitlines()[0]}") from error
     return _as_object(path, number, value)
@@ -129,13 +149,15 @@ def _open(path: str | Path, kind: str) -> io.BufferedReader[io.RawIOBase]:
     except FileNotFoundError:
         raise InputError(f"there is no {kind} {path}{_nearest(Path(path))}") from None
     except IsADirectoryError:
-        raise InputError(f"{kind} {path} is a folder: give a file") from None
+        run = Path(path) / "run.trec"
+        found = run if kind == "run file" and run.is_file() else "a file"
+        raise InputError(f"{kind} {path} is a folder: give {found}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{kind} {path} cannot be read: {_reason(error)}") from error
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
+def _opened(path: str | Path) -> Iterator[io.BufferedReader[Any] | gzip.GzipFile]:
     with ExitStack() as stack:
         if str(path) == "-":
             raw = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
@@ -144,7 +166,7 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
             raw = _open(path, "file")
             stack.callback(raw.close)
         if raw.peek(2)[:2] == GZIP_MAGIC:
-            yield cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=raw)))
+            yield stack.enter_context(gzip.GzipFile(fileobj=raw))
         else:
             yield raw
 

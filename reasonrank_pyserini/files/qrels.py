@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileFormatError
+from .kinds import resemblance
 from .lines import numbered_lines, printable
 
 _COLUMNS = "query iteration document grade"
+_BEIR = "or 3 with tabs below BEIR's header query-id, corpus-id, score"
 _BEIR_HEADER = (b"query-id", b"corpus-id", b"score")
 _GRADE = re.compile(rb"[+-]?\d{1,18}")
 
@@ -50,7 +52,11 @@ def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
         if place == 0 and (tuple(line.lower().split()) == _BEIR_HEADER or (beir and _is_header(line))):
             beir = True
             continue
-        query, document, grade = (_beir if beir else _trec)(line, path, number)
+        try:
+            query, document, grade = (_beir if beir else _trec)(line, path, number)
+        except FileFormatError as error:
+            hint = "" if lines else resemblance(line, "qrels")
+            raise FileFormatError(path, number, error.problem + hint) from error
         grades = qrels.setdefault(query, {})
         known = grades.setdefault(document, grade)
         if known != grade:
@@ -68,13 +74,15 @@ def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
 
 
 def _trec(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
-    columns = len(line.split())
+    fields = line.split()
+    columns = len(fields)
+    if fields[0] == b"#":
+        raise FileFormatError(path, number, "a comment, which no qrels have: delete such lines")
     if columns < 4:
-        raise FileFormatError(path, number, f"{columns} columns where qrels have 4 ({_COLUMNS})")
+        raise FileFormatError(path, number, f"{columns} columns where qrels have 4 ({_COLUMNS}; {_BEIR})")
     query, _, rest = line.split(None, 2)
     document, grade = rest.rsplit(None, 1)
-    hint = "; this looks like a run file" if columns == 6 and line.split()[1] == b"Q0" else ""
-    return query.decode(), document.decode(), _grade(grade, path, number, hint)
+    return query.decode(), document.decode(), _grade(grade, path, number)
 
 
 def _beir(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
@@ -82,7 +90,7 @@ def _beir(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
     if len(fields) != 3 or not all(fields):
         raise FileFormatError(path, number, "not the three tab-separated columns query-id, corpus-id, score")
     query, document, grade = fields
-    return query.decode(), document.decode(), _grade(grade, path, number, "")
+    return query.decode(), document.decode(), _grade(grade, path, number)
 
 
 def _is_header(line: bytes) -> bool:
@@ -91,8 +99,8 @@ def _is_header(line: bytes) -> bool:
     return len(fields) == 3 and fields[2].strip().isalpha()
 
 
-def _grade(field: bytes, path: str | Path, number: int, hint: str) -> int:
+def _grade(field: bytes, path: str | Path, number: int) -> int:
     if not _GRADE.fullmatch(field):
         shown = field[:60].decode(errors="replace")
-        raise FileFormatError(path, number, f"the grade {shown!r} is not a whole number{hint}")
+        raise FileFormatError(path, number, f"the grade {shown!r} is not a whole number ({_COLUMNS})")
     return int(field)

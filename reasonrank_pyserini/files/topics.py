@@ -9,8 +9,9 @@ from pathlib import Path
 from ..errors import FileFormatError
 from ..types import Query
 from .document_records import CANDIDATE_LISTS, QUERY_IDS, QUERY_TEXTS, find_id, find_text
+from .kinds import resemblance
 from .lines import check_file, read_lines, read_objects, starts_with
-from .topics_xml import XML_STARTS, xml_topics
+from .topics_xml import xml_topics
 
 Numbered = Iterator[tuple[int, Query]]
 
@@ -18,9 +19,10 @@ Numbered = Iterator[tuple[int, Query]]
 def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
     """The topics of a file, in its order, plain or gzip; the format is recognised by the content.
 
-    TSV has no header; everything after the first tab is the text. JSONL (or one JSON array) has the id in
-    id, qid, query_id or _id and the text in text, query, title or contents, or in `field` if given. TREC
-    topics (`<top>`) give the title, or `field` (title, desc, narr), and lose leading zeros as in the qrels.
+    In TSV everything after the first tab is the text; a header such as `qid<TAB>query` is skipped. JSONL (or one
+    JSON array) has the id in id, qid, query_id or _id and the text in text, query, title or contents, or in `field`
+    if given. TREC topics (`<top>`) give the title, or `field` (title, desc, narr), and lose leading zeros as in the
+    qrels.
     XML topics of TREC's newer tracks are read by `topics_xml.xml_topics`. Empty texts are kept. Raises
     FileFormatError for bad lines, repeated ids and a file without topics.
     """
@@ -28,10 +30,10 @@ def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
     start = starts_with(path).lower()
     if start[:1] in ("{", "["):
         topics = _json_topics(path, field)
-    elif start.startswith(XML_STARTS):
-        topics = xml_topics(path, field)
-    elif start.startswith("<top"):
+    elif start.startswith("<top>"):
         topics = _trec_topics(path, field or "title")
+    elif start.startswith("<"):
+        topics = xml_topics(path, field)
     elif field is not None:
         raise FileFormatError(path, None, f"no field {field!r}: a TSV topics file has the text only")
     else:
@@ -48,7 +50,7 @@ def topic_fields(path: str | Path) -> tuple[str, ...]:
         return tuple(
             name for name, value in record.items() if name not in QUERY_IDS and isinstance(value, str)
         )
-    return ("title", "desc", "narr") if start.lower().startswith("<top") else ()
+    return ("title", "desc", "narr") if start.lower().startswith("<top>") else ()
 
 
 def _without_repeats(path: str | Path, topics: Iterable[tuple[int, Query]]) -> list[Query]:
@@ -66,11 +68,21 @@ def _without_repeats(path: str | Path, topics: Iterable[tuple[int, Query]]) -> l
     return queries
 
 
+_HEADER_IDS = {*QUERY_IDS, "query-id", "queryid", "topic", "topic_id", "number"}
+_HEADER_TEXTS = {*QUERY_TEXTS, "question", "query_text"}
+_TREC_COLUMNS = re.compile(r"[^\t]+\t(?:Q?0)\t[^\t]+\t-?\d+(?:\t[^\t]+\t[^\t]+)?")
+"""Qrels or a run with tabs, which would pass for topics."""
+
+
 def _tsv_topics(path: str | Path) -> Numbered:
-    for line, row in read_lines(path):
+    for place, (line, row) in enumerate(read_lines(path)):
         id, tab, text = row.partition("\t")
-        if not tab:
-            raise FileFormatError(path, line, f"expected id<TAB>text, found no tab in {row[:60]!r}")
+        if place == 0 and id.strip().lower() in _HEADER_IDS and text.strip().lower() in _HEADER_TEXTS:
+            continue
+        if not tab or (place == 0 and _TREC_COLUMNS.fullmatch(row)):
+            hint = resemblance(row.encode()) if place == 0 else ""
+            found = "columns" if tab else "no tab"
+            raise FileFormatError(path, line, f"expected id<TAB>text, found {found} in {row[:60]!r}{hint}")
         if not id.strip(" "):
             raise FileFormatError(path, line, "the query id before the tab is empty")
         yield line, Query(id.strip(" "), text)
@@ -91,19 +103,24 @@ _LABEL = re.compile(r"\s*(?:Number|Topic|Description|Narrative)\s*:", re.IGNOREC
 def _trec_topics(path: str | Path, field: str) -> Numbered:
     """Fields run to the next tag, closed or not."""
     fields: dict[str, str] = {}
-    tag, start = "", 0
+    tag, start, open_topic = "", 0, False
     for line, text in read_lines(path):
         position = 0
         for found in _TAG.finditer(text):
             _extend(fields, tag, text[position : found.start()])
             tag, position = found[1].lower(), found.end()
             if tag == "top":
-                fields, start = {}, line
+                if open_topic:
+                    raise FileFormatError(path, start, "<top> without </top>")
+                fields, start, open_topic = {}, line, True
             elif tag == "/top":
+                open_topic = False
                 yield start, _trec_query(path, start, fields, field)
             elif not tag.startswith("/"):
                 fields[tag] = ""
         _extend(fields, tag, text[position:])
+    if open_topic:
+        raise FileFormatError(path, start, "<top> without </top>")
 
 
 def _extend(fields: dict[str, str], tag: str, text: str) -> None:

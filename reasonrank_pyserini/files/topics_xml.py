@@ -9,13 +9,13 @@ from typing import Any
 
 from ..errors import FileFormatError
 from ..types import Query
-from .lines import raw_lines
+from .kinds import resemblance
+from .lines import BOM, raw_lines
 
 log = logging.getLogger(__name__)
 
-XML_STARTS = ("<topics", "<?xml", "<!doctype", "<xml", "<queries")
-"""The start of such a file, in lower case."""
 TOPICS = ("topic", "top", "query", "task")
+_FORMATS = "give TSV lines id<TAB>text, JSONL, or <topics> with a <topic number=...> each"
 NUMBERS = ("number", "num", "id", "qid", "topicid", "query_id")
 TEXTS = ("title", "query", "question", "text", "keyword", "description", "desc", "summary", "note")
 
@@ -29,19 +29,22 @@ def xml_topics(path: str | Path, field: str | None = None) -> Iterator[tuple[int
     """
     from xml.etree import ElementTree
 
-    try:
-        root = ElementTree.fromstring(b"".join(raw for _, _, raw in raw_lines(path)))
+    text = b"".join(raw for _, _, raw in raw_lines(path)).removeprefix(BOM)
+    line = text.partition(b"\n")[0]
+    hint = resemblance(line) if b"html" in line.lower() else ""
+    bare = text[:7].lower() in (b"<topic ", b"<topic>")
+    try:  # some tracks write topics one after another, without an element around them
+        root = ElementTree.fromstring(b"<topics>" + text + b"</topics>" if bare else text)
     except ElementTree.ParseError as error:
-        raise FileFormatError(path, error.position[0], f"not XML ({error})") from error
-    name = next((name for name in TOPICS if root.find(name) is not None), None)
-    if name is None:
+        hint = hint or ("; a plain & is written &amp;" if "invalid token" in str(error) else "")
+        raise FileFormatError(path, error.position[0], f"not XML ({error}){hint}: {_FORMATS}") from error
+    for element in root.iter():
+        element.tag = str(element.tag).rpartition("}")[2].lower()
+    topics = next((named for name in TOPICS if (named := list(root.iter(name)))), None)
+    if topics is None:
         inside = ", ".join(dict.fromkeys(str(child.tag) for child in root)) or "nothing"
-        raise FileFormatError(
-            path,
-            None,
-            f"XML without <topic> elements (it holds {inside}): give TSV lines id<TAB>text, or JSONL",
-        )
-    found = [_query(path, place, topic, field) for place, topic in enumerate(root.findall(name), 1)]
+        raise FileFormatError(path, None, f"no <topic> elements (it holds {inside}){hint}: {_FORMATS}")
+    found = [_query(path, place, topic, field) for place, topic in enumerate(topics, 1)]
     used = ", ".join(dict.fromkeys(text for _, text in found))
     log.warning("reasonrank: %s: topics in XML, the text of each is its %s", path, used)
     yield from enumerate((query for query, _ in found), 1)
@@ -61,5 +64,8 @@ def _query(path: str | Path, place: int, topic: Any, field: str | None) -> tuple
     used = next((name for name in names if parts.get(name)), "content")
     text = parts.get(used) or " ".join((topic.text or "").split())
     if not text:
-        raise FileFormatError(path, None, f"topic {number!r} has no text; it has {has}")
+        problem = (
+            f"topic {number!r} has no text under a known name; it has {has}: name one as `query_variant`"
+        )
+        raise FileFormatError(path, None, problem)
     return Query(number, text), used

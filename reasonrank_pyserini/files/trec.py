@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ..errors import FileFormatError, InputError
 from ..types import ScoredDocument
 from .atomic import atomic_open
 from .decreasing import strictly_decreasing
-from .lines import numbered_lines, printable
+from .kinds import resemblance
+from .lines import check_file, numbered_lines, printable
 
 _COLUMNS = "query Q0 document rank score tag"
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -21,7 +24,10 @@ _BREAKS = re.compile(rb"[\r\v\f\0]")
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run as read: documents per query in line order; `duplicates` lines named a document again (`repeated`)."""
+    """A run as read: documents per query in line order; `duplicates` lines named a document again (`repeated`).
+
+    `contradicted`: the queries whose ranks give another order than their scores.
+    """
 
     path: str
     run: dict[str, list[ScoredDocument]]
@@ -29,17 +35,26 @@ class RunReport:
     duplicates: int = 0
     first_duplicate: str = ""
     repeated: Mapping[str, Sequence[ScoredDocument]] = field(default_factory=dict)
+    contradicted: Sequence[str] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """One line for each thing the user should know; empty for an ordinary run."""
-        if not self.duplicates:
-            return ()
-        plural = "s" if self.duplicates > 1 else ""
-        return (
-            f"{self.path}: {self.duplicates} duplicate document{plural} dropped, the first of each query kept "
-            f"({self.first_duplicate})",
-        )
+        notes = []
+        if self.duplicates:
+            plural = "s" if self.duplicates > 1 else ""
+            notes.append(
+                f"{self.path}: {self.duplicates} duplicate document{plural} dropped, the first of each query kept "
+                f"({self.first_duplicate})"
+            )
+        if self.contradicted:
+            count = len(self.contradicted)
+            notes.append(
+                f"{self.path}: the ranks of {count} {'query' if count == 1 else 'queries'}, e.g. "
+                f"{printable(self.contradicted[0])}, contradict the scores, which count for trec_eval "
+                "(negate scores where the lower is better)"
+            )
+        return tuple(notes)
 
 
 def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
@@ -53,24 +68,41 @@ def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
 
 def read_run_report(path: str | Path) -> RunReport:
     """`read_run` with the count of lines and of repeated documents."""
+    if Path(path).is_dir():
+        check_file(path, "run file")
     by_query: dict[str, dict[str, ScoredDocument]] = {}
     repeated: dict[str, list[ScoredDocument]] = {}
+    ranks: dict[str, array[float]] = {}
     lines = duplicates = 0
     first = ""
     for number, line in numbered_lines(path):
-        query, document, score = _fields(line, path, number)
-        documents = by_query.setdefault(query, {})
+        try:
+            query, document, rank, score = _fields(line, path, number)
+        except FileFormatError as error:
+            hint = "" if lines else resemblance(line, "a TREC run")
+            raise FileFormatError(path, number, error.problem + hint) from error
+        if (documents := by_query.get(query)) is None:
+            documents = by_query[query] = {}
+            ranks[query] = array("d")
         if document in documents:
             duplicates += 1
             repeated.setdefault(query, []).append(ScoredDocument(document, score))
             first = first or f"line {number}: query {printable(query)}, document {printable(document)}"
         else:
             documents[document] = ScoredDocument(document, score)
+            ranks[query].append(rank)
         lines += 1
     if not lines:
         raise FileFormatError(path, None, f"the file is empty; a run has lines of {_COLUMNS!r}")
     run = {query: list(by_query.pop(query).values()) for query in tuple(by_query)}
-    return RunReport(str(path), run, lines, duplicates, first, repeated)
+    contradicted = [query for query, hits in run.items() if _contradict(ranks[query], hits)]
+    return RunReport(str(path), run, lines, duplicates, first, repeated, contradicted)
+
+
+def _contradict(ranks: Sequence[float], hits: Sequence[ScoredDocument]) -> bool:
+    """Whether a rank falls as one goes down the scores, ties in the order of lines."""
+    by_score = sorted(range(len(hits)), key=[-hit.score for hit in hits].__getitem__)
+    return any(ranks[upper] > ranks[lower] for upper, lower in pairwise(by_score))
 
 
 def order_by_score(
@@ -81,22 +113,23 @@ def order_by_score(
     return ordered, tuple(query for query, hits in run.items() if ordered[query] != list(hits))
 
 
-def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float]:
+def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float, float]:
     fields = line.split()
+    if fields[0] == b"#":
+        raise FileFormatError(path, number, "a comment, which no run has: delete such lines")
     if len(fields) == 6:
         query, _, document, rank, score, _ = fields
     elif len(fields) > 6:
         query, document, rank, score = _with_spaces(line, fields)
     else:
-        hint = "; this looks like a qrels file" if len(fields) in (3, 4) else ""
-        raise FileFormatError(path, number, f"{len(fields)} columns where a run has 6 ({_COLUMNS}){hint}")
+        raise FileFormatError(path, number, f"{len(fields)} columns where a run has 6 ({_COLUMNS})")
     if not _NUMBER.fullmatch(score) or not math.isfinite(value := float(score)):
-        raise FileFormatError(path, number, f"the score {_shown(score)} is not a finite number")
+        raise FileFormatError(path, number, f"the score {_shown(score)} is not a finite number ({_COLUMNS})")
     if not _NUMBER.fullmatch(rank):
         raise FileFormatError(path, number, f"the rank {_shown(rank)} is not a number ({_COLUMNS})")
     if _BREAKS.search(document):
         raise FileFormatError(path, number, f"a line break or NUL inside the document id {_shown(document)}")
-    return query.decode(), document.decode(), value
+    return query.decode(), document.decode(), float(rank), value
 
 
 def _with_spaces(line: bytes, fields: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes]:

@@ -62,6 +62,9 @@ class DenseFirstStage:
         content = {"corpus": named, "encoder": dict(encoder.identity), "layout": 1}
 
         def build(folder: Path) -> None:
+            import_pyserini(
+                "pyserini.search.faiss"
+            )  # if that fails, it does so before the passages are encoded
             write_index(faiss, folder, known, encoder, progress)
 
         return cls(cached_folder("dense", content, build), encoder, threads=threads)

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UnknownNameError, one_line
+from ..errors import InputError, UnknownNameError
 from ..types import Document
 from .encoders import Encoder
-from .java import import_pyserini
+from .prebuilt import catalogue, download_prebuilt
 
 _CHUNK = 1024
 """Documents encoded between two additions to the index."""
@@ -83,13 +83,10 @@ def find_faiss_index(index: str | Path) -> Path:
         return _checked(folder)
     if folder.exists() or isinstance(index, Path) or index.startswith((".", "~", "/")):
         raise InputError(f"there is no index folder {index}: give one with Pyserini's files index and docid")
-    known = import_pyserini("pyserini.prebuilt_index_info").FAISS_INDEX_INFO
+    known = catalogue("FAISS_INDEX_INFO")
     if index not in known:
         raise UnknownNameError("Faiss index", index, known, "or give a folder with its index")
-    try:
-        return _checked(Path(import_pyserini("pyserini.util").download_prebuilt_index(index)))
-    except (OSError, ValueError) as error:
-        raise InputError(f"Faiss index {index!r} cannot be downloaded: {one_line(error)}") from error
+    return _checked(download_prebuilt(index, known[index], "give a folder with its index"))
 
 
 def _checked(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Pyserini's prebuilt Lucene indexes by name, and index folders."""
+"""Pyserini's prebuilt indexes by name, and folders of Lucene indexes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import tarfile
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -23,6 +24,7 @@ _OTHER_KINDS = {
     "LUCENE_FLAT_INDEX_INFO": "a dense index in Lucene's format",
     "FAISS_INDEX_INFO": "a dense index, for `method` dense",
 }
+_LUCENE = "give a folder with a Lucene index"
 
 
 def find_index(index: str | Path) -> Path:
@@ -40,13 +42,40 @@ def find_index(index: str | Path) -> Path:
         raise InputError(
             f"there is no index folder {index}: give a folder with a Lucene index, or a `corpus` to build one"
         )
-    return _download(index, _metadata(index))
+    return download_prebuilt(index, _metadata(index), _LUCENE)
 
 
 def texts_index(name: str) -> str | None:
     """The prebuilt index with the texts of prebuilt index `name`; None when Pyserini lists no other."""
-    texts = _catalogue("TF_INDEX_INFO").get(name, {}).get("texts")
+    texts = catalogue("TF_INDEX_INFO").get(name, {}).get("texts")
     return str(texts) if texts and texts != name else None
+
+
+def catalogue(kind: str) -> Mapping[str, Any]:
+    """Pyserini's prebuilt indexes of a kind, such as `FAISS_INDEX_INFO`, by name; empty if this version has none."""
+    known = getattr(import_pyserini("pyserini.prebuilt_index_info"), kind, {})
+    try:
+        return dict(known)  # newer Pyserini reads its list of indexes from the network
+    except (OSError, HTTPException, ValueError) as error:
+        raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {one_line(error)}") from error
+
+
+def download_prebuilt(name: str, metadata: Mapping[str, Any], instead: str) -> Path:
+    """The folder of a prebuilt index, downloaded by Pyserini if needed; InputError, with `instead`, if that fails."""
+    util = import_pyserini("pyserini.util")
+    locks = cache_root() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    said = io.StringIO()
+    with locked(locks / f"prebuilt-{name}.lock"):
+        try:
+            if not util.check_downloaded(name):
+                _check_reachable(metadata["urls"])
+            with contextlib.redirect_stdout(said):
+                return Path(util.download_prebuilt_index(name, verbose=False))
+        except (OSError, HTTPException, ValueError, AssertionError, EOFError, tarfile.TarError) as error:
+            raise InputError(
+                f"prebuilt index {name!r} cannot be downloaded: {one_line(error)}; check the network, or {instead}"
+            ) from error
 
 
 def _checked(folder: Path) -> Path:
@@ -59,43 +88,15 @@ def _checked(folder: Path) -> Path:
     raise InputError(f"{folder} is not a Lucene index (it has no segments file): {nearest}")
 
 
-def _catalogue(kind: str) -> Mapping[str, Any]:
-    catalogue: Mapping[str, Any] = getattr(import_pyserini("pyserini.prebuilt_index_info"), kind, {})
-    return catalogue
-
-
 def _metadata(name: str) -> Mapping[str, Any]:
-    try:
-        inverted = _catalogue("TF_INDEX_INFO")
-        if name in inverted:
-            found: Mapping[str, Any] = inverted[name]
-            return found
-        for kind, meaning in _OTHER_KINDS.items():
-            if name in _catalogue(kind):
-                raise InputError(
-                    f"prebuilt index {name!r} is {meaning}: bm25 and bm25q need an inverted index"
-                )
-        raise UnknownNameError("index", name, inverted, "or give a folder with a Lucene index, or a `corpus`")
-    except OSError as error:  # newer Pyserini reads its list of indexes from the network
-        raise InputError(f"Pyserini's list of prebuilt indexes cannot be read: {one_line(error)}") from error
-
-
-def _download(name: str, metadata: Mapping[str, Any]) -> Path:
-    util = import_pyserini("pyserini.util")
-    locks = cache_root() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    said = io.StringIO()
-    with locked(locks / f"prebuilt-{name}.lock"):
-        try:
-            if not util.check_downloaded(name):
-                _check_reachable(metadata["urls"])
-            with contextlib.redirect_stdout(said):
-                return Path(util.download_prebuilt_index(name, verbose=False))
-        except (OSError, ValueError, AssertionError, EOFError, tarfile.TarError) as error:
-            raise InputError(
-                f"prebuilt index {name!r} cannot be downloaded: {one_line(error)}; check the network, "
-                "or give a folder with a Lucene index"
-            ) from error
+    inverted = catalogue("TF_INDEX_INFO")
+    if name in inverted:
+        found: Mapping[str, Any] = inverted[name]
+        return found
+    for kind, meaning in _OTHER_KINDS.items():
+        if name in catalogue(kind):
+            raise InputError(f"prebuilt index {name!r} is {meaning}: bm25 and bm25q need an inverted index")
+    raise UnknownNameError("index", name, inverted, "or give a folder with a Lucene index, or a `corpus`")
 
 
 def _check_reachable(urls: list[str]) -> None:

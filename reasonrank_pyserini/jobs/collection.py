@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InputError, UnknownNameError
+from ..files.given_records import as_query
 from ..lazy import resolve
 from ..types import Document, Query
 
@@ -191,7 +192,7 @@ class Collection:
         if given is not None:
             if variant is not None:
                 raise InputError(f"`query_variant` {variant} needs a data set or a topics file, not queries")
-            return given
+            return [as_query(query, str(place)) for place, query in enumerate(given, 1)]
         if self.dataset is not None:
             return self.dataset.queries(variant)
         raise InputError("no queries: add `topics` FILE (lines id<TAB>text) or a Pyserini key such as dl20")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Ids
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..datasets import ChecksIds, Docstore
 from ..errors import InputError, UnknownNameError
 from ..files.caches import file_sha256, fingerprint
-from ..files.lines import check_file
+from ..files.given_records import as_query
+from ..files.lines import check_file, printable, quoted
 from ..files.requests import Request, read_requests
 from ..files.trec import check_ids
 from ..first_stages.base import Excluded, Run, RunFirstStage
@@ -80,7 +82,8 @@ def from_requests(
     def load() -> Iterator[tuple[Query, tuple[Candidate, ...]]]:
         return ((r.query, r.candidates) for r in requests() if r.query.id in wanted)
 
-    notes = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
+    repeats = (f"{duplicates} repeated docids dropped (first kept)",) if duplicates else ()
+    notes = (*repeats, *_note_on_empty(chosen))
     hashes = {
         "requests": file_sha256(source) if isinstance(source, str | Path) else _fingerprint(given or ())
     }
@@ -89,7 +92,8 @@ def from_requests(
 
 def _in_memory(source: Sequence[tuple[Query, Iterable[Any]]], documents: Docstore | None) -> list[Request]:
     found: dict[str, Request] = {}
-    for query, items in source:
+    for given, items in source:
+        query = as_query(given)
         if query.id in found:
             raise InputError(f"query id {query.id!r} is in `requests` twice: make ids unique")
         listed = list(items)
@@ -152,7 +156,8 @@ def from_run(
     lacking = [id for id in run if id not in known]
     if lacking and ids is None:
         raise InputError(
-            f"{len(lacking)} of {len(run)} queries of {first.name} have no topic, e.g. {lacking[0]!r}: "
+            f"{len(lacking)} of {len(run)} queries of {first.name} have no topic, e.g. {quoted(lacking[0])} "
+            f"(topics have {', '.join(map(quoted, islice(known, 3))) or 'none'}): "
             "give the `topics` that the run was made from"
         )
     queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]
@@ -167,10 +172,19 @@ def from_run(
 
     dropped = sum(len(run[q.id]) for q in queries) - sum(map(len, found.values()))
     notes = (*first.notes, f"{dropped} excluded candidates dropped") if dropped else first.notes
+    notes += _note_on_empty(queries) if shown is not None else ()
     return RerankInput(
         queries, {id: len(hits) for id, hits in found.items()}, load, {"run": sha256, **hashes}, notes,
         dropped={"deduplicated": sum(first.repeated.get(q.id, 0) for q in queries), "excluded": dropped},
     )  # fmt: skip
+
+
+def _note_on_empty(queries: Sequence[Query]) -> tuple[str, ...]:
+    """A line where queries have no text, which leaves a model nothing to rank by."""
+    empty = [query.id for query in queries if not query.text.strip()]
+    return (
+        (f"{len(empty)} of {len(queries)} queries have no text, e.g. {printable(empty[0])}",) if empty else ()
+    )
 
 
 def clean_run(source: RunSource, excluded: Excluded | None) -> Run:
@@ -203,7 +217,7 @@ def _check_texts(queries: Sequence[Query], found: Run, collection: Collection, d
             count = sum(hit not in there for hit in hits)
             raise InputError(
                 f"{count} of {len(hits)} candidates of query {shown[missing]} are not in {collection.name}, "
-                f"e.g. {missing!r}: is it the corpus that the run was made from?"
+                f"e.g. {quoted(missing)}: is it the corpus that the run was made from?"
             )
 
 

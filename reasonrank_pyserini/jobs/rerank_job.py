@@ -137,6 +137,8 @@ def _oracle(request: RerankRequest, oracle: OracleRequest, say: Say) -> tuple[Or
         request.run, collection, depth=plan.settings.depth, texts=False, limit=request.limit,
         ids=request.query_ids, by_score=not plan.settings.compat,
     )  # fmt: skip
+    if not any(qrels.get(q.id, {}).get(c.id, 0) > 0 for q, candidates in work.load() for c in candidates):
+        say("no candidate has a grade above 0, so the oracle keeps every order: are the ids of one kind?")
     return plan, work
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..datasets.docids import DOCID_STYLES
 from ..errors import InputError, UnknownNameError
+from ..files.lines import printable
 from ..files.outputs import check_output
 from ..files.trec import check_tag, write_scored_run
 from ..first_stages.base import FirstStage, RunFirstStage, check_k, without
@@ -120,7 +121,13 @@ def retrieve(request: RetrieveRequest, *, say: Say = silent, steps: Steps = unco
         for line in run.notes:
             note(line)
     collection = _collection(request)
-    queries, stages = _queries(collection, runs), _stages(request, collection, runs, note, steps)
+    queries = _queries(collection, runs)
+    for run in runs:
+        if lacking := [query.id for query in queries if query.id not in run.run]:
+            note(
+                f"{run.name}: {len(lacking)} of {len(queries)} queries are not in it, e.g. {printable(lacking[0])}"
+            )
+    stages = _stages(request, collection, runs, note, steps)
     found = _candidates(fused([without(stage, collection.excluded) for stage in stages], request.fuse),
                         queries, request.k, steps)  # fmt: skip
     by_query = {query.id: hits for query, hits in zip(queries, found, strict=True)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..files.trec import check_ids, order_by_score, read_run_report
 from ..first_stages.base import Run, unique
 from ..ranking.candidates import as_hits
@@ -54,6 +55,8 @@ def _read(source: RunSource) -> GivenRun:
         report = read_run_report(source)
         repeated = {query: len(hits) for query, hits in report.repeated.items()}
         return GivenRun(str(source), report.run, report.notes, repeated)
+    if not isinstance(source, Mapping):
+        raise InputError(f"the run is a {type(source).__name__}: give a file, or hits by query id as a dict")
     listed = {str(query): as_hits(items) for query, items in source.items()}
     run = {query: unique(hits) for query, hits in listed.items()}
     for query, hits in run.items():

@@ -14,11 +14,12 @@ from typing import Any
 
 from ..errors import InputError
 from .splitting import splits_locally
-from .texts import LINE, Span, joined
+from .texts import Span, joined, start_of
 from .words import Words
 
 _EDGE = re.compile(r"(?<=\S)(?= \S)|(?<=[^\W_])(?=[.,;:!?、。，！？])")
 _CONTEXT = 64
+_FAR = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,10 @@ class Codec:
     def beginning(self, text: str, limit: int, normalise: Callable[[str], str]) -> Beginning:
         """The first `limit` tokens of the normalised text, control tokens included, as the authors cut.
 
-        Of a huge text only as many lines are read as determine them, if the tokenizer allows that; `normalise`
-        must work line by line, so that the first lines give the beginning of the whole result.
+        Of a huge text only as many lines are read as determine them, if the tokenizer allows that. Of one that goes on
+        for more than `_FAR` characters without the end of a word, only these are read: the tokens before a character
+        that far away do not depend on it in practice. `normalise` must work line by line, as ftfy does, so that the
+        first lines give the beginning of the whole result.
         """
         tokens = self._first_of_huge(text, limit, normalise)
         if tokens is None:
@@ -192,15 +195,12 @@ class Codec:
         return self._text(beginning.tokens[:limit])
 
     def _first_of_huge(self, text: str, limit: int, normalise: Callable[[str], str]) -> list[str] | None:
-        size = first = 16 * limit + 4096
-        while self.separable and self._skips and size < len(text):
-            end = text.find("\n", size + 4096) + 1 or len(text)
-            start = normalise(text[: min(end, LINE) if size + 4096 < LINE else end])
+        size = 16 * limit + 4096
+        while size < len(text):
+            start = normalise(start_of(text, size + 4096))
             tokens = self._settled_tokens(start, size)
-            if (
-                len(tokens) < limit and size > first
-            ):  # no word ends for long: the last token here may be another one
-                tokens = self._tokens(start[:size])[:-_CONTEXT]
+            if len(tokens) < limit:
+                tokens = self._far_tokens(start, size + _FAR, 2 * limit)
             if len(tokens) >= limit:
                 return tokens[:limit]
             size *= 8
@@ -210,13 +210,20 @@ class Codec:
         return list(self._tokenizer.encode(text).tokens)
 
     def _settled_tokens(self, text: str, size: int) -> list[str]:
-        """The tokens of about the first `size` characters, up to the end of a word."""
-        found = _EDGE.search(text, size)
+        """The tokens of about the first `size` characters, up to the end of a word; none if that cannot be known."""
+        if not (self.separable and self._skips):
+            return []
+        found = _EDGE.search(text, size, size + _FAR)
         if found is None or found.start() + _CONTEXT > len(text):
             return []
         encoding = self._tokenizer.encode(text[: found.start() + _CONTEXT])
         last = _token_at(encoding, found.start(), len(text))
         return [] if last is None else list(encoding.tokens[:last])
+
+    def _far_tokens(self, text: str, size: int, least: int) -> list[str]:
+        """The tokens of the first `size` characters, if there are more characters, and `least` tokens in them."""
+        tokens = self._tokens(text[:size]) if size < len(text) else []
+        return tokens if len(tokens) >= least else []
 
     def _text(self, ids: Iterable[int]) -> str:
         return self._joined([str(self._tokenizer.id_to_token(id)) for id in ids])

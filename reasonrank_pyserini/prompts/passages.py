@@ -10,13 +10,13 @@ from .cache import BoundedCache
 from .codec import Beginning, Codec
 from .texts import (
     CHARACTERS_PER_TOKEN,
-    LINE,
     Span,
     cut_to_words,
     estimated_tokens,
     fixed,
     passage_source,
     replace_lone_surrogates,
+    start_of,
     unbracketed,
 )
 
@@ -105,9 +105,8 @@ class WordCutter:
         return cut_to_words(text, limit).strip()
 
     def _cut(self, document: Document, limit: int) -> str:
-        source, enough = passage_source(document), 8 * CHARACTERS_PER_TOKEN * limit
-        end = source.find("\n", enough) + 1 or max(LINE, enough)  # whole lines: ftfy works line by line
-        return cut_to_words(fixed(source[:end]), limit)
+        source = passage_source(document)
+        return cut_to_words(fixed(start_of(source, 8 * limit * CHARACTERS_PER_TOKEN)), limit)
 
 
 def _without_nul(text: str) -> str:

@@ -86,4 +86,6 @@ class ChatTemplate:
             )
         except Exception as error:  # a template can raise anything
             problem = one_line(error, 200)
-            raise InputError(f"the tokenizer's chat template cannot be rendered: {problem}") from error
+            raise InputError(
+                f"the tokenizer's chat template cannot be rendered (give another `tokenizer`): {problem}"
+            ) from error

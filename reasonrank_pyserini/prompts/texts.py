@@ -20,11 +20,11 @@ _MAY_CHANGE = re.compile(
 )
 """What ftfy may change in a text without sequences of characters that look wrongly decoded."""
 _WORD = re.compile(r"\s*\S+")
-LINE = 1_000_000
-"""Characters after which ftfy splits a line."""
 LONGEST_LINE = 900_000
 """Characters of a line that ftfy certainly does not split: it splits lines at a million, the prompt's text before
 them included."""
+_SEGMENT = 1_000_000
+"""Characters after which ftfy splits a line."""
 WORDS_PER_TOKEN = 0.75
 CHARACTERS_PER_TOKEN = 6
 
@@ -82,8 +82,9 @@ def fixed(text: str, unescape: bool = True) -> str:
     Most texts contain nothing that ftfy changes; they are returned unchanged at little cost.
     """
     if text.isascii():
-        if not text.encode().translate(None, _UNCHANGED):
-            return text
+        rest = text.encode().translate(None, _UNCHANGED)
+        if not rest.strip(b"\r"):  # ftfy works line by line, which takes minutes for a million of them
+            return text.replace("\r\n", "\n").replace("\r", "\n") if rest else text
     elif (
         len(text) < LONGEST_LINE
         and not _MAY_CHANGE.search(text)
@@ -91,6 +92,16 @@ def fixed(text: str, unescape: bool = True) -> str:
     ):
         return text
     return str(ftfy.fix_text(text, unescape_html="auto" if unescape else False))
+
+
+def start_of(text: str, size: int) -> str:
+    """The beginning of a text, of at least `size` characters if it has them, that ftfy fixes as within the whole text:
+    up to the end of a line, or of a part of one where ftfy splits it."""
+    if size >= len(text):
+        return text
+    line, end = text.rfind("\n", 0, size) + 1, text.find("\n", size) + 1 or len(text)
+    segments = -(-(size - line) // _SEGMENT)
+    return text[: min(end, line + max(1, segments) * _SEGMENT)]
 
 
 def fixed_spans(spans: Sequence[Span], unescape: bool = True) -> tuple[list[Span], bool]:

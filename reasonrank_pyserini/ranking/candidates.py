@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import IOBase
+from math import isfinite
 from typing import Any
 
 from ..datasets import Docstore
 from ..errors import InputError
 from ..files.document_records import document_of_raw, record_of
+from ..files.given_records import as_document, as_given_id, as_given_score
 from ..types import TEXT_FIELDS, Candidate, Document, ScoredDocument, is_missing
+
+DOCIDS = ("docid", "id", "_id", "pid", "doc_id", "docno")
+"""Names of a record's id, first found wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ def as_candidates(items: Iterable[Any], documents: Docstore | None = None) -> tu
     ({"id" or "docid", "text"/"contents"/...}), (docid, text) pairs and plain texts (docid is then the
     position from 1). `documents` gives the text of hits that carry none. InputError for anything else.
     """
-    _check_collection(items)
+    _check_collection(items, "candidates")
     found: dict[str, Candidate | _Textless] = {}
     for position, item in enumerate(items, 1):
         candidate = _one(item, position)
@@ -52,54 +58,64 @@ def as_hits(items: Iterable[Any]) -> list[ScoredDocument]:
     Accepts ScoredDocuments, Candidates, Pyserini hits and other objects with `docid` and `score`, (docid, score)
     pairs, and plain docids, whose scores count down to 1. InputError for anything else.
     """
-    _check_collection(items)
+    _check_collection(items, "hits")
     listed = list(items)
     return [_hit(item, len(listed) - at) for at, item in enumerate(listed)]
 
 
-def _check_collection(items: Any) -> None:
-    """InputError for what can be iterated over but is not a list of candidates: letters, keys, column names."""
+def _check_collection(items: Any, what: str) -> None:
+    """InputError for what is not a list, or only seems to be one: letters, keys, column names, lines, no order."""
     kind = type(items).__name__
-    advice = {
-        "str": "give a list of texts",
-        "bytes": "give a list of texts",
-        "DataFrame": "give its records: frame.to_dict('records')",
-    }
-    if isinstance(items, Mapping):
-        raise InputError(
-            f"candidates are a {kind}: give its items, as (docid, text) pairs: list(given.items())"
-        )
-    if kind in advice or isinstance(items, str | bytes):
-        raise InputError(f"candidates are a {kind}: {advice.get(kind, advice['str'])}")
+    if isinstance(items, str | bytes | bytearray | IOBase):
+        advice = "give a list of texts"
+    elif kind == "DataFrame":
+        advice = "give its records: frame.to_dict('records')"
+    elif isinstance(items, Mapping):
+        advice = "give its items, as (docid, text) pairs: list(given.items())"
+    elif isinstance(items, set | frozenset):
+        advice = "it has no order: give a list, best first"
+    elif not isinstance(items, Iterable):
+        advice = "give a list, best first"
+    else:
+        return
+    raise InputError(f"{what} are a {kind}: {advice}")
 
 
 def _hit(item: Any, countdown: int) -> ScoredDocument:
-    if isinstance(item, ScoredDocument):
-        return item
     if isinstance(item, str):
-        return ScoredDocument(item, float(countdown))
-    if isinstance(item, Candidate):
-        return ScoredDocument(item.id, item.score)
-    if isinstance(item, tuple) and len(item) == 2:
-        return ScoredDocument(str(item[0]), float(item[1]))
-    if hasattr(item, "docid") and hasattr(item, "score"):
-        return ScoredDocument(str(item.docid), float(item.score))
-    raise InputError(
-        f"a hit is a {type(item).__name__}: give ScoredDocuments, Pyserini hits, (docid, score) pairs or docids"
-    )
+        return ScoredDocument(str(item), float(countdown))
+    if isinstance(item, ScoredDocument | Candidate):
+        id, score = item.id, item.score
+    elif isinstance(item, tuple) and len(item) == 2:
+        id, score = item
+    elif hasattr(item, "docid") and hasattr(item, "score"):
+        id, score = item.docid, item.score
+    else:
+        raise InputError(
+            f"a hit is a {type(item).__name__}: give ScoredDocuments, Pyserini hits, (docid, score) pairs or docids"
+        )
+    if type(id) is str and type(score) is float and isfinite(score):
+        return item if isinstance(item, ScoredDocument) else ScoredDocument(id, score)
+    if score is None:
+        raise InputError(f"hit {id!r} has no score")
+    return ScoredDocument(as_given_id(id, "a hit"), as_given_score(score, f"hit {id!r}"))
 
 
 def _one(item: Any, position: int) -> Candidate | _Textless:
+    what = f"candidate {position}"
     if isinstance(item, Candidate):
-        return item if item.rank else Candidate(item.document, item.score, position)
+        document = as_document(item.document, what)
+        if item.rank and document is item.document:
+            return item
+        return Candidate(document, item.score, item.rank or position)
     if isinstance(item, Document):
-        return Candidate(item, rank=position)
+        return Candidate(as_document(item, what), rank=position)
     if isinstance(item, str):
-        return Candidate(Document(str(position), item), rank=position)
+        return Candidate(Document(str(position), str(item)), rank=position)
     if isinstance(item, Mapping):
         return _from_mapping(item, position)
-    if isinstance(item, tuple) and len(item) == 2 and all(isinstance(part, str) for part in item):
-        return Candidate(Document(item[0], item[1]), rank=position)
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], str):
+        return Candidate(Document(as_given_id(item[0], what), str(item[1])), rank=position)
     if hasattr(item, "docid") and isinstance(
         getattr(item, "doc", None), Mapping | str
     ):  # RankLLM's Candidate
@@ -113,28 +129,33 @@ def _one(item: Any, position: int) -> Candidate | _Textless:
 
 
 def _from_mapping(item: Mapping[str, Any], position: int) -> Candidate | _Textless:
-    id = next((item[name] for name in ("docid", "id", "_id") if not is_missing(item.get(name))), None)
-    if id is None:
+    what = f"candidate {position}"
+    given = next((item[name] for name in DOCIDS if not is_missing(item.get(name))), None)
+    if given is None:
         has = ", ".join(map(str, item)) or "nothing"
-        raise InputError(f"candidate {position} has no 'docid' or 'id': it has {has}")
-    score, record = float(item.get("score") or 0.0), item.get("doc", item)
+        raise InputError(f"{what} has no 'docid' or 'id': it has {has}")
+    id, score = as_given_id(given, what), as_given_score(item.get("score"), what)
+    record = item.get("doc", item)
     record = record_of(record) if isinstance(record, str) else record
+    if not isinstance(record, Mapping | None):
+        raise InputError(f"{what} has a {type(record).__name__} as its 'doc': give a record or a text")
     fields = (*TEXT_FIELDS, "content")
     text = (
         next((record[name] for name in fields if not is_missing(record.get(name))), None) if record else None
     )
-    if text is None:
-        return _Textless(str(id), score, position)
-    return Candidate(
-        Document.from_record(str(id), {"text": text, "title": record.get("title")}), score, position
-    )
+    if record is None or text is None:
+        return _Textless(id, score, position)
+    return Candidate(as_document(Document(id, text, record.get("title") or ""), what), score, position)
 
 
 def _from_hit(hit: Any, position: int) -> Candidate | _Textless:
-    raw = _raw(hit)
-    if raw is None:
-        return _Textless(str(hit.docid), float(hit.score), position)
-    return Candidate(document_of_raw(str(hit.docid), raw), float(hit.score), position)
+    raw, what = _raw(hit), f"candidate {position}"
+    id, score = as_given_id(hit.docid, what), as_given_score(hit.score, what)
+    return (
+        _Textless(id, score, position)
+        if raw is None
+        else Candidate(document_of_raw(id, raw), score, position)
+    )
 
 
 def _raw(hit: Any) -> str | None:

@@ -56,6 +56,16 @@ def first_run(
     return _searched(source, how, task, dataset, condition.depth, keep)
 
 
+def lacks_public_run(condition: Condition, tasks: Sequence[str], how: str | None) -> str:
+    """Why `first_run` would have no run of one of the tasks; empty where it has all."""
+    source = first_stage(condition.benchmark, condition.first_stage)
+    if known_first_stage(how or source.usual) == "upstream":
+        for task in tasks:
+            if task not in source.upstream:
+                return _no_public_run(condition, source, task)
+    return ""
+
+
 def known_first_stage(name: str) -> str:
     """The name itself; UnknownNameError unless it is one of FIRST_STAGES."""
     if name not in FIRST_STAGES:
@@ -83,12 +93,16 @@ def _given(runs: Runs, task: str) -> FirstRun:
 def _upstream(condition: Condition, source: FirstStageSource, task: str) -> FirstRun:
     run = source.upstream.get(task)
     if run is None:
-        raise InputError(
-            f"condition {condition.name}: {source.label} has no public run of {task}: give `runs` DIR with a run per "
-            f"task, or `first_stage` {' or '.join(FIRST_STAGES[1:])}"
-        )
+        raise InputError(_no_public_run(condition, source, task))
     path = WebFile(upstream_url(run), run.sha256, run.size).fetch()
     return FirstRun(path, upstream_url(run), published=True)
+
+
+def _no_public_run(condition: Condition, source: FirstStageSource, task: str) -> str:
+    return (
+        f"condition {condition.name}: {source.label} has no public run of {task}: give `runs` DIR with a run per "
+        f"task, or `first_stage` {' or '.join(FIRST_STAGES[1:])}"
+    )
 
 
 def task_file(folder: Path, task: str) -> Path:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..datasets import SOURCES
 from ..errors import InputError
+from ..jobs.rerank_job import plan_notes
 from ..jobs.saying import Say, silent
 from ..jobs.task_runs import windows
+from ..lazy import resolve
 from ..models.cost import WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS, find_gpu, modelled_seconds
+from ..ranking.oracle_plan import OraclePlan
 from ..ranking.plan import Plan
+from .condition_runs import lacks_public_run
+from .reproduce_inputs import FilledCondition, fill, task_id, task_names
 from .reproduce_job import Reproduction
 from .reproduce_request import ReproduceRequest
+from .shards import Shard
+
+AnyPlan = Plan | OraclePlan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +49,57 @@ def estimate(
     *,
     say: Say = silent,
 ) -> ReproduceEstimate:
-    """What the request takes on that many GPUs of a class, at `price` per GPU hour; only first-stage runs are read."""
+    """What the request takes on that many GPUs of a class, at `price` per GPU hour.
+
+    Queries are counted as published, each with as many candidates as the condition reranks; nothing is downloaded.
+    Given `runs` are read and counted instead.
+    """
+    counted = None if request.runs is not None else _published(request, say)
+    tasks, queries, count, plan = counted if counted is not None else _read(request, say)
+    found = ReproduceEstimate(tasks, queries, count)
+    return _modelled(found, plan, gpu, gpus, price) if isinstance(plan, Plan) else found
+
+
+def _read(request: ReproduceRequest, say: Say) -> tuple[int, int, int, AnyPlan]:
+    """Tasks, queries and windows of the first-stage runs, and the plan."""
     job = Reproduction.prepare(replace(request, output=None), estimate_only=True)
     for note in job.notes():
         say(note)
     plan = job.plan
+    count = 0 if plan is None else sum(windows(task.work, plan.settings) for task in job.tasks)
+    return len(job.tasks), job.queries, request.repeat * count, plan
+
+
+def _published(request: ReproduceRequest, say: Say) -> tuple[int, int, int, AnyPlan] | None:
+    """The same without any run, by the published numbers of queries; None where one is not known."""
+    request.check()
+    filled = fill(request)
+    tasks = task_names(filled.condition, request.tasks)
+    if problem := lacks_public_run(filled.condition, tasks, request.first_stage):
+        say(problem)
+    known = {entry.id: entry.queries for entry in resolve("dataset source", "catalogue", SOURCES)()}
+    published = [known.get(task_id(filled.condition, task)) for task in tasks]
+    counts = [count for count in published if count is not None]
+    if len(counts) < len(published):
+        return None
+    shard = request.shard or Shard()
+    queries = sum(len(range(count)[: request.limit][shard.number - 1 :: shard.of]) for count in counts)
+    plan = _plan(request, filled)
+    for note in plan_notes(plan) if plan is not None else ():
+        say(note)
+    if filled.differences:
+        say(f"not as published: {filled.differences}")
     if plan is None:
-        return ReproduceEstimate(len(job.tasks), job.queries, 0)
-    count = request.repeat * sum(windows(task.work, plan.settings) for task in job.tasks)
-    found = ReproduceEstimate(len(job.tasks), job.queries, count)
-    return _modelled(found, plan, gpu, gpus, price) if isinstance(plan, Plan) else found
+        return len(tasks), queries, 0, None
+    shown = min(filled.condition.depth, plan.settings.depth)
+    say(f"queries are counted as published, with {shown} candidates each")
+    return len(tasks), queries, request.repeat * queries * plan.settings.strategy.calls(shown), plan
+
+
+def _plan(request: ReproduceRequest, filled: FilledCondition) -> AnyPlan:
+    if request.oracle is not None:
+        return OraclePlan.make({}, request.oracle, filled.settings)
+    return None if filled.model is None else Plan.make(filled.model)
 
 
 def _modelled(

@@ -58,6 +58,11 @@ class FilledCondition:
     def depth(self) -> int:
         return self.settings.depth or self.condition.depth
 
+    @property
+    def differences(self) -> str:
+        """The values that differ from the publication, in words; empty when there are none."""
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.changed.items())
+
 
 def fill(request: ReproduceRequest) -> FilledCondition:
     """The request's condition, with the request's values in place of its own; InputError where they do not fit."""
@@ -117,12 +122,17 @@ def task_names(condition: Condition, names: Sequence[str]) -> list[str]:
 
 def task_dataset(condition: Condition, task: str) -> Dataset:
     """The test collection of a task; InputError where it cannot be downloaded."""
+    return load_dataset(task_id(condition, task))
+
+
+def task_id(condition: Condition, task: str) -> str:
+    """The id of the task's test collection; InputError where it cannot be downloaded."""
     id = BENCHMARKS[condition.benchmark].dataset(task)
     if id is None:
         raise InputError(
             f"the collection of {task} cannot be downloaded: its owner gives it on request; leave it out of `tasks`"
         )
-    return load_dataset(id)
+    return id
 
 
 def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, texts: bool) -> TaskInput:

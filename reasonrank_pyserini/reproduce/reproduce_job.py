@@ -92,8 +92,8 @@ class Reproduction:
         found = [f"{task.name}: {note}" for task in self.tasks for note in task.work.notes]
         found += [f"{task.name}: first stage from {task.first.origin}" for task in self.tasks]
         found += plan_notes(self.plan) if self.plan is not None else []
-        if self.changed:
-            found.append(f"not as published: {self.changed}")
+        if self.filled.differences:
+            found.append(f"not as published: {self.filled.differences}")
         return found
 
     def rerank(self, say: Say = silent, display: Display | None = None) -> int:
@@ -155,18 +155,13 @@ class Reproduction:
         if noise is not None:
             label = f"Judge oracle:{noise:g}" if noise else "Judge oracle"
             condition = replace(condition, label=label, sampled=noise > 0, note="")
-        elif changed := self.changed:
+        elif changed := self.filled.differences:
             note = "; ".join(filter(None, [condition.note, f"not as published: {changed}"]))
             label = self.filled.changed.get("model", condition.label)
             condition = replace(condition, label=label, note=note)
         if noise is not None or self.request.limit:
             condition = replace(condition, published={}, average=None)
         return condition
-
-    @property
-    def changed(self) -> str:
-        """The values that differ from the publication, in words; empty when there are none."""
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.filled.changed.items())
 
     def per_query(self) -> dict[str, list[float]]:
         """Task -> the measure of every query, averaged over the repeats."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from typing import Any
 
 from ...errors import one_line
@@ -41,15 +42,24 @@ async def _get(server: Server, path: str, options: Options) -> Any:
         return None
 
 
-def after_404(server: Server, model: str, api: str) -> str:
-    """What to type next when the server does not have the page or the model; call `ask_about` first."""
+def after_404(server: Server, model: str, api: str, status: int) -> str:
+    """What to type next when the server does not have the page (404, 405) or the model; call `ask_about` first."""
     known = server.about.get("models")
     if not known:
-        return "there is no OpenAI API at this address, or it lists no models: does `base_urls` end in /v1?"
+        return f"there is no OpenAI API at this address, or it lists no models: {_address_advice(server.url)}"
     if model in known:
         other = "chat" if api == "completions" else "completions"
+        if status not in (404, 405):
+            return f"the server lists the model {model!r}, but does not serve it: ask who runs it"
         return f"the server has the model {model!r}, but not this endpoint: try `api` {other}"
     close = difflib.get_close_matches(model, known, n=1, cutoff=0.3) or known[:1]
     return one_line(
         f"the server has no model {model!r}: did you mean {close[0]!r}? it has {', '.join(known[:12])}"
     )
+
+
+def _address_advice(url: str) -> str:
+    base = re.sub(r"(/v1){2,}$", "/v1", url)
+    if base != url:
+        return f"give `base_urls` {base}"
+    return "does `base_urls` end in /v1?" if not url.endswith("/v1") else "is `base_urls` right?"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,8 @@ from ...prompts.grammar import answer_regex
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
 from .http_about import after_404, ask_about
+from .http_connections import requests_per_server
+from .http_error_body import BrokenAnswerError
 from .http_failures import (
     FailedCall,
     Failure,
@@ -27,9 +28,16 @@ from .http_failures import (
 )
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
-from .http_request import CUT_PROMPT, check_lengths, prompt_was_cut, request_body, request_size
+from .http_request import (
+    CUT_PROMPT,
+    check_lengths,
+    most_characters,
+    prompt_was_cut,
+    request_body,
+    request_size,
+)
 from .http_servers import InactivityTimeout, Server
-from .http_stream import AnswerReader, BrokenAnswerError
+from .http_stream import AnswerReader
 
 if TYPE_CHECKING:
     import openai
@@ -112,8 +120,7 @@ class OpenAIEngine:
         return self._pool.servers if self._pool is not None else ()
 
     async def __aenter__(self) -> Self:
-        most = CONCURRENCY[self.config.api] if self.options.concurrency is None else math.inf
-        self._pool = Pool(self.options, most)
+        self._pool = Pool(self.options, requests_per_server(self.options, CONCURRENCY[self.config.api]))
         self._open = True
         return self
 
@@ -192,9 +199,9 @@ class OpenAIEngine:
         server, last = pool.last_failure(call)
         attempts = max(call.tried.total(), server.rests)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
-        if last.status in (404, 405):
+        if last.missing:
             await ask_about(server, self.config.model, self.options)
-            advice = after_404(server, self.config.model, self.config.api)
+            advice = after_404(server, self.config.model, self.config.api, last.status or 404)
             return EngineDiedError(f"{server.url}: {last.message} ({advice})")
         if last.retry and pool.gone():
             messages = "; ".join(server.last.message for server in pool.servers if server.last)
@@ -210,7 +217,8 @@ class OpenAIEngine:
         import httpx
         import openai
 
-        patience, reader = InactivityTimeout(server, self.options.inactivity_timeout), AnswerReader()
+        patience = InactivityTimeout(server, self.options.inactivity_timeout)
+        reader = AnswerReader(most_characters(body.get(self.options.max_tokens_field)))
         try:
             async with patience:
                 with server.client() as client:

@@ -15,6 +15,8 @@ from ...files.web_environment import is_loopback
 from .. import EngineConfig
 
 EXAMPLE = "`base_urls` http://localhost:8000/v1"
+ACCOUNT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+"""Further variables that the client sends as headers."""
 RESERVED = {
     "model": "`model`",
     "prompt": "the input",
@@ -160,7 +162,12 @@ def _extra_body(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _addresses(config: EngineConfig) -> tuple[str, ...]:
-    given = config.base_urls or tuple(filter(None, [os.environ.get("OPENAI_BASE_URL", "").strip()]))
+    given = config.base_urls
+    if not given and (variable := os.environ.get("OPENAI_BASE_URL", "").strip()):
+        try:
+            return (_address(variable),)
+        except InputError as error:
+            raise InputError(f"the environment variable OPENAI_BASE_URL: {error}") from None
     if not given:
         raise InputError(f"`engine` openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
     return tuple(dict.fromkeys(_address(url.strip()) for url in given))
@@ -177,29 +184,70 @@ def _address(url: str) -> str:
         raise InputError("a base url must not contain a name or password: put the key into the environment")
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
         raise InputError(f"base url {_shown(url)!r} is not an http or https address: give {EXAMPLE}")
+    if not _is_host(host):
+        raise InputError(
+            f"base url {_shown(url)!r} has the host {host[:60]!r}, which cannot be one: give {EXAMPLE}"
+        )
     if parts.query or parts.fragment:
         raise InputError(f"base url {_shown(url)!r} must end with its path: give {EXAMPLE}")
     path = parts.path.rstrip("/")
-    for tail in ("/chat/completions", "/completions", "/models"):
+    for tail in (
+        "/chat/completions",
+        "/completions",
+        "/chat",
+        "/responses",
+        "/messages",
+        "/models",
+        "/embeddings",
+    ):
         if path.endswith(tail):
             base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(tail)}"
             raise InputError(f"base url {_shown(url)!r} is an endpoint of the API: give `base_urls` {base}")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
+def _is_host(host: str) -> bool:
+    """Whether the HTTP client can encode a host name."""
+    import httpx
+
+    try:
+        return bool(httpx.URL(scheme="http", host=host).raw_host)
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
 def _shown(url: str) -> str:
     """A url for a message, without query, password and control characters, shortened."""
-    without = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    without = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
     return "".join(char if char.isprintable() else "?" for char in without)[:120]
 
 
 def _check_key(options: Options) -> None:
     name, key = options.api_key_env, options.key
-    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+    if key is not None and not re.fullmatch("[!-~]+", key):
         raise InputError(f"the API key in {name} contains spaces or non-printable characters: set it again")
+    if key is not None and set(key) & set("\"'"):
+        raise InputError(f"the API key in {name} contains quotation marks: set it again without them")
+    for variable in ACCOUNT_VARIABLES:
+        value = os.environ.get(variable, "")
+        lines = value.split("\n") if variable == "OPENAI_CUSTOM_HEADERS" else [f"name: {value}"]
+        if not all(map(_is_header, filter(lambda line: ":" in line, lines))):
+            raise InputError(
+                f"the environment variable {variable} contains characters that cannot be sent in a header: set it "
+                "again or unset it"
+            )
     remote = [url for url in options.urls if url.startswith("https:") and not is_loopback(url)]
     if key is None and remote:
         raise InputError(
             f"no API key for {remote[0]}: set the environment variable {name} (any word if the server needs "
             "no key), or name another variable with `engine_args` api_key_env=NAME"
         )
+
+
+def _is_header(line: str) -> bool:
+    """Whether `name: value` can be sent as a header."""
+    name, _, value = line.partition(":")
+    return (
+        bool(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name.strip(), re.ASCII))
+        and re.fullmatch(r"[\t -~]*", value.strip()) is not None
+    )

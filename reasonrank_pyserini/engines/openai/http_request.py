@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...errors import EngineError
@@ -19,8 +20,18 @@ CUT_PROMPT = (
     "Said once; the manifest counts such windows as cut_prompts"
 )
 WORDS_PER_TOKEN = 1.1
+LONG_WORD = 24
+"""Characters of a long word that take at least one token."""
+REPEATED = 40
+"""Words of a prompt that no model repeats by itself."""
+LONGEST_TOKENS = 40
+"""Characters per token that no answer has on average."""
 CHARACTERS = 4
 """Characters per token, roughly."""
+
+
+_CONTROL = re.compile(r"<[|｜][^|｜<>]{0,40}[|｜]>")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def request_body(
@@ -92,18 +103,42 @@ def _beyond_openai(
     return fields
 
 
+def most_characters(max_tokens: Any) -> int | None:
+    """More characters than that many tokens have; None for no limit."""
+    return max_tokens * LONGEST_TOKENS + 10_000 if isinstance(max_tokens, int) else None
+
+
+def least_tokens(text: str) -> float:
+    """Fewer tokens than any usual tokenizer makes of a text: words, long words by length, ideographs by three."""
+    words = text.split()
+    long = sum(len(word) // LONG_WORD for word in words if len(word) >= 2 * LONG_WORD)
+    least = (len(words) + long) / WORDS_PER_TOKEN
+    return least if text.isascii() else max(least, len(_IDEOGRAPHS.findall(text)) / 3)
+
+
 def prompt_was_cut(reader: AnswerReader, prompt: Prompt) -> bool:
-    """Whether a chat server reports fewer prompt tokens than the messages can have: fewer than they have words.
+    """Whether a chat server reports fewer prompt tokens than the messages can have (`least_tokens`).
 
     Some servers count only tokens that were not in their cache, so this is a reason for a warning, not proof. A word
     takes at least one token in the tokenizers of language models, except for rare joined words (`WORDS_PER_TOKEN`).
     """
-    words = sum(len(text.split()) for message in prompt.messages for text in message.values())
-    return 0 < reader.prompt_tokens + reader.cached_tokens < words / WORDS_PER_TOKEN
+    counted = reader.prompt_tokens + reader.cached_tokens
+    texts = [text for message in prompt.messages for text in message.values()]
+    return counted > 0 and counted < sum(map(least_tokens, texts))
+
+
+def repeats_prompt(text: str, prompt: str) -> bool:
+    """Whether a completion begins with the words of its prompt, control strings aside."""
+    heads = [_CONTROL.sub(" ", part[:4000]).split()[:REPEATED] for part in (text, prompt)]
+    return len(heads[0]) == REPEATED and heads[0] == heads[1]
 
 
 def check_lengths(reader: AnswerReader, prompt: Prompt, sampling: Sampling, *, api: str) -> None:
-    """EngineError when the server cut a prompt of token ids, or the answer before its budget was used up."""
+    """EngineError when the server cut a prompt of token ids, repeats it, or cut the answer before its budget ended."""
+    if api == "completions" and repeats_prompt(reader.text, prompt.text):
+        raise EngineError(
+            "the server repeats the prompt before its answer: turn that off there (`echo`, `return_full_text`)"
+        )
     sent = len(prompt.token_ids or ()) if api == "completions" else 0
     if reader.prompt_tokens > 0 and reader.prompt_tokens + reader.cached_tokens < sent:
         raise EngineError(

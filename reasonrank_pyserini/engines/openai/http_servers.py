@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ...files.web_environment import Proxy, check_proxies, is_loopback, proxy_for
+from ...files.web_environment import Proxy, proxy_for
 from .http_clients import CLIENT_CONNECTIONS, certificates, connect
 from .http_failures import Failure
 from .http_options import Options
@@ -112,7 +112,7 @@ class Server:
         """A client with a free connection."""
         slot = next((slot for slot in self.slots if slot.outstanding < CLIENT_CONNECTIONS), None)
         if slot is None:
-            slot = ClientSlot(connect(self.url, self.options, self.security))
+            slot = ClientSlot(connect(self.url, self.options, self.security, self.proxy))
             self.slots.append(slot)
         slot.outstanding += 1
         try:
@@ -183,8 +183,6 @@ class Server:
 
 def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Server:
     """A server with its first client, so that slow imports happen here."""
-    if not is_loopback(url):
-        check_proxies()
     server = Server(url, options, certificates(url), bell, most, proxy=proxy_for(url))
     with server.client():
         return server

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...files.outputs import check_output, clean_stdout
 from ...jobs.judgements import QrelsSource
 from ...jobs.saying import Say, silent
+from ...scoring import zero_reason
 from ...types import Document, Query
 from ..evaluation import RunSource
 from .page import write_report
@@ -72,6 +73,11 @@ def build(request: ReportRequest, *, say: Say = silent) -> ReportResult:
         complete = request.dataset is not None
         results.append((result, given if complete else add_recorded_dataset(given, result, kind, say)))
     _check_queries(request, given, [result for result, _ in results])
+    for result, sources in results:
+        before = {query.id: query.before for query in result.queries}
+        judged = {id: grades for id, grades in (sources.qrels or {}).items() if id in before}
+        if judged and (why := zero_reason(judged, before)):
+            say(f"{result.name}: {why}")
     write_report(
         output, results, title=request.title, passage_chars=request.passage_chars, leaderboards=leaderboards
     )

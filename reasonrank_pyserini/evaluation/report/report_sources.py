@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...datasets import Dataset, Docstore, load_dataset
 from ...errors import ReasonRankError
-from ...files.trec import read_run_report
+from ...files.trec import order_by_score, read_run_report
 from ...jobs.collection import CollectionRequest, open_collection, read_topics_or_key
 from ...jobs.judgements import read_judgements
 from ...jobs.saying import Say
@@ -83,7 +83,7 @@ def _read_first_stage(run: str | Path | Run | None, say: Say) -> Run | None:
     report = read_run_report(run)
     for note in report.notes:
         say(note)
-    return report.run
+    return order_by_score(report.run)[0]
 
 
 def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Say) -> Sources:

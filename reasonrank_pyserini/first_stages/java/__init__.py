@@ -13,6 +13,8 @@ import threading
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +26,8 @@ from .output import java_output, limit_logging, quiet_fds
 from .surroundings import changed_environment, kept_logging, limited_memory, proxy_options, utf8_locale
 
 HEAP_VARIABLE = "REASONRANK_JAVA_HEAP"
+OFFLINE_PYSERINI = "pyserini<2.4"
+"""The versions that read nothing from the network when they are imported."""
 
 _OPTIONS = (
     "-Xrs",  # leaves SIGINT, SIGTERM and SIGHUP to Python
@@ -113,15 +117,22 @@ def restore_signals() -> None:
 def import_pyserini(module: str = "pyserini.search.lucene") -> ModuleType:
     """A module of Pyserini, imported with Java running; logging and environment are unchanged.
 
-    `pyserini.search.lucene` and its like load torch and take seconds; `pyserini.search` does not.
+    `pyserini.search.lucene` and its like load torch and take seconds; `pyserini.search` does not. InputError when a
+    file or a server that Pyserini reads while it is imported cannot be read.
     """
     ensure_java()
     key = (
         os.environ.get("OPENAI_API_KEY") or "unset"
     )  # Pyserini creates an OpenAI client, which needs some key
-    with _LOCK, changed_environment(OPENAI_API_KEY=key), kept_logging(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return require(module, "Lucene")
+    try:
+        with _LOCK, changed_environment(OPENAI_API_KEY=key), kept_logging(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return require(module, "Lucene")
+    except (OSError, HTTPException) as error:
+        raise InputError(
+            f"Pyserini {version('pyserini')} cannot be imported: {one_line(error)}; without a network: "
+            f"pip install '{OFFLINE_PYSERINI}', which needs none to be imported"
+        ) from error
 
 
 def heap_bytes(heap: str) -> int:

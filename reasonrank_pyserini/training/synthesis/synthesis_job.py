@@ -63,7 +63,7 @@ class SynthesisJob:
         pools = list(
             make_pools(
                 self.sources[:limit],
-                stage=self._stage(),
+                stage=self._stage(say),
                 documents=self.collection.documents() if self.collection is not None else None,
                 size=asked.pool,
                 words=asked.page_words,
@@ -75,12 +75,15 @@ class SynthesisJob:
             say(f"{len(empty)} pages hold no text, e.g. {empty[0].file}")
         return pools
 
-    def _stage(self) -> FirstStage | None:
+    def _stage(self, say: Say) -> FirstStage | None:
         if (collection := self.collection) is None:
             return None
         asked = self.request.candidates
         if asked.run is not None:
-            stage: FirstStage = RunFirstStage(read_source(asked.run).run)
+            given = read_source(asked.run)
+            for note in given.notes:
+                say(note)
+            stage: FirstStage = RunFirstStage(given.run)
         else:
             stage = collection.stage(asked.method or "bm25", asked.search)
         return without(stage, collection.excluded)
