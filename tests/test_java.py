@@ -60,6 +60,21 @@ def test_a_heap_that_java_refuses_is_one_line() -> None:
     assert done.stderr == ""
 
 
+def test_deeply_nested_json_does_not_end_a_process_with_java() -> None:
+    script = """
+import json
+from reasonrank_pyserini import ensure_java
+ensure_java()
+for text in ("[" * 100_000, '{"a":' * 20_000):
+    try:
+        json.loads(text)
+    except RecursionError:
+        print("too deep")
+"""
+    done = run(script)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["too deep"] * 2), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_pyserinis_searcher_works_beside_ours_in_both_orders(index: Path, bundled: str, first: str) -> None:

@@ -41,6 +41,9 @@ _OPTIONS = (
     "-Xlog:all=warning:stderr",  # the JVM's own warnings would go to stdout
     "-XX:+DisplayVMOutputToStderr",
 )
+_STACK = "-Xss8m"
+"""Java guards the main thread's stack at this size, by default 1 MB: too little for what Python 3.13 recurses in C, and
+deeply nested JSON would end the process."""
 _SOURCE = "reasonrank.java.source"
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -150,7 +153,7 @@ def _start(heap: str | None) -> None:
     before = jnius_config.options, jnius_config.classpath
     # Pyserini always requests the vector module, and a JVM without it ends the whole process
     given = [option for option in jnius_config.options if VECTOR_MODULE not in option]
-    options = [*given, *_options(java, heap)]
+    options = [_STACK, *given, *_options(java, heap)]
     loud = (
         java.vector
         or bool(given)
