@@ -57,7 +57,7 @@ def test_every_difference_from_the_authors_tools_has_a_reason(name: str) -> None
         ("gradient_checkpointing=1", "gradient_checkpointing is 1: it must be true or false"),
         ("method=lorra", "method is 'lorra': it must be one of full, lora: did you mean 'lora'?"),
         ("learning_rate", "setting 'learning_rate': write key=value"),
-        ("dpo.beta=1", "setting 'dpo.beta': unknown stage 'dpo': did you mean 'grpo'? known: grpo, sft"),
+        ("dpo.beta=1", "setting 'dpo.beta': unknown stage 'dpo': known: grpo, sft"),
         ("batch=0", "batch is 0: it must be a whole number from 1 up"),
         ("learning_rate=nan", "learning_rate is nan: it must be a number from 0 up"),
         ("grpo.rollouts=1", "rollouts is 1: it must be a whole number from 2 up"),

@@ -71,7 +71,7 @@ def test_every_stage_has_help_with_an_example(capsys: pytest.CaptureFixture[str]
     ("arguments", "line"),
     [
         (["sfd"], "unknown stage 'sfd': did you mean 'sft'?"),
-        (["sft", "--recipe", "7x", "--data", "x", "-o", "y"], "unknown recipe '7x': did you mean '7b'?"),
+        (["sft", "--recipe", "7bb", "--data", "x", "-o", "y"], "unknown recipe '7bb': did you mean '7b'?"),
         (["sft", "--recipe", "tiny", "--data", "x", "-o", "y"], "there is no data file x"),
         (
             ["sft", "--recipe", "tiny", "--data", "DATA", "-o", "y"],
