@@ -17,7 +17,14 @@ import pytest
 from reasonrank_pyserini.cli import group, main
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "eval").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "tests" / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "eval").rglob("*.md"),
+    ]
+)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!-- ([^>]*) -->\n\Z")
 PUNCTUATION = ";&|<>()"

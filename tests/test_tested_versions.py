@@ -11,6 +11,7 @@ from commands import reasonrank
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from reasonrank_pyserini.first_stages.java import OFFLINE_PYSERINI
 from reasonrank_pyserini.jobs.tested_versions import JAVA, PACKAGES, PYTHON, untested
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
@@ -33,6 +34,11 @@ def test_what_was_run_is_allowed(name: str) -> None:
 def test_every_package_with_an_upper_bound_is_listed() -> None:
     bounded = {name for name, requirement in REQUIREMENTS.items() if "<" in str(requirement.specifier)}
     assert bounded <= PACKAGES.keys()
+
+
+def test_the_pyserini_that_is_advised_is_the_one_that_is_required() -> None:
+    upper = next(bound for bound in REQUIREMENTS["pyserini"].specifier if bound.operator == "<")
+    assert f"pyserini{upper}" == OFFLINE_PYSERINI
 
 
 def test_the_classifiers_are_the_pythons_that_were_run() -> None:

@@ -32,7 +32,7 @@ def read_topics(path: str | Path, field: str | None = None) -> list[Query]:
         topics = _json_topics(path, field)
     elif start.startswith("<top>"):
         topics = _trec_topics(path, field or "title")
-    elif start.startswith("<"):
+    elif start.startswith("<") and "\t" not in start:  # a TSV id may be <u>7</u>
         topics = xml_topics(path, field)
     elif field is not None:
         raise FileFormatError(path, None, f"no field {field!r}: a TSV topics file has the text only")
