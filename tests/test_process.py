@@ -81,6 +81,7 @@ def test_a_path_that_cannot_be_used_is_one_line(folder: Path, line: str, words: 
 
 ENDING = """
 import os, signal, sys, threading
+signal.signal(signal.SIGHUP, signal.{hangup})
 from reasonrank_pyserini import cli
 sys.argv = ["reasonrank", "evaluate"]
 class Panic(BaseException): pass
@@ -93,7 +94,7 @@ cli.main()
 
 def ended(body: str, **environment: str) -> tuple[int, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", ENDING.format(body=body)],
+        [sys.executable, "-c", ENDING.format(body=body, hangup="SIG_DFL")],
         capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment},
     )  # fmt: skip
     assert "Traceback" not in done.stderr
@@ -138,7 +139,9 @@ def test_what_python_ignores_is_not_printed_and_a_log_that_cannot_be_written_is_
 
 
 def test_debug_shows_the_traceback() -> None:
-    script = ENDING.format(body="1 / 0").replace('"reasonrank", ', '"reasonrank", "--debug", ')
+    script = ENDING.format(body="1 / 0", hangup="SIG_DFL").replace(
+        '"reasonrank", ', '"reasonrank", "--debug", '
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
 
@@ -149,7 +152,5 @@ def test_a_terminal_that_closes_ends_a_command_as_ctrl_c_does(number: int) -> No
     assert ended(body.format(number)) == (128 + number, ["left"])
     if number == signal.SIGTERM:
         return
-    script = "import signal; signal.signal(1, signal.SIG_IGN)\n" + ENDING.format(
-        body="os.kill(os.getpid(), 1)"
-    )
+    script = ENDING.format(body="os.kill(os.getpid(), 1)", hangup="SIG_IGN")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

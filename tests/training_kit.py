@@ -108,7 +108,8 @@ def command(
     `processes`: as torchrun runs that many of one command.
     """
     context = multiprocessing.get_context("forkserver")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    given = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *([given] if given else [])])
     context.set_forkserver_preload(["training_preload"])
     with tempfile.TemporaryDirectory() as folder:
         outputs = (Path(folder) / "out", Path(folder) / "err")
