@@ -38,6 +38,8 @@ from reasonrank_pyserini.training.synthesis.teacher import read_picks
 from reasonrank_pyserini.types import Completion, ParseStatus
 
 KEY = "0" * 64
+DEEP = b'{"error":' * 3000 + b"1" + b"}" * 3000
+"""JSON that some versions of Python read and only recursion cannot follow."""
 PIECES = (
     *(b"\n", b"\r", b"\t", b" ", b"\0", b"\xef\xbb\xbf", b"\xff", b"\xc2\x85", b"\xe2\x80\xa8", b"\\ud800"),
     *(b'"', b"{", b"}", b"[", b"]", b"{}", b"[]", b"null", b"true", b"NaN", b"Infinity", b"1e999", b"-1"),
@@ -262,6 +264,11 @@ TARGETS = {
         ),
     ),
     "status": Target(
-        server_error, (b'\x1d\n5\n{"error": {"message": "slow down", "code": "x"}}', b"\x64\n\n<html>")
+        server_error,
+        (
+            b'\x1d\n5\n{"error": {"message": "slow down", "code": "x"}}',
+            b"\x64\n\n<html>",
+            b"\x1d\n5\n" + DEEP,
+        ),
     ),
 }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from typing import Any
 
@@ -33,17 +32,22 @@ def reported(error: Any) -> BrokenAnswerError:
     return BrokenAnswerError(error_text(error), error_status(error), code=error_code(error))
 
 
-def error_text(error: Any) -> str:
-    """The message of an API error in any of its usual forms."""
+def error_text(error: Any, levels: int = 20) -> str:
+    """The message of an API error in any of its usual forms, at most `levels` objects deep."""
+    if isinstance(error, dict | list) and levels == 0:
+        return "an error nested too deeply to be read"
     if isinstance(error, dict):
         if isinstance(error.get("loc"), list) and error.get("msg"):
-            return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+            place = ".".join(error_text(part, levels - 1) for part in error["loc"][:20])
+            return f"{place}: {error_text(error['msg'], levels - 1)}"
         for name in MESSAGE_FIELDS:
             if found := error.get(name):
-                return error_text(found)
-        return json.dumps(error)
+                return error_text(found, levels - 1)
+        return "; ".join(
+            f"{name}: {error_text(value, levels - 1)}" for name, value in list(error.items())[:3]
+        )
     if isinstance(error, list):
-        return "; ".join(error_text(item) for item in error[:3])
+        return "; ".join(error_text(item, levels - 1) for item in error[:3])
     return str(error)
 
 
