@@ -28,7 +28,7 @@ def test_seeds_hold(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.data())
 def test_changed_seeds_hold(name: str, data: st.DataObject) -> None:
     target = TARGETS[name]
@@ -37,7 +37,7 @@ def test_changed_seeds_hold(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(data=st.binary(max_size=100))
 def test_any_bytes_hold(name: str, data: bytes) -> None:
     TARGETS[name].check(data)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import FileFormatError, InputError, OutputError
@@ -260,6 +260,7 @@ runs = st.dictionaries(
 )
 
 
+@example({"#": ["0", "0 1"]}, "0", "run")
 @given(runs, words, st.sampled_from(["run", "run.gz"]))
 def test_ids_and_order_survive_a_round_trip(
     tmp_path_factory: pytest.TempPathFactory, run: dict[str, list[str]], tag: str, name: str

@@ -76,7 +76,7 @@ def read_qrels_report(path: str | Path, *, beir: bool = False) -> QrelsReport:
 def _trec(line: bytes, path: str | Path, number: int) -> tuple[str, str, int]:
     fields = line.split()
     columns = len(fields)
-    if fields[0] == b"#":
+    if fields[0] == b"#" and fields[1:2] != [b"0"]:
         raise FileFormatError(path, number, "a comment, which no qrels have: delete such lines")
     if columns < 4:
         raise FileFormatError(path, number, f"{columns} columns where qrels have 4 ({_COLUMNS}; {_BEIR})")

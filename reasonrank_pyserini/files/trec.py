@@ -115,7 +115,7 @@ def order_by_score(
 
 def _fields(line: bytes, path: str | Path, number: int) -> tuple[str, str, float, float]:
     fields = line.split()
-    if fields[0] == b"#":
+    if fields[0] == b"#" and fields[1:2] != [b"Q0"]:
         raise FileFormatError(path, number, "a comment, which no run has: delete such lines")
     if len(fields) == 6:
         query, _, document, rank, score, _ = fields
