@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ MESSAGE_FIELDS = (
     "base_resp", "title", "type", "code",
 )  # fmt: skip
 STATUS_FIELDS = ("code", "status", "status_code", "statusCode", "http_code")
+_TOO_DEEP = "an error nested too deeply to be read"
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1", re.IGNORECASE | re.DOTALL)
 
@@ -35,7 +37,7 @@ def reported(error: Any) -> BrokenAnswerError:
 def error_text(error: Any, levels: int = 20) -> str:
     """The message of an API error in any of its usual forms, at most `levels` objects deep."""
     if isinstance(error, dict | list) and levels == 0:
-        return "an error nested too deeply to be read"
+        return _TOO_DEEP
     if isinstance(error, dict):
         if isinstance(error.get("loc"), list) and error.get("msg"):
             place = ".".join(error_text(part, levels - 1) for part in error["loc"][:20])
@@ -43,9 +45,10 @@ def error_text(error: Any, levels: int = 20) -> str:
         for name in MESSAGE_FIELDS:
             if found := error.get(name):
                 return error_text(found, levels - 1)
-        return "; ".join(
-            f"{name}: {error_text(value, levels - 1)}" for name, value in list(error.items())[:3]
-        )
+        try:
+            return json.dumps(error)
+        except RecursionError:
+            return _TOO_DEEP
     if isinstance(error, list):
         return "; ".join(error_text(item, levels - 1) for item in error[:3])
     return str(error)
