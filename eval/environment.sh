@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: goes to the root of the clone and installs the package there, into .venv if no
+# Sourced by the other scripts: goes to the root of the clone and installs the package there, into .venv if no
 # environment is active.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

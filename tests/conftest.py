@@ -94,7 +94,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chain_server(
     chain: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[VLLMServer] | None]:
-    """The session's vLLM server of that model, which starts beside whatever runs next; None without vLLM.
+    """The session's vLLM server of that model, which starts while other tests run; None without vLLM.
 
     It has a context of 4096 and a reasoning parser, and answers two requests at a time.
     """

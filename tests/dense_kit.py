@@ -27,7 +27,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class iter_twice:  # noqa: N801
-    """Documents that can be read more than once but are no list."""
+    """Documents that can be read more than once but are not a list."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self.documents = documents

@@ -120,7 +120,7 @@ def parse(words: list[str]) -> None:
         command.parse_args(context, rest)
     except (click.MissingParameter, click.exceptions.NoArgsIsHelpError, click.exceptions.Exit):
         return
-    except click.BadParameter as error:  # files that are not there are no mistake of a page
+    except click.BadParameter as error:  # a missing file is not a mistake of the page
         if error.param is None or isinstance(error.param.type, click.Choice):
             raise
 

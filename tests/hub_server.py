@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
 
     def _list(self, folder: str, tree: bool) -> bool:
-        """What the hub tells of a model, or of its files; False when there is none of that name."""
+        """What the hub reports of a model, or of its files; False if it has none of that name."""
         names = [name for name in self.hub.files if name.startswith(folder)]
         sizes = {name.removeprefix(folder): len(self.hub.files[name]) for name in names}
         if not sizes:

@@ -1,4 +1,4 @@
-"""Shared by the tests of a JVM beside Python: a search as a script, a JVM of others, an index, the bundled Java."""
+"""Shared by the tests of a JVM in a Python process: a search as a script, another library's JVM."""
 
 from __future__ import annotations
 

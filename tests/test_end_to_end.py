@@ -72,9 +72,13 @@ def rerank(
         query: sorted(ids) for query, ids in first.items()
     }
     assert found != first, "no answer could be read: nothing was reordered"
-    told = manifest(work / output)
-    assert (told["windows"], sum(told["statuses"].values()), told["errors"]) == (WINDOWS, WINDOWS, 0)
-    assert told["prompt_tokens"] > WINDOWS * 500
+    completed = manifest(work / output)
+    assert (completed["windows"], sum(completed["statuses"].values()), completed["errors"]) == (
+        WINDOWS,
+        WINDOWS,
+        0,
+    )
+    assert completed["prompt_tokens"] > WINDOWS * 500
     return found
 
 
@@ -143,9 +147,9 @@ def test_openai_against_a_vllm_server(
     chat = rerank(work, shared, Path(server.model), "server-chat", *exact, "--api", "chat")
     assert chat == once, "the server's chat template renders what we render"
     assert rendered_by(server, chain) == built(chain)
-    told, chatted = manifest(work / "server"), manifest(work / "server-chat")
-    assert chatted["prompt_tokens"] == told["prompt_tokens"]
+    completed, chatted = manifest(work / "server"), manifest(work / "server-chat")
+    assert chatted["prompt_tokens"] == completed["prompt_tokens"]
     rerank(work, shared, Path(server.model), "server-forced", *exact, profile="short.toml")
     forced = manifest(work / "server-forced")
     assert forced["counts"]["forced"] > 0
-    assert forced["completion_tokens"] > told["completion_tokens"]
+    assert forced["completion_tokens"] > completed["completion_tokens"]

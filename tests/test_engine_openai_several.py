@@ -22,7 +22,7 @@ __all__ = ["no_key", "server"]  # fixtures
 
 T = TypeVar("T")
 LONG = {"backoff": 400, "max_backoff": 400}
-"""A pause that no test can wait for: whoever takes it runs into the time limit."""
+"""A pause that no test can wait for: a call that takes it exceeds the time limit."""
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def burst(engine: Engine, prompts: Sequence[Prompt]) -> list[Completion]:
     return await asyncio.gather(*(engine.complete(prompt, SAMPLING) for prompt in prompts))
 
 
-def told(engine: Engine) -> list[dict[str, Any]]:
+def server_details(engine: Engine) -> list[dict[str, Any]]:
     servers: list[dict[str, Any]] = engine.details["servers"]  # type: ignore[attr-defined]
     return servers
 
@@ -80,7 +80,7 @@ def test_the_fewest_outstanding_tokens_decide(server: srv.Server, other: srv.Ser
 
     async def use(engine: Engine) -> list[dict[str, Any]]:
         await burst(engine, [Prompt(token_ids=(99,) * 1000), *windows(18)])
-        return told(engine)
+        return server_details(engine)
 
     first, second = run(use, server.url, other.url)
     assert (asked(server), len(asked(other))) == ([99], 18)
@@ -141,11 +141,11 @@ def test_a_server_killed_half_way_loses_nothing(server: srv.Server, other: srv.S
 
     async def use(engine: Engine) -> list[dict[str, Any]]:
         work = asyncio.create_task(burst(engine, windows(60)))
-        await until(lambda: told(engine)[0]["answers"] == 10 and server.in_flight == 20)
+        await until(lambda: server_details(engine)[0]["answers"] == 10 and server.in_flight == 20)
         await asyncio.to_thread(server.stop)
         assert all("</answer>" in completion.text for completion in await work)
         await burst(engine, windows(5))
-        return told(engine)
+        return server_details(engine)
 
     first, second = run(use, server.url, other.url, **LONG)
     answered = asked(server)[:10]
@@ -244,7 +244,7 @@ def test_calls_wait_while_all_are_out(server: srv.Server, other: srv.Server) -> 
         server.stop()
         other.stop()
         work = asyncio.create_task(burst(engine, windows(10)))
-        await until(lambda: all(one["failures"] for one in told(engine)))
+        await until(lambda: all(one["failures"] for one in server_details(engine)))
         with srv.Server(port=other.port) as back:
             completions = await work
             assert sorted(asked(back)) == list(range(10))

@@ -1,4 +1,4 @@
-"""The text of the transformers engine: as generate or the sampling gives it, whatever runs or fails beside it."""
+"""The text of the transformers engine: as generate or the sampling gives it, whatever else runs or fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["forward"]  # a fixture
 
 @pytest.fixture(scope="module")
 def alone(tiny_model: Path) -> list[Completion]:
-    """Each of the seven prompts completed greedily with nobody beside it."""
+    """Each of the seven prompts completed greedily, one at a time."""
 
     async def work(started: Engine) -> list[Completion]:
         sampling = Sampling(max_tokens=24)
@@ -46,6 +46,7 @@ def test_it_is_an_engine_by_name(tiny_model: Path) -> None:
     assert made.limits.requests == 2 * 4
 
 
+@pytest.mark.filterwarnings("error:.past_key_values:FutureWarning")
 def test_greedy_text_is_that_of_generate(tiny_model: Path, alone: list[Completion]) -> None:
     for i in (0, 1, 3):
         assert alone[i].text == reference(tiny_model, prompt(i, LENGTHS[i]), 24)

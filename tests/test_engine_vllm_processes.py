@@ -1,4 +1,4 @@
-"""The vllm engine in a user's script: how its processes end, beside a JVM too, and what a LoRA adapter changes."""
+"""The vllm engine in a user's script: how its processes end, also with a JVM, and what a LoRA adapter changes."""
 
 from __future__ import annotations
 

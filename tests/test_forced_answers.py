@@ -198,7 +198,7 @@ def test_only_the_first_k_are_asked_for() -> None:
 def test_from_the_command_line_over_token_ids(
     tmp_path: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every first answer is cut inside the reasoning; trace and manifest tell, and a second run asks nobody."""
+    """Every first answer is cut inside the reasoning; trace and manifest say so, and a second run sends no request."""
     record = {"query": {"text": "which?", "qid": "q"}, "candidates": [
         {"docid": f"d{i}", "score": N - i, "doc": {"contents": f"text {i}"}} for i in range(N)
     ]}  # fmt: skip
@@ -217,14 +217,14 @@ def test_from_the_command_line_over_token_ids(
             answer("<think> well", finish="length", completion_tokens=172),
             answer("[4] > [3] > [2] > [1] </answer>"),
         )
-        told = rerank()
-        assert (told["statuses"], told["counts"]["forced"], told["windows"]) == ({"CLEAN": 1}, 1, 1)
+        counted = rerank()
+        assert (counted["statuses"], counted["counts"]["forced"], counted["windows"]) == ({"CLEAN": 1}, 1, 1)
         (line,) = (tmp_path / "out" / "trace.jsonl").read_text().splitlines()
         window = json.loads(line)
         assert (window["forced"], window["order"]) == (True, ["d3", "d2", "d1", "d0"])
         assert (window["reasoning"], window["answer"]) == ("well", "<answer>[4] > [3] > [2] > [1] </answer>")
-        told = rerank("--no-force-answer", "--overwrite")  # the first answer is in the journal
-        assert (told["statuses"], told["cached"], told["settings"]["force_answer"]) == (
+        counted = rerank("--no-force-answer", "--overwrite")  # the first answer is in the journal
+        assert (counted["statuses"], counted["cached"], counted["settings"]["force_answer"]) == (
             {"FAILED": 1},
             1,
             False,

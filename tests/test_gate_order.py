@@ -1,4 +1,4 @@
-"""Whose call is next: longest remaining first, callers in turn, nobody for ever behind, limits never exceeded."""
+"""Whose call is next: longest remaining first, callers in turn, no caller left behind, limits never exceeded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCUMENTS = [Document(f"d{i}", f"text {i}") for i in range(100)]
 
 
 class Held(ScriptedEngine):
-    """Answers a call when it is told to: `waiting` are the calls that were let through and not answered yet."""
+    """Answers a call when the test lets it: `waiting` are the calls that were let through and not answered yet."""
 
     def __init__(self, requests: int, tokens: int | None = None) -> None:
         super().__init__(lambda prompt, sampling: "")
@@ -166,7 +166,7 @@ async def play(happens: list[Any], requests: int, tokens: int | None, patience: 
     while engine.waiting:
         next(iter(engine.waiting.values())).set_result(None)
         await step()
-    assert not waiting(), "nobody is left behind"
+    assert not waiting(), "a call is left behind"
     check_overtaking([calls[int(name)] for name in engine.order], patience)
     await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
 

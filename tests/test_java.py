@@ -1,4 +1,4 @@
-"""A JVM in a Python process: started once, silent, and beside a JVM, options and searchers of others."""
+"""A JVM in a Python process: started once, silent, and together with another library's JVM, options and searchers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals beside a JVM: Ctrl-C and SIGTERM stay Python's, after a search and during one."""
+"""Signals in a process with a JVM: Ctrl-C and SIGTERM stay Python's, after a search and during one."""
 
 from __future__ import annotations
 

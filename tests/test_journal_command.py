@@ -32,7 +32,7 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+def journal(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         main(["journal", *map(str, arguments)])
@@ -42,7 +42,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    return json.loads(told(capsys, *arguments, "--json")[1])
+    return json.loads(journal(capsys, *arguments, "--json")[1])
 
 
 def test_what_a_folder_keeps(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,14 +56,14 @@ def test_what_a_folder_keeps(out: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert counts == [5, 4, 1, 1, 5 * SIZE + 50]
         assert (found["prompt_tokens"], found["completion_tokens"]) == (50, 15)
         assert found["result"] == {"windows": 5, "cached": 3, "asked": 1, "errors": 1}
-    status, text, err = told(capsys, out)
+    status, text, err = journal(capsys, out)
     assert (status, err) == (0, "")
     assert "answers  4 (1 records are duplicates)" in text
     assert "5 windows: 3 from the journal" in text
 
 
 def test_every_damaged_place_has_a_line(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, text, err = told(capsys, "verify", out)
+    status, text, err = journal(capsys, "verify", out)
     assert (status, err) == (1, "")
     where = out / "journal" / "1.journal"
     assert text.splitlines() == [
@@ -71,7 +71,7 @@ def test_every_damaged_place_has_a_line(out: Path, capsys: pytest.CaptureFixture
         "1 damaged: 5 records in 2 files",
     ]
     os.truncate(where, 3 * SIZE)
-    assert told(capsys, "verify", out) == (0, "whole: 5 records in 2 files\n", "")
+    assert journal(capsys, "verify", out) == (0, "whole: 5 records in 2 files\n", "")
 
 
 def test_pruned_to_one_file_with_every_answer_once(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,19 +88,19 @@ def test_pruned_to_one_file_with_every_answer_once(out: Path, capsys: pytest.Cap
     assert [reader.get(key) for key in KEYS] == [
         Completion(f"said {k[:2]}", 10, 3, cached=True) for k in KEYS
     ]
-    assert told(capsys, "prune", out)[:2] == (0, "nothing to prune: 1 files, 4 records, each once\n")
+    assert journal(capsys, "prune", out)[:2] == (0, "nothing to prune: 1 files, 4 records, each once\n")
 
 
 def test_a_folder_in_use_is_not_pruned(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     writer = Journal(out / "journal")
     writer.put("ff" * 32, Completion("new"))
-    status, _, err = told(capsys, "prune", out)
+    status, _, err = journal(capsys, "prune", out)
     assert (status, err.count("\n")) == (2, 1)
     assert "is being written by another process: wait until it has ended" in err
     assert len(list((out / "journal").glob("*.journal"))) == 3
     writer.close()
     with RunFolder(out / "task", {}):  # one of several that share the journal
-        assert told(capsys, "prune", out)[0] == 2
+        assert journal(capsys, "prune", out)[0] == 2
     assert as_json(capsys, "prune", out)["records"] == 5
 
 
@@ -117,7 +117,7 @@ def test_a_pruning_that_fails_anywhere_loses_nothing(
 
     with monkeypatch.context() as context:
         context.setattr(*step, fails)
-        status, _, err = told(capsys, "prune", out)
+        status, _, err = journal(capsys, "prune", out)
     assert (status, "No space left on device; no answer is lost" in err) == (1, True)
     assert sorted(Journal(out / "journal").keys()) == KEYS
     assert not list((out / "journal").glob(".*"))
@@ -152,6 +152,6 @@ def test_bad_input_is_one_line(
     line: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, text, err = told(capsys, *arguments)
+    status, text, err = journal(capsys, *arguments)
     assert (status, text, err.count("\n")) == (2, "", 1)
     assert line in err

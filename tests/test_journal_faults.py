@@ -61,7 +61,7 @@ def damaged_by(content: bytes, fault: tuple[str, int, int | bytes]) -> bytes:
 def test_whatever_happens_to_a_file_no_answer_is_wrong(
     tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[str, int, int | bytes]]
 ) -> None:
-    """A line that is no record counts; a whole record at the end of a line is found; nothing else is."""
+    """A line that is not a record counts; a whole record at the end of a line is found; nothing else is."""
     content = WHOLE
     for fault in faults:
         content = damaged_by(content, fault)
@@ -220,9 +220,9 @@ def test_the_disk_is_written_through_in_the_background(
     journal.close()
 
 
-@pytest.mark.parametrize(("code", "told"), [(errno.EIO, True), (errno.EINVAL, False)])
+@pytest.mark.parametrize(("code", "reported"), [(errno.EIO, True), (errno.EINVAL, False)])
 def test_a_disk_that_loses_what_it_took_is_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reported: bool
 ) -> None:
     def fsync(handle: int) -> None:
         raise OSError(code, os.strerror(code))
@@ -230,7 +230,7 @@ def test_a_disk_that_loses_what_it_took_is_told_once(
     journal = Journal(tmp_path)
     journal.put(KEYS[0], SAID[KEYS[0]])
     monkeypatch.setattr(os, "fsync", fsync)
-    if told:
+    if reported:
         with pytest.raises(JournalError, match="Input/output error"):
             journal.close()
     journal.close()

@@ -94,8 +94,8 @@ def test_the_rate_of_noise_and_that_a_seed_repeats_it() -> None:
     def believed(teacher: Teacher) -> list[bool]:
         answers = [teacher.answer(prompt) for prompt in prompts]
         assert all(parse(taught.text, len(texts)).status is ParseStatus.CLEAN for taught in answers)
-        told = zip(topics, answers, strict=True)
-        return [taught.reasoning.startswith(f"The query describes {t.concept}.") for t, taught in told]
+        answered = zip(topics, answers, strict=True)
+        return [taught.reasoning.startswith(f"The query describes {t.concept}.") for t, taught in answered]
 
     assert all(believed(Teacher(WORLD)))
     noisy = believed(Teacher(WORLD, noise=0.3))

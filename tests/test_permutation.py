@@ -58,7 +58,7 @@ def read(text: str, n: int = 3, **options: object) -> tuple[list[int], ParseStat
         ("<answer>[" + "0" * 5000 + "3] > [1] > [2]</answer>", [3, 1, 2], CLEAN),
         ("<answer>[" + "0" * 30 + "９] > [3] > [1] > [2]</answer>", [3, 1, 2], REPAIRED),
         ("<answer>[" + "9" * 5000 + "] > [3] > [1] > [2]</answer>", [3, 1, 2], REPAIRED),
-        # words beside bracketed identifiers
+        # words around bracketed identifiers
         ("<answer>Of 2 studies, [3] (2019) > [1] > [2]</answer>", [3, 1, 2], REPAIRED),
         ("<answer>Passage 3 > Passage 1 > Passage 2</answer>", [3, 1, 2], CLEAN),
         ("<answer>[3] > 1 > [2]</answer>", [3, 1, 2], CLEAN),

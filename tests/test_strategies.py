@@ -64,7 +64,7 @@ def test_a_judge_without_opinion_changes_nothing() -> None:
         (SlidingWindow(end=500), 30, [(10, 30), (0, 20)]),
         (SlidingWindow(start=29), 30, []),
         (SlidingWindow(start=50), 30, []),
-        (SlidingWindow(2, 2), 3, [(1, 3), (0, 2)]),  # nobody is left alone
+        (SlidingWindow(2, 2), 3, [(1, 3), (0, 2)]),  # no window of one
         (SlidingWindow(passes=2), 20, [(0, 20), (0, 20)]),
         (SlidingWindow(passes=2), 30, [(10, 30), (0, 20), (10, 30), (0, 20)]),
     ],

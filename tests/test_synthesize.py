@@ -48,7 +48,7 @@ def synthesize(arguments: list[str], *more: str, status: int = 0) -> None:
     assert end.value.code == status
 
 
-def told(arguments: list[str], server: Teaching, output: Path, *more: str) -> dict[str, Any]:
+def synthesized(arguments: list[str], server: Teaching, output: Path, *more: str) -> dict[str, Any]:
     """The manifest of a synthesis that has to succeed."""
     synthesize(arguments, "--base-url", server.url, "-o", str(output), *more)
     return dict(json.loads((output / "manifest.json").read_text()))
@@ -57,7 +57,7 @@ def told(arguments: list[str], server: Teaching, output: Path, *more: str) -> di
 def test_lists_are_made_kept_and_rendered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, out = world(tmp_path, 6, relevant=4), tmp_path / "out"
     with teaching() as server:
-        manifest = told(arguments, server, out, "--price-in", "2", "--price-out", "10")
+        manifest = synthesized(arguments, server, out, "--price-in", "2", "--price-out", "10")
     assert manifest["counts"] == json.loads(capsys.readouterr().out)
     assert {path.name for path in out.iterdir()} == {*FILES, "manifest.json", "journal"}
     calls = 6 + 4
@@ -98,7 +98,7 @@ class Display:
 def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Path) -> None:
     arguments = world(tmp_path, 3)
     with teaching() as server:
-        told(arguments, server, tmp_path / "files")
+        synthesized(arguments, server, tmp_path / "files")
         request = synthesis.SynthesisRequest(
             sources=tuple(synthesis.read_sources(tmp_path / "sources.jsonl", "qa")),
             teacher=synthesis.TeacherOptions(
@@ -131,7 +131,7 @@ def test_the_same_lists_from_python_with_objects_in_place_of_files(tmp_path: Pat
 
 def test_rendered_examples_earn_the_full_reward(tmp_path: Path) -> None:
     with teaching() as server:
-        told(world(tmp_path, 3), server, tmp_path / "out")
+        synthesized(world(tmp_path, 3), server, tmp_path / "out")
     supervised = list(read_examples(tmp_path / "out" / "sft.jsonl"))
     rewarded = list(read_examples(tmp_path / "out" / "rl.jsonl"))
     assert (
@@ -148,7 +148,7 @@ def test_rendered_examples_earn_the_full_reward(tmp_path: Path) -> None:
 
 def test_only_the_first_call_sees_the_gold_answer(tmp_path: Path) -> None:
     with teaching() as server:
-        told(world(tmp_path, 5), server, tmp_path / "out")
+        synthesized(world(tmp_path, 5), server, tmp_path / "out")
     seen = Counter("secret" in prompt for prompt in server.prompts)
     assert seen == {True: 5, False: 5}
     assert all("none </answer>" in prompt for prompt in server.prompts if "secret" in prompt)
@@ -160,9 +160,9 @@ def test_what_is_kept_rises_as_the_teachers_noise_falls(
     arguments, kept = world(tmp_path, 60), {}
     for noise in (8.0, 4.0, 2.0, 0.0):
         with teaching(noise) as server:
-            kept[noise] = told(arguments, server, tmp_path / f"noise-{noise}", "--seed", "3")["counts"][
-                "kept"
-            ]
+            kept[noise] = synthesized(arguments, server, tmp_path / f"noise-{noise}", "--seed", "3")[
+                "counts"
+            ]["kept"]
         assert "<- threshold" in capsys.readouterr().err
     assert kept[8.0] < kept[4.0] < kept[2.0] < kept[0.0] == 60
     assert kept[8.0] < 60 / 2
@@ -171,11 +171,11 @@ def test_what_is_kept_rises_as_the_teachers_noise_falls(
 def test_another_threshold_asks_nothing_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, out = world(tmp_path, 20), tmp_path / "out"
     with teaching(1.0) as server:
-        loose = told(arguments, server, out)["counts"]
+        loose = synthesized(arguments, server, out)["counts"]
         asked = len(server.requests)
         synthesize(arguments, "--base-url", server.url, "-o", str(out), "--min-ndcg", "0.9", status=2)
         assert "min_ndcg: 0.4 there, 0.9 now" in capsys.readouterr().err
-        tight = told(arguments, server, out, "--min-ndcg", "0.9", "--overwrite")["counts"]
+        tight = synthesized(arguments, server, out, "--min-ndcg", "0.9", "--overwrite")["counts"]
         assert len(server.requests) == asked == 40
     assert tight["kept"] < loose["kept"]
     assert tight["this_time"]["calls"] == 0
@@ -214,9 +214,9 @@ def test_a_synthesis_killed_twice_continues_and_pays_no_answered_call_again(tmp_
 def test_the_same_command_again_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, out = world(tmp_path, 2), tmp_path / "out"
     with teaching() as server:
-        first = told(arguments, server, out)["counts"]
+        first = synthesized(arguments, server, out)["counts"]
         capsys.readouterr()
-        assert told(arguments, server, out)["counts"] == first
+        assert synthesized(arguments, server, out)["counts"] == first
         assert len(server.requests) == 4
     assert "nothing to do" in capsys.readouterr().err
 
@@ -257,7 +257,9 @@ def test_a_teacher_that_cannot_be_read_is_not_paid_to_the_end(
 def test_a_rate_limit_is_waited_out(tmp_path: Path) -> None:
     with teaching() as server:
         server.script(*[status(429, "slow down", headers={"Retry-After": "0.1"})] * 3)
-        counts = told(world(tmp_path, 4), server, tmp_path / "out", "--engine-arg", "backoff=0.01")["counts"]
+        counts = synthesized(world(tmp_path, 4), server, tmp_path / "out", "--engine-arg", "backoff=0.01")[
+            "counts"
+        ]
     assert (counts["kept"], counts["all"]["calls"], len(server.requests)) == (4, 8, 8 + 3)
 
 
@@ -276,7 +278,7 @@ def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
         assert "Traceback" not in error
         assert "the same command continues" in error
         server.stall_after = None
-        counts = told([*arguments, "--engine-arg", "concurrency=2"], server, out)["counts"]
+        counts = synthesized([*arguments, "--engine-arg", "concurrency=2"], server, out)["counts"]
     assert (counts["kept"], counts["all"]["calls"]) == (12, 24)
     assert counts["this_time"]["calls"] <= 24 - 4
     assert len(server.requests) <= 24 + 2
@@ -320,7 +322,7 @@ def test_what_shares_words_with_an_evaluation_is_never_asked_about(
     (tmp_path / "held.jsonl").write_text('{"id": "h", "contents": "x About topic 0 grade 2, passage 1. x"}\n')
     against = ["--against", str(tmp_path / "topics.tsv"), str(tmp_path / "held.jsonl"), "--ngram", "7"]
     with teaching() as server:
-        manifest = told(arguments, server, tmp_path / "out", *against)
+        manifest = synthesized(arguments, server, tmp_path / "out", *against)
         assert not any("topic 1 behave" in prompt for prompt in server.prompts)
         assert not any("topic 0 grade 2, passage 1." in prompt for prompt in server.prompts)
     assert manifest["counts"]["dropped"] == {"contaminated": 1}

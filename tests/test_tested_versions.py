@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from reasonrank_pyserini.first_stages.java import OFFLINE_PYSERINI
+from reasonrank_pyserini.jobs.manifest import environment
 from reasonrank_pyserini.jobs.tested_versions import JAVA, PACKAGES, PYTHON, untested
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
@@ -73,3 +74,9 @@ def test_env_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     said = f"99.1 (tested: {PACKAGES['openai']})"
     assert json.loads(reasonrank("env", "--json").stdout)["untested"]["openai"] == said
     assert f"openai                   {said}" in reasonrank("env").stdout
+
+
+def test_a_password_in_an_address_stays_out_of_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REASONRANK_SERVER", "https://me:p@ss@hub.example/path?k=v")
+    variables = environment()["variables"]
+    assert variables["REASONRANK_SERVER"] == "https://***@hub.example/path?***"

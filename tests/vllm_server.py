@@ -83,7 +83,7 @@ def vllm_server(
 def coming_server(
     model: Path, *arguments: str, log: Path, name: str = "tiny"
 ) -> Iterator[Future[VLLMServer]]:
-    """A server on its way: it starts beside whatever runs next, which halves the wait."""
+    """A server that is starting, while other work goes on: this halves the wait."""
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         yield pool.submit(stack.enter_context, vllm_server(model, *arguments, log=log, name=name))
 

@@ -1,10 +1,10 @@
-"""The host path: what building and encoding one window costs, ours beside RankLLM's, in alternating rounds.
+"""The host path: what building and encoding one window costs, ours against RankLLM's, in alternating rounds.
 
     python eval/bench/host_path.py REQUESTS.jsonl TOKENIZER --rankllm-python VENV/bin/python [--json FILE]
 
 VENV: an environment with `rank-llm` (0.26.0 was measured), transformers and torch. REQUESTS: queries with 100
 candidates. Every query's windows of a whole reranking are made (20 passages, step 10, with a made-up but fixed
-order after each), so most passages are seen twice. Each repeat starts both processes anew; each round is a few
+order after each), so most passages are seen twice. Each repeat starts both processes again; each round is a few
 queries that neither has seen before; rounds alternate.
 
 - ours: `PromptBuilder.build`, Documents to token ids, as `LLMJudge` calls it;

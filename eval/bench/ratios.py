@@ -94,7 +94,7 @@ class Worker:
 def serve(make: Callable[[], Callable[[Any], Any]]) -> None:
     """A worker's loop: what `make()` gives answers every line until standard input ends."""
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    os.dup2(2, 1)  # what a library prints must not be read as an answer
     answer = make()
     for line in sys.stdin:
         out.write(json.dumps(answer(json.loads(line))) + "\n")
@@ -102,7 +102,7 @@ def serve(make: Callable[[], Callable[[Any], Any]]) -> None:
 
 
 def side_by_side(description: str | None) -> argparse.ArgumentParser:
-    """The arguments of a script that measures RankLLM beside: requests, tokenizer, its Python, a worker's name."""
+    """The arguments of a script that measures RankLLM too: requests, tokenizer, its Python, a worker's name."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""The transformers engine beside the roofline of its device: prefill and decode tokens a second.
+"""The transformers engine against the roofline of its device: prefill and decode tokens a second.
 
     python eval/bench/roofline.py [--shape qwen2.5-7b] [--gpu h100] [--json FILE]      # on a GPU
     python eval/bench/roofline.py --shape tiny [--rounds 5]                            # on a CPU: the script works

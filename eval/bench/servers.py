@@ -5,7 +5,7 @@
 Every server is a process that works on `--slots` requests at once and takes `--seconds` for each, so that what
 is measured is the client: two servers should answer twice as much. Rounds alternate between one and two servers;
 the interval is a bootstrap over rounds. Then a third server joins and is killed (SIGKILL) once half of the
-windows are answered: the time beside the least possible one, and how many requests had to be sent again. Prompts
+windows are answered: the time against the least possible one, and how many requests had to be sent again. Prompts
 are `PROMPT` token ids long, as windows of 20 passages are.
 """
 

@@ -3,7 +3,7 @@
 A step of a GPU takes `costmodel.STEP`, the arithmetic of the prompt tokens in it, and, where it decodes, one pass over
 the weights and the keys and values of every window that decodes. It takes in at most `STEP_TOKENS` tokens, a
 token each for the windows that decode and the rest for prompts. Shares of peak speed are `costmodel`'s. A window
-is admitted when a slot is free and its prompt and answer fit beside the others in memory, so nothing is ever
+is admitted when a slot is free and its prompt and answer fit into memory with the others, so nothing is ever
 preempted; there is no prefix cache.
 """
 
@@ -101,7 +101,7 @@ class SimulatedGpu:
         number = next(self._numbers)
         place = ENGINE_PRIORITY.get() if self.ordered else 0
         window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future())
-        self.outstanding += prompt + WINDOW_NEW_TOKENS  # nobody knows yet how long the answer will be
+        self.outstanding += prompt + WINDOW_NEW_TOKENS  # the length of the answer is not known yet
         heappush(self.waiting, window)
         self._arrival.set()
         try:

@@ -1,4 +1,4 @@
-"""Throughput on vLLM: ours beside RankLLM's own loop, same engine arguments and lengths, in alternating rounds.
+"""Throughput on vLLM: ours against RankLLM's own loop, same engine arguments and lengths, in alternating rounds.
 
     python eval/bench/throughput.py REQUESTS.jsonl TOKENIZER --rankllm-python VENV/bin/python [--json FILE]
 
@@ -27,7 +27,7 @@ from ratios import Worker, ratio, requests_of, serve, side_by_side, write_figure
 
 CONTEXT = 8192
 SAME = {"enforce_eager": True, "max_logprobs": 30, "gpu_memory_utilization": 0.9}
-"""What RankLLM gives vLLM beside the model and its length."""
+"""What RankLLM gives vLLM besides the model and its length."""
 
 
 def make_model(folder: str, tokenizer_folder: str) -> None:

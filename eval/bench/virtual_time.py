@@ -1,7 +1,7 @@
 """An event loop whose clock is virtual: when nothing is ready it jumps to the next timer.
 
 Work for other threads is done at once in the loop's own thread and takes no virtual time. `busy` says whether the
-loop may jump: while nobody outside waits for it, as between two pulls of an iterator, the clock stands still.
+loop may jump: while no other thread waits for it, as between two pulls of an iterator, the clock stands still.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> None:
         """Run what is not fresh, in the order given as far as needs allow.
 
-        What does not need a step that failed still runs; then ReasonRankError tells of the failed ones.
+        What does not need a step that failed still runs; then ReasonRankError names the failed ones.
         """
         waiting, running, failed = list(steps), list[Job](), list[str]()
         try:

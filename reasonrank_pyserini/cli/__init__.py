@@ -140,7 +140,7 @@ def _status(words: list[str], debug: bool) -> int:
         return 1
     except SystemExit:
         raise
-    except BaseException as error:  # a panic of compiled code is no Exception
+    except BaseException as error:  # a panic of compiled code is not an Exception
         if debug:
             raise
         return unexpected(error)

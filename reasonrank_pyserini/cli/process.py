@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .run_again import handled
 from .unexpected import unexpected
 
 log = logging.getLogger(__name__)
@@ -69,17 +70,13 @@ def _ignored(failure: Any) -> None:
 def ended_by_signals() -> Iterator[None]:
     """During the block SIGTERM, and SIGHUP unless it is ignored (nohup), end a command as Ctrl-C does: what is finished
     stays on disk. Only the main thread can set that."""
-    before: dict[int, Any] = {}
+    numbers = []
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and (name == "SIGTERM" or signal.getsignal(number) is signal.SIG_DFL):
-                before[number] = signal.signal(number, _terminate)
-    try:
+        numbers.append(signal.SIGTERM)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            numbers.append(signal.SIGHUP)
+    with handled(numbers, _terminate):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _terminate(number: int, frame: object) -> None:

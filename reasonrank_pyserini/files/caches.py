@@ -80,7 +80,7 @@ def cached_folder(kind: str, content: Mapping[str, Any], build: Callable[[Path],
                 sync_file(stream.fileno())  # a disk that is full late says so here
             os.replace(partial, final)
         except OSError:
-            if not final.is_dir():  # else built by another process meanwhile, where there are no locks
+            if not final.is_dir():  # else built by another process meanwhile, on a file system without locks
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -32,7 +32,7 @@ def as_given_text(value: object, what: str) -> str:
 
 
 def as_given_score(value: Any, what: str) -> float:
-    """The score as a float, None as 0; InputError, which begins with `what`, for what is not a finite number."""
+    """The score as a float, None as 0; InputError, which begins with `what`, for anything but a finite number."""
     try:
         score = 0.0 if value is None else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -28,7 +28,7 @@ _NATIVE: dict[str, Any] = {
     for name, value in {"fallback_to_soft": False}.items()
     if name in inspect.signature(FileLock.__init__).parameters
 }
-"""Without it, filelock uses a marker file where there are no locks, which outlives a process that is killed."""
+"""Without it, filelock uses a marker file on such file systems, which outlives a process that is killed."""
 
 
 def file_lock(path: Path, timeout: float = -1) -> FileLock:

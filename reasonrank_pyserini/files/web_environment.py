@@ -142,7 +142,7 @@ def check_certificates(names: Sequence[str] = CERTIFICATE_VARIABLES) -> None:
 
 
 def check_hub_numbers() -> None:
-    """InputError, with the variable's name, for a timeout of the hub's client that is no whole number.
+    """InputError, with the variable's name, for a timeout of the hub's client that is not a whole number.
 
     Merely importing that client fails otherwise.
     """

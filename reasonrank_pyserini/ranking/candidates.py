@@ -64,7 +64,7 @@ def as_hits(items: Iterable[Any]) -> list[ScoredDocument]:
 
 
 def _check_collection(items: Any, what: str) -> None:
-    """InputError for what is not a list, or only seems to be one: letters, keys, column names, lines, no order."""
+    """InputError for anything but an ordered list: a text, a dict, a DataFrame, a file, a set."""
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | IOBase):
         advice = "give a list of texts"

@@ -58,7 +58,7 @@ def render(
 
     `queries` gives the text of a qid; `tokenizer` cuts passages as inference does (None: by words). The
     answer is bare (`[2] > [1]`) for styles without reasoning. Control strings of a passage stay in the
-    messages: whoever tokenises them decides. InputError for a query or document that is not there.
+    messages: the tokeniser decides. InputError for a query or document that is missing.
     """
     builder = PromptBuilder(style, tokenizer, passage_tokens=passage_tokens)
     for record in records:

@@ -132,7 +132,7 @@ def spread(settings: Sft | Grpo, processes: int) -> tuple[int, int]:
 
 
 def has_gpu() -> bool:
-    """Whether CUDA is available and accelerate is not told to use the CPU."""
+    """Whether CUDA is available and accelerate is not set to use the CPU."""
     import torch
 
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true") and torch.cuda.is_available()

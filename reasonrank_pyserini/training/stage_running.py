@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..jobs.saying import Say
-from ..lazy import require
+from ..lazy import installed_versions, require
 from . import curves
 from .checkpoints import StageFolder, mark_complete, publish
 from .stage import Prepared, has_gpu, optimizer_steps, prepare, rank, spread, starting_folder, world
@@ -146,15 +146,7 @@ def conclude(
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that a training depends on."""
-    from importlib import metadata
-
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(PACKAGES)
 
 
 def result(folder: StageFolder, manifest: Mapping[str, Any]) -> TrainResult:

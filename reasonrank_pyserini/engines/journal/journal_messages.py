@@ -43,7 +43,7 @@ def in_use(folder: Path) -> InputError:
 
 
 def unlockable(folder: Path) -> InputError:
-    """For a file system without locks, where nobody can know who else writes."""
+    """For a file system without locks, where other writers cannot be detected."""
     return InputError(
         f"{folder} cannot be locked on this file system, so another process may be writing it: "
         "copy the folder to a local disk and prune it there"

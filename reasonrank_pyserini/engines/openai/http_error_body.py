@@ -20,8 +20,8 @@ _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1", re.IGNORECASE | re.DOTALL)
 class BrokenAnswerError(Exception):
     """The body is not a complete answer.
 
-    `status` is the HTTP status of an error inside it, `code` the error's symbolic code or, for what is not an error of
-    the server, `filtered`, `early`, `no_answer` or `endless`.
+    `status` is the HTTP status of an error inside it, `code` the error's symbolic code or, for a
+    failure that is not an error of the server, `filtered`, `early`, `no_answer` or `endless`.
     """
 
     def __init__(self, message: str, status: int | None = None, *, code: str = "") -> None:

@@ -7,6 +7,7 @@ stepped together, padded on the left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 from ...types import Sampling
@@ -68,6 +69,8 @@ class Decoder:
 
         CacheLayerMixin.register(GrowingLayer)  # so that isinstance works without importing torch here
         self.model, self.device = model, device
+        accepted = signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in accepted else "past_key_values"  # transformers 5 renames it
         self.lengths: list[int] = []
         self._layers: list[GrowingLayer] = []
         self._columns = 0
@@ -80,7 +83,7 @@ class Decoder:
         with torch.inference_mode():
             cache = DynamicCache()
             tokens = torch.tensor([list(ids)], device=self.device)
-            logits = self._forward(input_ids=tokens, past_key_values=cache)
+            logits = self._forward(cache, input_ids=tokens)
             return logits[0], [(layer.keys, layer.values) for layer in cache.layers]
 
     def replace(self, keep: Sequence[int], new: Sequence[Pairs]) -> None:
@@ -114,8 +117,8 @@ class Decoder:
                 mask = places[None, :] >= (columns - lengths)[:, None]
             try:
                 logits = self._forward(
+                    Cache(layers=list(self._layers)),
                     input_ids=torch.tensor(tokens, device=self.device)[:, None],
-                    past_key_values=Cache(layers=list(self._layers)),
                     position_ids=lengths[:, None],
                     attention_mask=mask,
                 )
@@ -135,7 +138,8 @@ class Decoder:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _forward(self, **inputs: Any) -> Any:
+    def _forward(self, cache: Any, **inputs: Any) -> Any:
+        inputs[self._cache_name] = cache
         output = self.model(**inputs, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1].float()
 

@@ -50,7 +50,7 @@ class SynthesisTally:
         self._check()
 
     def show(self) -> None:
-        """Show the tally, or say its line where there is no display."""
+        """Show the tally, or say its line without a display."""
         self._reporter.show(self)
 
     def close(self) -> None:
