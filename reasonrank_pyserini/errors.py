@@ -10,6 +10,7 @@ ReasonRankError                 one line: what was asked, what exists, what to t
 ├── PromptTooLongError          a window that does not fit the model's context
 ├── EngineError                 a model call that failed permanently
 │   └── EngineDiedError         the engine has stopped; no further call can succeed
+│       └── ServersGoneError    its servers worked and are gone: the same run again continues (exit 75)
 ├── JournalError                a journal that cannot be written or read
 │   └── ReplayMissError         a completion that a replay needs was never recorded
 ├── TooManyFailuresError        more FAILED answers than `max_failed` allows
@@ -61,7 +62,9 @@ class UnknownNameError(InputError):
         while count > 3 and len(", ".join(self.known[:count])) > 240:
             count -= 1
         shown = ", ".join(self.known[:count]) + (", ..." if len(self.known) > count else "")
-        super().__init__(f"unknown {kind} {name!r}: {nearest}known: {shown or 'none'}{hint and f' ({hint})'}")
+        super().__init__(
+            f"unknown {kind} {one_line(repr(name), 200)}: {nearest}known: {shown or 'none'}{hint and f' ({hint})'}"
+        )
 
 
 class MissingPackageError(InputError):
@@ -90,6 +93,10 @@ class EngineError(ReasonRankError):
 
 class EngineDiedError(EngineError):
     """The engine has stopped (process died, server unreachable): no further call can succeed."""
+
+
+class ServersGoneError(EngineDiedError):
+    """Every server of the engine is gone after it had worked: the same request continues once there are servers."""
 
 
 class JournalError(ReasonRankError):

@@ -12,9 +12,17 @@ from typing import Any
 from .errors import InputError, MissingPackageError, UnknownNameError
 
 INSTALL = {
-    "vllm": "pip install 'reasonrank-pyserini[vllm]' (CUDA; without a GPU use `engine` transformers)",
+    "vllm": "pip install 'reasonrank-pyserini[vllm]', or give a Python that has it as `vllm_python` (CUDA; without a "
+    "GPU use `engine` transformers)",
+    "ray": "pip install 'reasonrank-pyserini[ray]'",
+    "pyterrier": "pip install 'reasonrank-pyserini[pyterrier]'",
+    "mcp": "pip install 'reasonrank-pyserini[mcp]'",
+    "mteb": "pip install 'reasonrank-pyserini[mteb]'",
     "faiss": "pip install 'reasonrank-pyserini[dense]'",
     "sentence_transformers": "pip install 'reasonrank-pyserini[dense]'",
+    **dict.fromkeys(
+        ("prometheus_client", "starlette", "uvicorn"), "pip install 'reasonrank-pyserini[serve]'"
+    ),
     **dict.fromkeys(
         ("accelerate", "datasets", "inscriptis", "lxml", "matplotlib", "peft", "trl"),
         "pip install 'reasonrank-pyserini[train]'",

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Never, Self
@@ -19,10 +20,13 @@ from .files.given_records import as_query
 from .ranking import scheduler
 from .ranking.background import BackgroundLoop, wait
 from .ranking.candidates import as_candidates
+from .ranking.first_stage_fusion import FirstStageFusion
 from .ranking.judge import Closable, Judge, JudgeFactory, RoutedJudge, TaskKey, TaskRequest
 from .ranking.model_request import ModelRequest, SettingOverrides
-from .ranking.plan import Plan, RerankerParts
+from .ranking.plan import Plan
+from .ranking.reranker_parts import RerankerParts
 from .ranking.scheduler import Observer, OnError, checked_deadline
+from .ranking.strategy_settings import check_finished, check_scores_come
 from .strategies import RankingStrategy, SlidingWindow
 from .types import Query, Ranking, Step
 
@@ -40,7 +44,7 @@ class Reranker:
     `deadline`: seconds a query may take from its first window on, waiting for the engine included; then its
     ranking is the order so far, marked `cut_short`, and its calls are cancelled. Threads that share a
     Reranker share its engine evenly. `judge` may be a function that makes the judge once the engine runs; a
-    judge with a `close` method is closed with the Reranker.
+    judge with a `close` method is closed with the Reranker. `fusion`: rankings are fused with the first stage.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class Reranker:
         engine: Engine | None = None,
         strategy: RankingStrategy | None = None,
         depth: int = 100,
+        fusion: FirstStageFusion | None = None,
         on_error: OnError = "raise",
         observe: Observer | None = None,
         deadline: float | None = None,
     ) -> None:
         self.deadline = checked_deadline(deadline)
-        self.engine, self.depth = engine, depth
+        self.engine, self.depth, self.fusion = engine, depth, fusion
         self.strategy = strategy or SlidingWindow()
         self.on_error, self.observe = on_error, observe
         self.background = BackgroundLoop()
@@ -81,6 +86,10 @@ class Reranker:
         tokenizer: str | None = None,
         profile: str | None = None,
         base_url: str | Sequence[str] = (),
+        servers: str | Path | None = None,
+        replicas: int | None = None,
+        ray: str | None = None,
+        vllm_python: str | None = None,
         api: str = "completions",
         engine_args: Mapping[str, Any] | None = None,
         journal: str | Path | None = None,
@@ -88,27 +97,38 @@ class Reranker:
         on_error: OnError = "raise",
         observe: Observer | None = None,
         deadline: float | None = None,
+        strategy: str | RankingStrategy | None = None,
         **settings: Any,
     ) -> Reranker:
         """A Reranker for a model of the hub or a local folder, with the settings of its profile.
 
-        `engine`: vllm (the default; for the toy `nano` transformers), transformers, openai (a server at
-        `base_url`) or module:attribute. `settings` overrides the profile: window, step, passes, depth,
-        passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style, force_answer,
-        constrained, answer_k (see `settings.Settings`). `journal`: a folder that keeps every completion, so that
-        nothing is paid for twice; with `replay` all come from there and no engine is started. With vLLM, scripts
-        need `if __name__ == "__main__":`.
+        `engine`: vllm (the default; for the toy `nano` transformers), which starts `replicas` servers, with `ray` in
+        that cluster; transformers; openai (servers at `base_url`, or listed in the file `servers`); or
+        module:attribute; see `model_request.ModelRequest`. `settings` overrides the profile: window, step, passes,
+        depth, passage_tokens, reasoning_tokens, temperature, top_p, top_k, min_p, seed, compat, style, force_answer,
+        constrained, answer_k, strategy_args, budget, fuse, fuse_weight (see `settings.Settings`). `strategy`: a name,
+        module:attribute or an object whose windows are no larger than the setting `window`. `journal`: a folder that
+        keeps every completion, so that nothing is paid for twice; with `replay` all come from there and no engine is
+        started.
         """
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
+        name, own = (strategy, None) if strategy is None or isinstance(strategy, str) else (None, strategy)
+        overrides = SettingOverrides.named({**settings, "strategy": name})
+        if own is not None:
+            check_finished(own, overrides.given())
         request = ModelRequest(
             model=model, engine=engine, revision=revision, tokenizer=tokenizer, profile=profile,
-            base_urls=urls, api=api, engine_args=engine_args or {}, settings=SettingOverrides.named(settings),
+            base_urls=urls, servers=None if servers is None else Path(servers), replicas=replicas, ray=ray,
+            vllm_python=vllm_python, api=api, engine_args=engine_args or {}, settings=overrides,
         )  # fmt: skip
         plan = Plan.make(request)
+        if own is not None:
+            check_scores_come(type(own).__name__, own, plan.settings.style, plan.settings.judge.kind)
         note = plan.replay_record(journal) if replay else None
         for line in plan.preflight() if note is None else ():
             log.info("%s", line)
         parts = plan.parts(journal=journal, replay=note)
+        parts = parts if own is None else replace(parts, strategy=own)
         if (damage := damage_line(parts.engine)) is not None:
             log.warning("%s", damage)
         return cls.from_parts(parts, on_error=on_error, observe=observe, deadline=deadline)
@@ -125,7 +145,7 @@ class Reranker:
         """A running Reranker of a plan's parts: their engine is started here."""
         return cls(
             parts.judge, engine=parts.engine, strategy=parts.strategy, depth=parts.depth,
-            on_error=on_error, observe=observe, deadline=deadline,
+            fusion=parts.fusion, on_error=on_error, observe=observe, deadline=deadline,
         )  # fmt: skip
 
     def rerank(
@@ -193,7 +213,7 @@ class Reranker:
             return request.key, await self._one(request, caller, deadline, watch)
 
         return self.background.pull(
-            scheduler.stream(requests, work, self._active(), ahead=READ_AHEAD, rounds=self._rounds)
+            scheduler.stream(requests, work, self._active, ahead=READ_AHEAD, rounds=self._rounds)
         )
 
     def served_context(self) -> int | None:
@@ -219,7 +239,7 @@ class Reranker:
     ) -> Ranking:
         return await scheduler.rerank_query(
             request.query, request.candidates, self.strategy, self._judge_of(request.key), depth=self.depth,
-            on_error=self.on_error, observe=observe or self.observe,
+            fusion=self.fusion, on_error=self.on_error, observe=observe or self.observe,
             deadline=self.deadline if deadline is None else deadline, caller=caller,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Contract checks for your own first stages, engines and strategies."""
+"""Contract checks for your own first stages, engines, their servers, and strategies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from .engines import Engine
+from .engines.servers import Servers
 from .errors import InputError
 from .first_stages.base import FirstStage
 from .strategies import RankingStrategy
@@ -69,22 +70,54 @@ async def check_engine(engine: Engine, prompt: Prompt, sampling: Sampling) -> No
         _holds(json.dumps(dict(engine.identity), sort_keys=True) == before, "identity changed")
 
 
+class _Counting:
+    """A watcher of servers that counts its calls."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+    def changed(self) -> None:
+        self.changes += 1
+
+    def answers(self, url: str) -> int:
+        return 0
+
+
+async def check_servers(servers: Servers) -> None:
+    """Raise AssertionError, naming the violation, unless `servers` keep the Servers contract from start to stop.
+
+    After the start there is an address, or one may still come; addresses are different base URLs; after the stop a
+    second one does nothing.
+    """
+    try:
+        await servers.start(_Counting())
+        urls, why = list(servers.addresses()), servers.ended()
+        _holds(bool(urls) or why is None, "no address after the start, and none may come")
+        _holds(len(set(urls)) == len(urls), "an address twice")
+        _holds(all(url.startswith(("http://", "https://")) for url in urls), "an address is not a base URL")
+        _holds(why is None or why.strip() != "", "no reason why no further address will come")
+    finally:
+        await servers.stop()
+    await servers.stop()
+
+
 def check_strategy(strategy: RankingStrategy, sizes: Sequence[int] = (0, 1, 2, 3, 19, 20, 21, 100)) -> None:
     """Raise AssertionError unless `strategy` ends in a permutation, shows existing candidates and keeps to its cost."""
     for n in sizes:
-        flow, calls, shown = strategy.rank(n), 0, 0
+        flow, calls, shown, rounds = strategy.rank(n), 0, 0, 0
         try:
             windows = next(flow)
             while True:
                 for window in windows:
                     _holds(len(set(window)) == len(window), f"n = {n}: a candidate twice in a window")
                     _holds(all(0 <= index < n for index in window), f"n = {n}: no such candidate")
-                calls, shown = calls + len(windows), shown + sum(map(len, windows))
+                calls, shown, rounds = calls + len(windows), shown + sum(map(len, windows)), rounds + 1
                 windows = flow.send([Verdict(tuple(reversed(range(len(window))))) for window in windows])
         except StopIteration as end:
             order = end.value
         _holds(sorted(order) == list(range(n)), f"n = {n}: the final order is not a permutation")
         _holds(calls <= strategy.calls(n), f"n = {n}: {calls} calls, {strategy.calls(n)} announced")
+        _holds(rounds <= strategy.rounds(n), f"n = {n}: {rounds} rounds, {strategy.rounds(n)} announced")
         _holds(shown <= strategy.passages(n), f"n = {n}: {shown} passages, {strategy.passages(n)} announced")
 
 

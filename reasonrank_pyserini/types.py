@@ -106,7 +106,9 @@ class Sampling:
 
     `top_k` 0 means off. `max_tokens` is the whole budget of new tokens, `reasoning_tokens` the part of it for
     reasoning (None: no such split). `answer` is the form that the parser expects. `permutation` is enforced by
-    vLLM in this process; a vLLM server enforces only its form; other engines ignore it.
+    the vllm engine; another vLLM server enforces only its form; other engines ignore it. `stop`: texts that end the
+    completion and are left out of it. `logprobs`: how many log-probabilities of the last token's position are wanted,
+    besides those of `allowed_ids`, the only token ids that may be generated where there are any.
     """
 
     temperature: float = 0.0
@@ -118,6 +120,9 @@ class Sampling:
     reasoning_tokens: int | None = None
     answer: AnswerForm = "tagged"
     permutation: Permutation | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    allowed_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ class Completion:
     `finish_reason` is `stop` or `length`; `seconds` is the wall time of the call; `cached`: from a journal; `forced`:
     the answer came from a second request (`completion_tokens` and `seconds` are the sums of both, `prompt_tokens` is
     the first's). `token_ids` are the generated ids without the one that ended the completion; None if unknown.
+    `logprobs`: natural log-probabilities by token id at the position of the last token generated, that of the end of
+    the turn or of a stop text included; None where none were asked for.
     """
 
     text: str
@@ -137,6 +144,7 @@ class Completion:
     cached: bool = False
     forced: bool = False
     token_ids: tuple[int, ...] | None = None
+    logprobs: Mapping[int, float] | None = None
 
 
 class ParseStatus(StrEnum):
@@ -164,8 +172,9 @@ class Parsed:
 class Verdict:
     """A judge's order of one window, relative to that window, best first.
 
-    `scores`, from pointwise judges only, are in window order; `error` is the failure that was kept
-    (`on_error="keep"`); `notes` counts changes to the prompt (passages shrunk, control strings neutralised, ...).
+    `scores`, from pointwise and groupwise judges, are in window order, NaN for a passage without one; `error` is the
+    failure that was kept (`on_error="keep"`); `notes` counts changes to the prompt (passages shrunk, control strings
+    neutralised, ...).
     """
 
     order: tuple[int, ...]
@@ -183,24 +192,32 @@ same order, returns the final order of all candidates."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One judged window: its docids as shown, its docids as ranked, and the verdict."""
+    """One judged window: its docids as shown, its docids as ranked, and the verdict.
+
+    `sample` counts, from 0, the windows of the same round with the same documents.
+    """
 
     window: tuple[str, ...]
     order: tuple[str, ...]
     verdict: Verdict
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """A query's candidates in their final order, best first, and the steps that led to it.
 
-    `cut_short`: the deadline passed before the last window, so the order is incomplete.
+    `cut_short`: the deadline passed before the last window, so the order is incomplete. `scores`: what a strategy that
+    orders by scores thinks of each of `candidates`, NaN for one without a score, such as those that were not reranked;
+    None for one that only orders. `deviations`: the standard deviations of these scores, where the strategy knows them.
     """
 
     query: Query
     candidates: tuple[Candidate, ...]
     steps: tuple[Step, ...] = ()
     cut_short: bool = False
+    scores: tuple[float, ...] | None = None
+    deviations: tuple[float, ...] | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:

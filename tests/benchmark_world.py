@@ -14,11 +14,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hub_server import HubServer
 
 REAL = ("biology", "earth-science", "economics", "stackoverflow", "leetcode", "theoremqa-theorems")
 """The tasks of which the reference data has topics, qrels and runs."""
 VARIANTS = ("gpt4_reason",)
+RADER = "BRIGHT_score_files/RaDeR-gte-Qwen2-LLMq_CoT_lexical"
 
 
 @dataclass
@@ -102,6 +104,20 @@ def real_world(folder: Path, shared: Path, tasks: Iterable[str] = REAL) -> World
         world.files[f"8421BCD/ReasonRank/runs/{name}/reasonir_gpt4cot_top100.txt"] = run_bytes
         fixed = (shared / "bright" / "qrels" / f"{name}.fixed.txt").read_bytes()
         world.files[f"castorini/anserini-tools/qrels/qrels.bright-{task}.fixed.txt"] = fixed
+    return world
+
+
+def rader_world(folder: Path, shared: Path) -> World:
+    """The one task of which the reference data has RaDeR's scores, under its authors' path; skipped without them."""
+    file = shared / "bright" / "rader" / "theoremqa_theorems.hybrid_BM25_Rader.json"
+    if not file.is_file():
+        pytest.skip("the reference data has no RaDeR scores")
+    world = World(folder)
+    lines = (shared / "bright" / "topics" / "theoremqa_theorems.original.jsonl").read_text().splitlines()
+    scores = file.read_bytes()
+    run = {query: list(found) for query, found in json.loads(scores).items()}
+    world.add("theoremqa-theorems", [json.loads(line) for line in lines], run)
+    world.files[f"Debrup-61/RaDeR/{RADER}/theoremqa_theorems/hybrid_BM25_Rader.json"] = scores
     return world
 
 

@@ -24,7 +24,8 @@ settings.load_profile("tests")  # time decides nothing: machines may be slow
 
 VLLM = (
     "test_end_to_end", "test_engine_openai_vllm", "test_nano", "test_engine_vllm_processes", "test_engine_vllm",
-    "test_engine_vllm_configuration", "test_constrained_vllm",
+    "test_engine_vllm_configuration", "test_engine_vllm_ray", "test_engine_vllm_ray_runs",
+    "test_constrained_vllm",
 )  # fmt: skip
 TRAINING = ("test_train", "test_train_from_nothing")
 GROUPS = {**dict.fromkeys(VLLM, "vllm"), **dict.fromkeys(TRAINING, "training")}

@@ -48,7 +48,14 @@ class Block:
 
     @property
     def not_run(self) -> bool:
-        return self.comment.startswith("not run: ")
+        """Whether the page is run without it; what needs a package of its own is run by test_adapter_snippets."""
+        return self.comment.startswith("not run: ") or self.package != ""
+
+    @property
+    def package(self) -> str:
+        """The package that the block shows, which may not be installed."""
+        found = re.fullmatch(r"run with ([\w.]+) installed", self.comment)
+        return found[1] if found else ""
 
 
 def blocks(page: Path) -> list[Block]:

@@ -28,14 +28,20 @@ from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.files.excluded import read_excluded
 from reasonrank_pyserini.files.qrels import read_qrels
 from reasonrank_pyserini.files.requests import read_requests
+from reasonrank_pyserini.files.runs import read_run, read_run_report
 from reasonrank_pyserini.files.topics import read_topics
-from reasonrank_pyserini.files.trec import order_by_score, read_run, read_run_report, write_scored_run
+from reasonrank_pyserini.files.trec import order_by_score, write_scored_run
 from reasonrank_pyserini.models.profiles import load_profile
 from reasonrank_pyserini.permutation import parse
+from reasonrank_pyserini.server.json_body import parse_object
+from reasonrank_pyserini.server.refusal import Refusal, error_body
+from reasonrank_pyserini.server.rerank_call import RerankCall, read_call, shape_of
+from reasonrank_pyserini.server.rerank_reply import reply
+from reasonrank_pyserini.server.server_settings import ServerLimits
 from reasonrank_pyserini.training.list_records import read_records
 from reasonrank_pyserini.training.recipe_loading import load_recipe
 from reasonrank_pyserini.training.synthesis.teacher import read_picks
-from reasonrank_pyserini.types import Completion, ParseStatus
+from reasonrank_pyserini.types import Candidate, Completion, ParseStatus, Query, Ranking
 
 KEY = "0" * 64
 DEEP = b'{"error":' * 3000 + b"1" + b"}" * 3000
@@ -81,8 +87,8 @@ def run_file(data: bytes) -> None:
     """A run is refused, or has finite scores and ids that survive being written and read again."""
     with _file(data, "run.trec") as path, _refused():
         run = read_run(path)
+        assert any(run.values())
         for documents in run.values():
-            assert documents
             assert all(math.isfinite(document.score) for document in documents)
         ordered = order_by_score(read_run_report(path).run)[0]
         for query, documents in ordered.items():
@@ -93,7 +99,7 @@ def run_file(data: bytes) -> None:
         write_scored_run(written, ordered, "tag")
         again = read_run(written)
         assert {q: [d.id for d in found] for q, found in again.items()} == {
-            q: [d.id for d in found] for q, found in ordered.items()
+            q: [d.id for d in found] for q, found in ordered.items() if found
         }
 
 
@@ -211,8 +217,31 @@ def _check_failure(failure: Failure) -> None:
     assert failure.wait is None or 0 <= failure.wait < math.inf
 
 
+def _read_call(path: str, body: bytes) -> RerankCall | Refusal:
+    try:
+        fields = parse_object(body)
+        return read_call(fields, shape_of(fields, path), ServerLimits(documents=5, characters=1000))
+    except Refusal as refusal:
+        return refusal
+
+
+def rerank_request(data: bytes) -> None:
+    """The first byte chooses the route, the rest is the body: a reply that can be sent, or a refusal of one line."""
+    call = _read_call(("/v2/rerank", "/v1/rerank", "/rerank")[data[0] % 3 if data else 0], data[1:])
+    if isinstance(call, Refusal):
+        assert call.status in (400, 413)
+        assert len(call.message) < 200
+        assert call.message.isprintable()
+        json.dumps(error_body(call)).encode()
+        return
+    documents = tuple(Candidate(document) for document in reversed(call.documents))
+    found = reply(call, Ranking(Query("0", call.query), documents), id="x", model="m", reasoning_characters=9)
+    json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+
+
 TARGETS = {
-    "run": Target(run_file, (b"q1 Q0 d1 1 2.5 tag\nq1 Q0 d2 2 1.5 tag\n", b"q1\tQ0\td 1\t1\t1e-3\ttag one\r\n")),
+    "run": Target(run_file, (b"q1 Q0 d1 1 2.5 tag\nq1 Q0 d2 2 1.5 tag\n", b"q1\tQ0\td 1\t1\t1e-3\ttag one\r\n",
+                               b'{"q1": {"d 1": 2.5, "d2": 1}, "q2": {}}\n')),
     "qrels": Target(
         qrels_file, (b"q1 0 d1 1\nq1 0 d2 0\n", b"query-id\tcorpus-id\tscore\nq1\td1\t2\n", b"q1 0 d1 1.0\n")
     ),
@@ -261,6 +290,15 @@ TARGETS = {
             b"data: [DONE]\n\n",
             b'\xff{"choices": [{"message": {"content": "a", "reasoning_content": "b"}, "finish_reason": "length"}]}',
             b'\x03event: error\ndata: {"error": {"message": "m", "code": 503}}\n\n',
+        ),
+    ),
+    "rerank-request": Target(
+        rerank_request,
+        (
+            b'\x00{"query": "q", "documents": ["a", "b"], "top_n": 1, "max_tokens_per_doc": null, "deadline": 2.5}',
+            b'\x01{"query": "q", "documents": [{"text": "a", "n": 1}], "rank_fields": ["text"], "top_n": 0}',
+            b'\x02{"query": "q", "texts": ["a", "b"], "raw_scores": false, "return_text": true, "truncate": true}',
+            b"\x01" + DEEP,
         ),
     ),
     "status": Target(

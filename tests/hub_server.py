@@ -9,8 +9,8 @@ It answers what huggingface_hub asks for single files (HEAD and GET, with Range)
 
 Names of files: `datasets/<owner>/<name>/<path>` for a hub data set, `<owner>/<name>/<path>` for models (which are
 listed, too) and raw files; every revision and commit serves the same bytes. Faults: `404`, `500`, `gated`,
-`truncate` (half of the body, then the connection ends), `other` (as many bytes, but zeros). `stop()` frees the
-port, `start()` takes the same one.
+`truncate` (half of the body, then the connection ends), `other` (as many bytes, but zeros). With `ranges` False the
+whole body is sent whatever range is asked for. `stop()` frees the port, `start()` takes the same one.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class HubServer:
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = dict(files)
         self.requests: list[tuple[str, str]] = []
+        self.ranges = True
         self._faults: dict[str, tuple[str, int]] = {}
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
@@ -180,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _range_start(self) -> int:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        return int(asked[1]) if asked else 0
+        return int(asked[1]) if asked and self.hub.ranges else 0
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -14,7 +14,7 @@ import pytest
 from report_kit import WritingJudge, corpus, rerank
 
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.types import Document
 
 RUN = {"q1": ["a", "b", "c", "d"], "q2": ["e", "b", "f"]}

@@ -13,7 +13,7 @@ from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.jobs.manifest import WindowCounts
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.strategies import SlidingWindow
 from reasonrank_pyserini.types import Candidate, Completion, Verdict
 

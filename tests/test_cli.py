@@ -33,10 +33,10 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["rernak"], "unknown command 'rernak': did you mean 'rerank'?"),
         (["rerank", "--run", "x", "--mdoel", "y"], "No such option '--mdoel'."),
-        (["rerank", "--model", "m", "-o", "x"], "give one of --run (a TREC run) and --requests"),
+        (["rerank", "--model", "m", "-o", "x"], "give one of --run (a TREC run), --requests"),
         (
             ["rerank", "--model", "m", "--run", "x", "--requests", "y", "-o", "o"],
-            "give one of --run (a TREC run) and --requests",
+            "give one of --run (a TREC run), --requests",
         ),
         (["rerank", "--model", "m", "--requests", "y"], "give -o, the folder"),
         (

@@ -1,7 +1,12 @@
-"""vLLM's two interfaces for masking logits, driven by hand: what V2 reads off a GPU is here a tensor of the CPU."""
+"""The logits processor that a vLLM server loads, driven by hand through both of vLLM's interfaces: what V2 reads off a
+GPU is here a tensor of the CPU."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +14,24 @@ from typing import Any
 import pytest
 from vllm_kit import NEEDS_VLLM
 
-from reasonrank_pyserini.engines.vllm import vllm_grammar as adapter
+import reasonrank_pyserini
+from reasonrank_pyserini.engines.vllm.vllm_engine import PERMUTATION
 from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.types import Permutation
 
 pytestmark = NEEDS_VLLM
 PROMPT = 3
 ANSWER = "[2] > [1]</answer>"
+FOLDER = Path(reasonrank_pyserini.__file__).parent / "engines" / "vllm" / "on_server"
+
+
+@pytest.fixture
+def processor_class(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The class as a server finds it: by name, on its path."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from reasonrank_permutation import PermutationProcessor
+
+    return PermutationProcessor
 
 
 @pytest.fixture
@@ -30,14 +46,15 @@ def config(tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def parameters(asked: Permutation | None) -> Any:
-    return SimpleNamespace(extra_args=adapter.request_arguments(asked), all_stop_token_ids={0})
+    words = None if asked is None else {PERMUTATION: json.dumps(asdict(asked))}
+    return SimpleNamespace(extra_args=words, all_stop_token_ids={0})
 
 
 def possible(tokenizer: Any, row: Any) -> set[str]:
     return {tokenizer.decode([id]) for id in (row > float("-inf")).nonzero().flatten().tolist()}
 
 
-def test_v2_holds_the_rows_that_ask_to_it(config: Any) -> None:
+def test_v2_holds_the_rows_that_ask_to_it(config: Any, processor_class: Any) -> None:
     """A request in slot 2 on row 0, a free one in slot 1 on row 1; slot 2 is then used again."""
     import torch
 
@@ -49,7 +66,7 @@ def test_v2_holds_the_rows_that_ask_to_it(config: Any) -> None:
         all_token_ids=SimpleNamespace(gpu=tokens),
         prompt_len=SimpleNamespace(np=torch.full((4,), PROMPT).numpy()),
     )
-    processor = adapter.V2Processor(config, states)
+    processor = processor_class(config, states)
     assert processor.add_request(2, parameters(Permutation(2, 2))) is True
     assert processor.add_request(1, parameters(None)) is False
 
@@ -68,11 +85,11 @@ def test_v2_holds_the_rows_that_ask_to_it(config: Any) -> None:
     assert not step(0).any()
 
 
-def test_v1_holds_a_request_to_it(config: Any) -> None:
+def test_v1_holds_a_request_to_it(config: Any, processor_class: Any) -> None:
     import torch
 
     tokenizer = load_tokenizer(config.model_config.tokenizer)
-    processor = adapter.V1Processor(config, torch.device("cpu"), False)
+    processor = processor_class(config, torch.device("cpu"), False)
     process = processor.new_req_logits_processor(parameters(Permutation(2, 1)))
     written = tokenizer.encode("[2")
     assert possible(tokenizer, process(written, torch.zeros(len(tokenizer)))) == {"]"}
@@ -80,16 +97,19 @@ def test_v1_holds_a_request_to_it(config: Any) -> None:
     assert not processor.is_argmax_invariant()
 
 
-def test_each_runner_gets_its_own(config: Any) -> None:
-    adapter.install(config)
-    config.use_v2_model_runner = False
-    adapter.install(config)
-    names = [name.rpartition(":")[2] for name in config.model_config.logits_processors]
-    assert names == ["V2Processor", "V1Processor"]
+def test_a_request_that_cannot_be_read_is_refused(processor_class: Any) -> None:
+    for text in ("no json", "{}", '{"passages": 2, "count": 3, "answer": "tagged", "written": ""}', "3"):
+        with pytest.raises(ValueError, match="cannot be"):
+            processor_class.validate_params(SimpleNamespace(extra_args={"reasonrank_permutation": text}))
+    processor_class.validate_params(parameters(Permutation(3, 3)))
+    processor_class.validate_params(parameters(None))
 
 
-def test_speculative_decoding_goes_without(config: Any, caplog: pytest.LogCaptureFixture) -> None:
-    config.speculative_config = object()
-    adapter.install(config)
-    assert config.model_config.logits_processors is None
-    assert "cannot enforce permutations" in caplog.text
+def test_it_needs_nothing_of_the_package() -> None:
+    """The server may run in an environment that has vLLM and not this package."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import reasonrank_permutation; "
+        "print([name for name in sys.modules if name.startswith('reasonrank_pyserini')])"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

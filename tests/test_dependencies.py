@@ -18,7 +18,18 @@ PACKAGE = ROOT / "reasonrank_pyserini"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DISTRIBUTIONS = {"faiss": "faiss-cpu", "jnius": "pyjnius", "jnius_config": "pyjnius"}
 """Packages whose distribution has another name."""
-EXTRAS = {"vllm": ("engines/vllm",), "dense": ("first_stages",), "train": ("training",)}
+BROUGHT = {"uvicorn": "mcp"}
+"""Packages that come with a declared one, and are imported by name only."""
+EXTRAS = {
+    "vllm": ("engines/vllm",),
+    "ray": ("engines/vllm",),
+    "dense": ("first_stages",),
+    "serve": ("server",),
+    "train": ("training",),
+    "pyterrier": ("adapters",),
+    "mteb": ("adapters",),
+    "mcp": ("adapters",),
+}
 """Where an extra's packages may be imported; elsewhere only by name: `require`, or whether they are there."""
 BY_NAME = {"require", "import_module", "find_spec", "import_pyserini"}
 NOT_IMPORTED: dict[str, str] = {}
@@ -67,7 +78,8 @@ def test_imports_are_read() -> None:
 
 @pytest.mark.parametrize("path", [path for path, found in FOUND.items() if found])
 def test_every_import_is_declared(path: str) -> None:
-    for package, by_name in FOUND[path]:
+    for imported_package, by_name in FOUND[path]:
+        package = BROUGHT.get(imported_package, imported_package) if by_name else imported_package
         extra = next((extra for extra, packages in OPTIONAL.items() if package in packages), None)
         if extra is None:
             assert package in REQUIRED, f"{path} imports {package}: declare it"

@@ -1,7 +1,8 @@
 """README and docs/: commands and Python that need no GPU and no network run; the rest is checked against the package.
 
 A block is run as it stands, or with the toy model in the 7B's place (`<!-- run with nano in place of the 7B -->`),
-or against a small BRIGHT (`<!-- run against a small BRIGHT -->`), or it says why not (`<!-- not run: needs a GPU -->`).
+or against a small BRIGHT (`<!-- run against a small BRIGHT -->`), or, by test_adapter_snippets, where a package is
+installed (`<!-- run with haystack installed -->`), or it says why not (`<!-- not run: needs a GPU -->`).
 A block after `<!-- output -->` shows what the block before it printed, numbers aside; a block after
 `<!-- file: NAME -->` is written to that file. Pages below eval/ are checked and not run.
 """
@@ -41,6 +42,8 @@ from reasonrank_pyserini.cli import COMMANDS, group, main
 from reasonrank_pyserini.errors import UnknownNameError
 
 NANO, BRIGHT = "run with nano in place of the 7B", "run against a small BRIGHT"
+CLIENT = "not run: needs the client"
+"""A snippet for a program of others, which test_clients runs."""
 CODE = [block for page in PAGES for block in blocks(page) if block.language in ("bash", "python")]
 RUN_PAGES = [
     page for page in PAGES if page.parent.name == "docs" or (page.name == "README.md" and page.parent == ROOT)
@@ -105,7 +108,11 @@ def test_what_a_page_shows_works(
 
 @pytest.mark.parametrize("block", CODE, ids=ids)
 def test_a_block_is_run_or_says_why_not(block: Block) -> None:
-    assert block.comment in ("", NANO, BRIGHT) or re.match(r"(not run: \w+ \w+|file: \w)", block.comment)
+    assert (
+        block.package
+        or block.comment in ("", NANO, BRIGHT)
+        or re.match(r"(not run: \w+ \w+|file: \w)", block.comment)
+    )
     if block.comment == NANO:
         assert "liuwenhan/reasonrank-7B" in block.code
 
@@ -182,7 +189,8 @@ def test_a_mistake_in_a_page_would_be_found(line: str) -> None:
 
 @pytest.mark.parametrize("block", [block for block in CODE if block.language == "python"], ids=ids)
 def test_python_compiles_and_its_imports_exist(block: Block) -> None:
-    for node in ast.walk(ast.parse(block.code)):
+    tree = ast.parse(block.code)
+    for node in ast.walk(tree) if block.comment != CLIENT else ():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reasonrank_pyserini"):
             module = importlib.import_module(node.module or "")
             assert not (node.module or "").startswith("reasonrank_pyserini.cli"), (
@@ -193,11 +201,16 @@ def test_python_compiles_and_its_imports_exist(block: Block) -> None:
         elif isinstance(node, ast.Import):
             assert all(_is_there(alias.name) for alias in node.names), block.place
         elif isinstance(node, ast.ImportFrom):
-            assert _is_there(node.module or ""), block.place
+            assert _is_there(node.module or "") or _is_in(node.module or "", block.package), block.place
 
 
 def _module(node: ast.ImportFrom, alias: ast.alias) -> bool:
     return importlib.util.find_spec(f"{node.module}.{alias.name}") is not None
+
+
+def _is_in(name: str, package: str) -> bool:
+    """Whether it is a module of a package that need not be installed."""
+    return name.partition(".")[0] == package.partition(".")[0]
 
 
 def _is_there(name: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 from hub_server import COMMIT, HubServer, run_python
@@ -40,6 +41,21 @@ def web(name: str, content: bytes | None = None) -> Asked:
     content = body(name) if content is None else content
     url = f"https://raw.githubusercontent.com/owner/tools/{COMMIT}/{name}"
     return "web", {"url": url, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def by_blob(name: str, size: int | None = None) -> Asked:
+    """A raw file of which only the git blob id is known."""
+    kind, arguments = web(name)
+    return kind, {"url": arguments["url"], "git_blob": git_blob(body(name)), "size": size}
+
+
+def git_blob(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def left(folder: Path) -> list[Path]:
+    """The files that downloads have left in the cache."""
+    return [path for path in (folder / "cache" / "files").rglob("*") if path.is_file()]
 
 
 def verified(name: str) -> dict[str, object]:
@@ -85,12 +101,57 @@ def test_a_body_that_ends_early_is_continued_or_refused(tmp_path: Path) -> None:
         first, second = outcomes(
             tmp_path, server, hub("cut.parquet", **verified("cut.parquet")), web("cut.txt")
         )
-        assert first == new("cut.parquet")
+        assert (first, second) == (new("cut.parquet"), new("cut.txt"))
         assert server.asked("cut.parquet") == 2 + 1
-        half = len(body("cut.txt")) // 2
-        assert f"is not the expected file ({half} bytes instead of {2 * half})" in str(second["error"])
-        assert list((tmp_path / "cache" / "files").rglob("*.txt")) == []
-        assert outcomes(tmp_path, server, web("cut.txt")) == [new("cut.txt")]
+        assert server.asked("cut.txt") == 1 + 1
+        server.fail(".txt", "truncate")
+        (always,) = outcomes(tmp_path, server, by_blob("always.txt"))
+        assert "always.txt could not be fetched (the connection ended early: " in str(always["error"])
+        missing = len(body("always.txt"))
+        for _ in range(server.asked("always.txt")):
+            missing -= missing // 2
+        assert f"{missing} bytes are missing)" in str(always["error"])
+        assert [path.name for path in left(tmp_path)] == ["cut.txt"]
+
+
+def test_a_server_that_does_not_know_ranges_sends_all_again(tmp_path: Path) -> None:
+    with served("cut.txt") as server:
+        server.ranges = False
+        server.fail("cut.txt", "truncate", times=1)
+        assert outcomes(tmp_path, server, by_blob("cut.txt")) == [new("cut.txt")]
+        assert server.asked("cut.txt") == 1 + 1
+
+
+def test_a_file_is_verified_by_its_git_blob_id(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    (tmp_path / "q.txt").write_bytes(body("q.txt"))
+    done = subprocess.run(
+        ["git", "hash-object", "q.txt"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == git_blob(body("q.txt"))
+    asked = by_blob("q.txt")
+    with served("q.txt") as server:
+        assert outcomes(tmp_path, server, asked) == [new("q.txt")]
+    assert outcomes(tmp_path, server, asked, HF_HUB_OFFLINE="1") == [{**new("q.txt"), "before": True}]
+    (place,) = left(tmp_path)
+    assert place.parent.name == git_blob(body("q.txt"))[:32]
+    place.write_bytes(bytes(len(body("q.txt"))))
+    (changed,) = outcomes(tmp_path, server, asked, HF_HUB_OFFLINE="1")
+    assert "is not in the cache, and HF_HUB_OFFLINE is set" in str(changed["error"])
+
+
+def test_another_git_blob_id_is_refused_with_both_ids(tmp_path: Path) -> None:
+    with served("q.txt", "sized.txt") as server:
+        server.fail(".txt", "other", times=2)
+        asked = [by_blob("q.txt"), by_blob("sized.txt", len(body("sized.txt")))]
+        for name, found in zip(("q.txt", "sized.txt"), outcomes(tmp_path, server, *asked), strict=True):
+            expected, other = git_blob(body(name)), git_blob(bytes(len(body(name))))
+            error = str(found["error"])
+            assert f"{name} is not the expected file (git blob id {other} instead of {expected})" in error
+        assert left(tmp_path) == []
+        (wrong_size,) = outcomes(tmp_path, server, by_blob("q.txt", 7))
+        assert f"({len(body('q.txt'))} bytes instead of 7)" in str(wrong_size["error"])
+        assert outcomes(tmp_path, server, *asked) == [new("q.txt"), new("sized.txt")]
 
 
 def test_other_content_is_removed_and_the_next_try_is_clean(tmp_path: Path) -> None:

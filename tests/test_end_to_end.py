@@ -104,7 +104,7 @@ def test_transformers(
 
 @pytest.mark.vllm
 @pytest.mark.filterwarnings("default")
-def test_vllm_in_process(work: Path, shared: Path, tiny_model: Path) -> None:
+def test_a_vllm_server_that_it_starts(work: Path, shared: Path, tiny_model: Path) -> None:
     pytest.importorskip("vllm")
     rerank(work, shared, tiny_model, "vllm", "--engine", "vllm")
     assert manifest(work / "vllm")["statuses"] == {"CLEAN": WINDOWS}, "each answer is held to a permutation"

@@ -11,7 +11,7 @@ import pytest
 from openai_kit import CHAT, SAMPLING, ask, config, failure, no_key, server
 
 from reasonrank_pyserini.engines import load_engine
-from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini.errors import EngineDiedError, EngineError, ServersGoneError
 from reasonrank_pyserini.types import Completion, Prompt
 
 __all__ = ["no_key", "server"]  # fixtures
@@ -237,5 +237,5 @@ def test_a_server_that_dies_half_way(server: srv.Server) -> None:
 
     first, *others = asyncio.run(asyncio.wait_for(run(), 60))
     assert isinstance(first, Completion)
-    assert [type(other) for other in others] == [EngineDiedError] * 5
+    assert [type(other) for other in others] == [ServersGoneError] * 5
     assert all("no server answers" in str(other) for other in others)

@@ -15,7 +15,7 @@ from openai_kit import SAMPLING, config, failure, no_key, server
 
 from reasonrank_pyserini.engines import Engine, load_engine
 from reasonrank_pyserini.engines.gate import ThrottledEngine
-from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini.errors import EngineError, ServersGoneError
 from reasonrank_pyserini.types import Completion, Prompt
 
 __all__ = ["no_key", "server"]  # fixtures
@@ -264,6 +264,6 @@ def test_all_dead_ends_every_call(server: srv.Server, other: srv.Server) -> None
         return await asyncio.gather(*calls, return_exceptions=True)
 
     errors = run(use, server.url, other.url)
-    assert [type(error) for error in errors] == [EngineDiedError] * 8
+    assert [type(error) for error in errors] == [ServersGoneError] * 8
     assert all(url in str(error) for error in errors for url in (server.url, other.url))
     assert "no server answers" in failure(config(server.url, other.url))

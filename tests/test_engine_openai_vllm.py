@@ -12,7 +12,7 @@ import pytest
 from vllm_server import VLLMServer
 
 from reasonrank_pyserini.engines import EngineConfig, load_engine
-from reasonrank_pyserini.errors import EngineDiedError, EngineError
+from reasonrank_pyserini.errors import EngineDiedError, EngineError, ServersGoneError
 from reasonrank_pyserini.types import Completion, Permutation, Prompt, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -129,5 +129,5 @@ def test_a_killed_server_is_told_and_nothing_hangs(server: VLLMServer, chain: Pa
     found = asyncio.run(asyncio.wait_for(run(), 120))
     errors = [one for one in found if not isinstance(one, Completion)]
     assert len(errors) >= 32
-    assert {type(error) for error in errors} <= {EngineDiedError, EngineError}
+    assert {type(error) for error in errors} <= {ServersGoneError, EngineError}
     assert all(server.url in str(error) for error in errors)

@@ -159,7 +159,7 @@ def test_tokens_are_drawn_with_the_filtered_probabilities(
 ) -> None:
     import torch
 
-    from reasonrank_pyserini.engines.transformers.decoding import draw
+    from reasonrank_pyserini.engines.cached_decoding import draw
 
     logits = torch.log(torch.tensor([0.3, 0.05, 0.5, 0.15]))  # ranks: 2, 0, 3, 1
     generator = torch.Generator().manual_seed(1)

@@ -35,7 +35,9 @@ def test_bad_arguments_are_one_line_before_anything_is_loaded(args: dict[str, An
 
 
 def test_what_belongs_to_the_openai_engine_is_refused() -> None:
-    with pytest.raises(InputError, match="`base_urls` goes with `engine` openai"):
+    with pytest.raises(
+        InputError, match="`base_urls` belongs to engine openai, not transformers: use `engine` openai"
+    ):
         load_engine("transformers", EngineConfig("x/y", base_urls=("http://localhost:1",)))
     with pytest.raises(InputError, match="`api` chat goes with `engine` openai"):
         load_engine("transformers", EngineConfig("x/y", api="chat"))

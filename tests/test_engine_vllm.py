@@ -1,29 +1,29 @@
-"""The vllm engine in this process, against a real vLLM with random weights: its completions and its death."""
+"""The vllm engine with a real vLLM server and random weights: completions, permutations, keys, a killed server."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import shutil
 import signal
-import warnings
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vllm_kit import NEEDS_VLLM, Loop, descendants, gone, loop, model, named, prompt, together
+from vllm_kit import NEEDS_VLLM, Loop, descendants, gone, idle, loop, model, named, prompt, together
 
-from reasonrank_pyserini.engines import Engine, EngineConfig, load_engine
+from reasonrank_pyserini.engines import Engine, EngineConfig, engine_details, load_engine
 from reasonrank_pyserini.engines.priority import ENGINE_PRIORITY, context_value
 from reasonrank_pyserini.errors import EngineDiedError, EngineError, PromptTooLongError
 from reasonrank_pyserini.models.identity import load_tokenizer
 from reasonrank_pyserini.permutation import parse
 from reasonrank_pyserini.prompts import PromptBuilder
-from reasonrank_pyserini.ranking.judge import LLMJudge
+from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.types import (
     Completion,
     Document,
@@ -43,27 +43,20 @@ SLOTS = 16
 SMALL = {"kv_cache_memory_bytes": 1 << 27, "max_num_seqs": SLOTS}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """A start that failed leaves a ZeroMQ context to the garbage collector, which warns: here, not in other tests."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
 
 
 @pytest.fixture(scope="module")
-def engine(model: Path, loop: Loop) -> Iterator[Engine]:
-    made = load_engine("vllm", EngineConfig(str(model), max_model_len=CONTEXT, args=SMALL))
+def engine(model: Path, loop: Loop, logs: Path) -> Iterator[Engine]:
+    config = EngineConfig(str(model), max_model_len=CONTEXT, log_folder=logs, args=SMALL)
+    made = load_engine("vllm", config)
     loop.run(made.__aenter__())
+    pids = descendants()
     yield made
     loop.run(made.__aexit__(None, None, None))
-
-
-async def asked() -> None:
-    """Lets every call of this loop get as far as the engine: turns of the loop count, not the time they take."""
-    for _ in range(20):
-        await asyncio.sleep(0.01)
+    assert gone([*pids, *descendants()], 60)
 
 
 class TestCompletions:
@@ -76,7 +69,7 @@ class TestCompletions:
     ) -> None:
         identity = dict(engine.identity)
         assert json.loads(json.dumps(identity)) == identity
-        assert (identity["engine"], identity["dtype"], identity["lora"]) == ("vllm", "float32", None)
+        assert (identity["engine"], identity["lora"], identity["args"]) == ("vllm", None, {})
         other = tmp_path / "other"
         shutil.copytree(model, other)
         weights = bytearray((other / "model.safetensors").read_bytes())
@@ -145,7 +138,8 @@ class TestCompletions:
     def test_who_waits_is_served_in_the_gates_order(self, engine: Engine, loop: Loop) -> None:
         """The engine stands still until all have been asked: it then has as many calls as slots, which end one after
         another, and three that wait; the later call has the lower place."""
-        core = named(descendants(), "EngineCore")
+        pids = descendants()
+        core, server = named(pids, "EngineCore"), named(pids, "api_server")
 
         async def ended() -> list[int]:
             order: list[int] = []
@@ -156,6 +150,7 @@ class TestCompletions:
 
             os.kill(core, signal.SIGSTOP)
             try:
+                before = sent(engine)
                 fillers = (
                     engine.complete(prompt(n), Sampling(max_tokens=200 + 40 * n)) for n in range(SLOTS)
                 )
@@ -163,7 +158,9 @@ class TestCompletions:
                 for place, tokens in ((7, 20), (3, 1), (5, 10)):
                     with context_value(ENGINE_PRIORITY, place):
                         tasks.append(asyncio.ensure_future(one(place, tokens)))
-                await asked()
+                while sent(engine) < before + len(tasks):
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(idle, server)
             finally:
                 os.kill(core, signal.SIGCONT)
             await asyncio.gather(*tasks)
@@ -225,39 +222,76 @@ class TestPermutations:
             assert load_tokenizer(str(model)).decode(list(answer.token_ids or ())) == answer.text
 
 
-# Defined after everything that needs the shared engine, which it kills.
-class TestDeath:
-    def test_a_killed_engine_fails_every_call_promptly(self, engine: Engine, loop: Loop) -> None:
-        loop.run(engine.complete(prompt(7), Sampling(max_tokens=2)))
-        pids = descendants()
+class TestKey:
+    def test_another_user_of_the_machine_cannot_use_the_server(self, engine: Engine) -> None:
+        for headers in ({}, {"Authorization": "Bearer none"}):
+            request = urllib.request.Request(f"{address(engine)}/models", headers=headers)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+            assert refused.value.code == 401
 
-        async def kill_under_load() -> list[Any]:
-            """Half of the calls start while the engine works, half while it stands still: those cannot be answered."""
+    def test_the_key_is_in_no_log_and_no_command_line(self, engine: Engine, logs: Path) -> None:
+        import psutil
+
+        pids = descendants()
+        keys = {psutil.Process(pid).environ().get("VLLM_API_KEY", "") for pid in pids}
+        (key,) = keys - {""}
+        assert len(key) >= 32
+        assert not any(key in " ".join(psutil.Process(pid).cmdline()) for pid in (*pids, os.getpid()))
+        assert [path.name for path in logs.iterdir()] == ["vllm-1.log"]
+        assert key not in (logs / "vllm-1.log").read_text(errors="replace")
+        assert key not in json.dumps([dict(engine.identity), engine_details(engine)])
+        assert "VLLM_API_KEY" not in os.environ
+
+
+# Defined after everything that needs the shared engine to be the first one.
+@pytest.mark.slow
+class TestDeath:
+    def test_a_killed_server_is_started_again_and_no_call_is_lost(self, engine: Engine, loop: Loop) -> None:
+        """Half of the calls start while the engine works, half while it stands still: those cannot be answered."""
+        pids, before = descendants(), sent(engine)
+
+        async def kill_under_load() -> list[Completion]:
             core, hot = named(pids, "EngineCore"), Sampling(temperature=2.0, max_tokens=900)
-            calls = (engine.complete(prompt(n), replace(hot, seed=n)) for n in range(24))
+            calls = (engine.complete(prompt(n), replace(hot, seed=n)) for n in range(SLOTS + 4))
             tasks = [asyncio.create_task(next(calls)) for _ in range(12)]
             await engine.complete(prompt(7), Sampling(max_tokens=1))  # the twelve came before it
             os.kill(core, signal.SIGSTOP)
             tasks += [asyncio.create_task(call) for call in calls]
-            await asyncio.sleep(0.3)  # on their way, or not yet: they fail either way
-            os.kill(core, signal.SIGKILL)
-            return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
+            while sent(engine) < before + 1 + SLOTS + 4:
+                await asyncio.sleep(0.01)
+            os.kill(pids[0], signal.SIGKILL)  # the one that leads the server's processes
+            return await asyncio.wait_for(asyncio.gather(*tasks), 200)
 
-        ends = loop.run(kill_under_load())
-        died = [end for end in ends if not isinstance(end, Completion)]
-        assert len(died) >= 12
-        assert {type(end) for end in died} == {EngineDiedError}
-        with pytest.raises(EngineDiedError, match="vLLM died: "):
-            loop.run(engine.complete(prompt(8), Sampling(max_tokens=2)), timeout=60)
-        loop.run(engine.__aexit__(None, None, None), timeout=60)
+        assert len(loop.run(kill_under_load(), timeout=240)) == SLOTS + 4
         assert gone(pids, 60)
+        details = engine_details(engine)
+        assert details["restarts"] == 1
+        first, second = details["servers"]
+        assert first["url"] != second["url"]
+        repeated = sum(count for kind, count in first["failures"].items() if kind != "HTTP 400")
+        assert second["answers"] == repeated <= SLOTS + 4
+
+    def test_a_closed_engine_says_so(self, model: Path, loop: Loop) -> None:
+        engine = load_engine("vllm", EngineConfig(str(model), max_model_len=CONTEXT, args=SMALL))
         with pytest.raises(EngineError, match="not running"):
             loop.run(engine.complete(prompt(8), Sampling(max_tokens=2)))
 
-    @pytest.mark.slow
     def test_a_failed_start_quotes_the_cause(self, model: Path, loop: Loop) -> None:
+        before = set(descendants())
         config = EngineConfig(str(model), max_model_len=CONTEXT, args={"kv_cache_memory_bytes": 1 << 17})
         with pytest.raises(EngineError, match=r"KV cache.*kv_cache_memory_bytes=BYTES") as caught:
             loop.run(load_engine("vllm", config).__aenter__())
         assert "\n" not in str(caught.value)
-        assert gone(descendants(), 60)
+        assert gone([pid for pid in descendants() if pid not in before], 60)
+
+
+def sent(engine: Engine) -> int:
+    """Requests sent to the engine's servers so far."""
+    return sum(server["requests"] for server in engine_details(engine)["servers"])
+
+
+def address(engine: Engine) -> str:
+    """The base URL of the engine's first server."""
+    url: str = engine_details(engine)["servers"][0]["url"]
+    return url

@@ -1,7 +1,10 @@
-"""What the vllm engine refuses before it starts: arguments, values and models, each in one line."""
+"""What the vllm engine refuses, each in one line: by itself before anything starts, or as its server complains."""
 
 from __future__ import annotations
 
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +30,15 @@ class TestConfiguration:
         with pytest.raises(InputError, match="never run"):
             load_engine("vllm", EngineConfig(str(model), args={name: True}))
 
-    def test_a_value_of_the_wrong_type(self, model: Path) -> None:
-        with pytest.raises(InputError, match="max_num_seqs='many': needs a value of type int"):
-            load_engine("vllm", EngineConfig(str(model), args={"max_num_seqs": "many"}))
-
     def test_what_has_its_own_option_or_belongs_to_another_engine(self, model: Path) -> None:
         with pytest.raises(InputError, match="use `model`"):
             load_engine("vllm", EngineConfig(str(model), args={"model": "other"}))
         with pytest.raises(InputError, match="`engine` openai"):
             load_engine("vllm", EngineConfig(str(model), base_urls=("http://127.0.0.1:1/v1",)))
+        with pytest.raises(InputError, match="use `replicas`"):
+            load_engine("vllm", EngineConfig(str(model), args={"data_parallel_size": 2}))
+        with pytest.raises(InputError, match="HF_TOKEN"):
+            load_engine("vllm", EngineConfig(str(model), args={"hf_token": "secret"}))
         with pytest.raises(InputError, match=r"adapter_config\.json"):
             load_engine("vllm", EngineConfig(str(model), args={"lora": str(model)}))
 
@@ -44,14 +47,38 @@ class TestConfiguration:
         [
             ({"model": "/no/such/folder"}, "no folder"),
             ({"max_model_len": 20000}, "context of 16384 tokens, but prompt and answer need 20000"),
-            ({"args": {"max_model_len": 20000}}, "16384"),
-            ({"args": {"dtype": "int3"}}, "int3"),
-            ({"args": {"kv_cache_dtype": "int3"}}, "int3"),
+            ({"replicas": 0}, "`replicas` is 0: it must be at least 1"),
+            ({"args": {"tensor_parallel_size": "two"}}, "tensor_parallel_size='two' is not a whole number"),
         ],
     )
-    def test_bad_configurations_are_one_line(self, model: Path, change: dict[str, Any], message: str) -> None:
-        engine = load_engine("vllm", EngineConfig(**{"model": str(model), **change}))
-        with pytest.raises(InputError, match=message) as caught:
-            _ = engine.limits
-        assert "\n" not in str(caught.value)
+    def test_bad_configurations_are_refused_before_a_server_starts(
+        self, model: Path, change: dict[str, Any], message: str
+    ) -> None:
+        assert re.search(message, failure(model, change))
+
+    @pytest.mark.slow
+    def test_what_the_server_refuses_is_one_line(self, model: Path) -> None:
+        """All at once: each server reads its arguments for seconds before it complains."""
+        changes: list[dict[str, Any]] = [
+            {"max_model_len": 20000},
+            {"dtype": "int3"},
+            {"max_num_seqs": "many"},
+        ]
+        with ThreadPoolExecutor(len(changes)) as pool:
+            said = list(pool.map(lambda args: failure(model, {"args": args}), changes))
+        for word, text in zip(("16384", "int3", "many"), said, strict=True):
+            assert word in text
         assert not descendants()
+
+
+def failure(model: Path, change: dict[str, Any]) -> str:
+    """The one line of a start that is refused."""
+
+    async def start() -> None:
+        async with load_engine("vllm", EngineConfig(**{"model": str(model), **change})):
+            pass
+
+    with pytest.raises(InputError) as caught:
+        asyncio.run(start())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

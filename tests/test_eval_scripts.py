@@ -11,7 +11,7 @@ import pytest
 EVAL = Path(__file__).resolve().parents[1] / "eval"
 
 
-@pytest.mark.parametrize("folder", ["bench", "nano", "quickstart"])
+@pytest.mark.parametrize("folder", ["bench", "nano", "quickstart", "reproduction"])
 def test_every_script_can_be_imported(folder: str) -> None:
     names = sorted(path.stem for path in (EVAL / folder).glob("*.py"))
     assert names

@@ -17,7 +17,7 @@ from reasonrank_pyserini.jobs.collection import Collection, CollectionRequest
 from reasonrank_pyserini.jobs.rerank_input import from_run
 from reasonrank_pyserini.jobs.run_source import read_source
 from reasonrank_pyserini.ranking.candidates import as_candidates
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.scoring import score
 from reasonrank_pyserini.types import ScoredDocument
 

@@ -18,8 +18,8 @@ from reasonrank_pyserini.errors import FileFormatError, InputError
 from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.files.lines import printable, quoted
 from reasonrank_pyserini.files.qrels import read_qrels
+from reasonrank_pyserini.files.runs import read_run, read_run_report
 from reasonrank_pyserini.files.topics import read_topics
-from reasonrank_pyserini.files.trec import read_run, read_run_report
 from reasonrank_pyserini.types import Query
 
 READERS = {
@@ -51,7 +51,7 @@ EVERYWHERE = {
     "zip": zipped(),
     "tar archive": tarred("w"),
     "tar archive ": tarred("w:gz"),
-    "gzip twice": gzip.compress(gzip.compress(RUN.encode())),
+    "gzip twice": gzip.compress(gzip.compress(RUN.encode(), mtime=0), mtime=0),
     "Parquet": b"PAR1\x15\x04\x15\x08",
     "Python pickle": pickle.dumps({"1": ["d1"]}),
     "UTF-16": RUN.encode("utf-16"),
@@ -78,8 +78,9 @@ def test_what_no_reader_reads_is_named(tmp_path: Path, reader: str, what: str) -
         ("run", QRELS, "looks like qrels"),
         ("run", TOPICS, "looks like topics"),
         ("run", "1\tdoes it hold or not\n", "looks like topics"),
-        ("run", CORPUS, "looks like JSON"),
-        ("run", json.dumps({"1": {"d1": 2.5}}), "looks like JSON"),
+        ("run", CORPUS, r"query 'id' has a string, not an object; .* \{query id: \{document id: score\}\}"),
+        ("run", CORPUS * 2, ":2: text after the JSON object; a run in JSON is one object"),
+        ("run", json.dumps([{"qid": "1"}]), "looks like JSON"),
         ("run", "1\td1\t1\n", "query, document and rank alone"),
         ("run", "1 Q0 d1 1 2.5\n", "without its last column, the tag"),
         ("run", "qid\tQ0\tdocid\trank\tscore\ttag\n" + RUN, "a header: delete"),

@@ -16,7 +16,7 @@ from reasonrank_pyserini.evaluation import EvaluateRequest, evaluate
 from reasonrank_pyserini.files.given_records import as_query
 from reasonrank_pyserini.jobs.run_source import read_source
 from reasonrank_pyserini.ranking.candidates import as_candidates, as_hits
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.scoring import score
 from reasonrank_pyserini.types import Candidate, ScoredDocument
 

@@ -13,7 +13,7 @@ from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.jobs.orders import Orders, Renamed
 from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.prompts.prompt_thread import PromptThread
-from reasonrank_pyserini.ranking.judge import LLMJudge
+from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 DOCUMENTS = [Document("a", "one"), Document("b", "two")]

@@ -87,6 +87,20 @@ def test_its_answers_can_be_read(work: Path) -> None:
     assert manifest["settings"]["step"] == STEP
 
 
+def test_its_judgements_can_be_trusted(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The data set that it reranked gives the judgements; it is right wherever a relevant passage is shown."""
+    capsys.readouterr()
+    run("diagnose", work / "reranked", "--json")
+    (found,) = json.loads(capsys.readouterr().out)["tasks"]
+    assert (found["judged_queries"], found["windows"], found["qrels"]) == (
+        TOPICS, TOPICS * WINDOWS, "nano/test (plain)",
+    )  # fmt: skip
+    assert found["used"] == found["statuses"]["CLEAN"]
+    assert found["agreement"]["same"]["low"] > 0.5
+    for name in ("right", "shown_above", "shown_below"):
+        assert found["calibration"][name]["mean"] > 0.5
+
+
 def three(topic: Topic) -> tuple[Query, list[Document]]:
     """A topic with two passages of its setting on other concepts, then a relevant one."""
     texts = {document.id: document for document in WORLD.documents}

@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parents[1] / "eval" / "nano"
 sys.path.insert(0, str(FOLDER))
 try:
     import errors
+    import lists
     import plan
+    import results
     import running
     import table
 finally:
@@ -35,11 +37,25 @@ def test_trainings_differ_in_what_the_arm_says(tmp_path: Path) -> None:
         return list(plan.arm_steps(tmp_path, plan.chain(name)[-1], 7, ("grpo.rounds=3",), ())[0].arguments)
 
     whole, ndcg = training("grpo"), training("grpo-ndcg")
-    at = whole.index("seed=7") + 1
+    at = whole.index("seed=7") + 1 + len(plan.STAGE_SETTINGS["grpo"])
     assert ndcg[at : at + 2] == ["recall_weight=0", "rbo_weight=0"]
     assert ndcg[:at] + ndcg[at + 2 : -1] == whole[:-1]
     assert whole[whole.index("--model") + 1] == str(tmp_path / "seed-7" / "sft")
     assert "--model" not in training("base")
+
+
+def test_a_curve_has_the_start_and_every_checkpoint(tmp_path: Path) -> None:
+    trained = plan.model_of(tmp_path, "grpo", 1)
+    for number in (20, 40, 120):
+        (trained / "checkpoints" / f"checkpoint-{number}").mkdir(parents=True)
+    arms = [plan.chain(name)[-1] for name in ("sft", "grpo")]
+    steps = plan.curve_steps(tmp_path, [1], arms)
+    models = [step.arguments[step.arguments.index("--model") + 1] for step in steps]
+    assert models == [
+        str(plan.model_of(tmp_path, "sft", 1)),
+        *(str(trained / "checkpoints" / f"checkpoint-{number}") for number in (20, 40, 120)),
+    ]
+    assert [int(step.makes.stem) for step in steps] == [0, 20, 40, 120]
 
 
 @pytest.fixture
@@ -73,40 +89,94 @@ def test_steps_run_once_and_what_a_failed_one_makes_is_missed(tmp_path: Path) ->
     assert [line.split()[0] for line in said] == ["b"]
 
 
-def result(*values: float, complete: float = 1.0) -> table.Result:
-    wrong = errors.Shares(complete, concept=0.9, on_top=0.8)
-    return table.Result({f"q{n}": value for n, value in enumerate(values)}, wrong, 60.0)
+def result(*values: float, complete: float = 1.0) -> results.Result:
+    wrong = errors.Shares(complete, concept=0.9, on_top=0.8, early=0.7)
+    return results.Result({f"q{n}": value for n, value in enumerate(values)}, wrong, 60.0)
 
 
-def test_a_table_of_means_spreads_and_paired_differences() -> None:
-    results = {
+FOUND = results.Results(
+    result(10, 20),
+    {
         "grpo": {1: result(80, 60), 2: result(90, 70, complete=0.5)},
         "sft": {1: result(70, 50), 3: result(0, 0)},
-    }
-    lines = {line.title: line for line in table.compared(result(10, 20), results)}
+        "base": {plan.BASE_SEED: result(30, 30)},
+    },
+)
+
+
+def test_lines_of_means_spreads_and_paired_differences() -> None:
+    lines = {line.title: line for line in results.compared(FOUND)}
     whole, sft, first = lines["SFT + RL"], lines["SFT only"], lines["first stage"]
+    base = lines["before: exercises only"]
     assert whole.mean is not None
     assert whole.mean.mean == (80 + 60 + 90 + 70) / 4
     assert (whole.mean.low, whole.mean.high) == ((60 + 70) / 2, (80 + 90) / 2)
     assert whole.seeds == {1: (80 + 60) / 2, 2: (90 + 70) / 2}
     assert whole.spread == pytest.approx(((75 - 70) ** 2 + (75 - 80) ** 2) ** 0.5)
     assert (whole.difference, whole.complete, whole.concept) == (None, (1 + 0.5) / 2, 0.9)
+    assert (whole.early, whole.late) == (0.7, None)
     assert sft.difference is not None  # over seed 1, which both have
     assert (sft.difference.mean, sft.difference.low, sft.difference.high) == (-10, -10, -10)
     assert first.difference is not None
     assert first.difference.mean == (10 + 20) / 2 - 75
-    head, *rows = table.rows(list(lines.values()), [1, 2, 3])
-    row = dict(zip(head[:6], next(row for row in rows if row[0] == "SFT only"), strict=False))
-    assert row == {"arm": "SFT only", "seed 1": "60.00", "seed 2": "-", "seed 3": "0.00", "mean": "30.00",
-                   "95% interval": "25.00..35.00"}  # fmt: skip
-    assert [row[4] for row in rows].count("not run") == len(plan.ARMS) - 2
+    assert base.difference is not None
+    assert (base.seeds, base.difference.mean) == ({}, 30 - 75)
+    assert (first.seeds, first.spread, first.early) == ({}, None, 0.7)
+
+
+def test_tables_of_both_splits_beside_the_paper() -> None:
+    lines = results.compared(FOUND)
+    head, *rows = table.overview({"test": lines, "test-settings": lines})
+    places = [number for number, title in enumerate(head) if title == "place"]
+    by_arm = {row[0]: row for row in rows}
+    assert [by_arm["SFT + RL"][at] for at in places] == ["1", "1", "1"]
+    assert [by_arm["SFT only"][at] for at in places] == ["2", "2", "4"]  # 35.74, 34.20 twice, 33.15
+    assert [by_arm["first stage"][at] for at in places] == ["3", "3", "5"]
+    assert [by_arm["SFT only"][head.index("paper") + n] for n in (0, 1)] == ["33.15", "-2.59"]
+    assert [row[1] for row in rows].count("not run") == len(plan.ARMS) - 3
+    head, *rows = table.details(lines, [1, 2, 3])
+    row = dict(zip(head, next(row for row in rows if row[0] == "SFT only"), strict=True))
+    assert (row["seed 1"], row["seed 2"], row["seed 3"]) == ("60.00", "-", "0.00")
+    assert (row["found early"], row["found late"]) == ("70.0%", "-")
+
+
+def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
+    """Rows of every topic and size go by topic, and the lists of a batch have one size."""
+    ids = [topic.id for topic in World.load().topics("train")]
+    for made in plan.MIN_NDCG:
+        for size in plan.LIST_SIZES:
+            folder = tmp_path / "lists" / f"{made}-{size}"
+            folder.mkdir(parents=True)
+            for name in ("sft.jsonl", "rl.jsonl"):
+                rows = [{"id": id, "size": size} for id in ids]
+                (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    lists.write_data(tmp_path)
+    found = {
+        path.relative_to(tmp_path / "data").as_posix(): [
+            json.loads(line) for line in path.read_text().splitlines()
+        ]
+        for path in (tmp_path / "data").rglob("*.jsonl")
+    }
+    assert set(found) == {
+        "held-out.jsonl", *(f"{kind}/{name}.jsonl" for kind in lists.KINDS for name in ("sft", "rl"))
+    }  # fmt: skip
+    tuned, reinforced = found["all/sft.jsonl"], found["all/rl.jsonl"]
+    assert len(tuned) == plan.FINE_TUNED * len(plan.LIST_SIZES)
+    assert len(reinforced) == len(ids) - plan.FINE_TUNED - plan.HELD_OUT
+    topics = [{row["id"] for row in rows} for rows in (tuned, reinforced, found["held-out.jsonl"])]
+    assert sum(map(len, topics)) == len(set().union(*topics)) == len(ids)
+    batches = [tuned[start : start + lists.BATCH] for start in range(0, len(tuned), lists.BATCH)]
+    assert all(len({row["size"] for row in batch}) == 1 for batch in batches)
+    web = {topic.id for topic in World.load().topics("train") if topic.domain == "web"}
+    assert [row for row in tuned if row["id"] in web] != []
+    assert {row["id"] for row in found["web/sft.jsonl"]} == topics[0] & web
 
 
 def test_markdown_has_a_rule_as_wide_as_its_rows() -> None:
-    lines = table.compared(result(1, 2), {})
-    head, rule, *body = table.markdown(lines, [1]).splitlines()
+    cells = table.details(results.compared(results.Results(result(1, 2), {})), [1])
+    head, rule, *body = table.markdown(cells).splitlines()
     assert len(body) == 1 + len(plan.ARMS)
-    assert {line.count("|") for line in (head, rule, *body)} == {len(table.rows(lines, [1])[0]) + 1}
+    assert {line.count("|") for line in (head, rule, *body)} == {len(cells[0]) + 1}
 
 
 def test_what_went_wrong_is_counted_over_windows_that_show_something_relevant(tmp_path: Path) -> None:
@@ -124,17 +194,19 @@ def test_what_went_wrong_is_counted_over_windows_that_show_something_relevant(tm
         }
         return json.dumps(record) + "\n"
 
-    right, wrong = f"The query describes {topic.concept}.", f"The query describes {topic.concept}s."
+    named, wrong = f"The query describes {topic.concept}.", f"The query describes {topic.concept}s."
+    fits = f"{topic.concept} fits"
     (tmp_path / "trace.jsonl").write_text(
-        line(["a", *good], [*good, "a"], "CLEAN", right)
-        + line(["a", *good], [good[0], "a", good[1]], "REPAIRED", right)
+        line(["a", *good], [*good, "a"], "CLEAN", f"{named} [2] {fits} (2). [3] {fits} (2 3).")
+        + line([good[0], "a", good[1]], [good[0], "a", good[1]], "REPAIRED", f"{named} [1] {fits} (1).")
         + line(["a", *good], [*good, "a"], "CLEAN", wrong)
         + line(["a", "b"], ["a", "b"], "FAILED", "")
     )
-    assert errors.shares(tmp_path) == errors.Shares(complete=2 / 3, concept=2 / 3, on_top=1 / 2)
-    assert errors.shares(tmp_path / "none") is None
+    expected = errors.Shares(complete=2 / 3, concept=2 / 3, on_top=1 / 2, early=1 / 1, late=2 / 3)
+    assert errors.shares(tmp_path, "test") == expected
+    assert errors.shares(tmp_path / "none", "test") is None
 
 
 def test_nothing_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results yet"):
-        table.compared(*table.read_results(tmp_path, [1]))
+        results.compared(results.read_results(tmp_path, "test", [1]))

@@ -40,6 +40,7 @@ REASONING = (
     "[1] Friction differs. [2] Condensation fits (2). [3] Echo differs. [4] Condensation fits (2 4). "
     "So first (2 4)."
 )
+OTHERS = {c.name for c in WORLD.domain("qa").concepts} - {"Condensation"}
 ORDER = "<answer> [2] > [4] > [1] > [3] </answer>"
 
 
@@ -68,7 +69,12 @@ def test_an_order_without_the_concept_keeps_the_list() -> None:
     assert taught.text == "<answer> [1] > [2] </answer>"
 
 
-def test_picks_are_by_concept_and_setting_and_never_noisy() -> None:
+def believed(taught: Taught) -> str:
+    """The concept that an answer is for."""
+    return taught.reasoning.split()[3].rstrip(".")
+
+
+def test_picks_are_by_concept_and_setting_whatever_the_orders_overlook() -> None:
     for gold in ("Condensation", ""):
         taught = Teacher(WORLD, noise=1).answer(pick(QUERY, *PASSAGES, gold=gold).messages)
         assert read_picks(taught.text, len(PASSAGES)) == (1,)
@@ -76,32 +82,50 @@ def test_picks_are_by_concept_and_setting_and_never_noisy() -> None:
     assert read_picks(none.text, 2) == ()
 
 
-def test_a_noisy_order_is_for_another_concept_that_is_shown() -> None:
+def test_a_wrong_pick_is_for_another_concept_that_is_shown() -> None:
+    taught = Teacher(WORLD, pick_noise=1).answer(pick(QUERY, *PASSAGES).messages)
+    assert believed(taught) in {"Friction", "Echo"}
+    assert read_picks(taught.text, 4) == ((0,) if believed(taught) == "Friction" else (2,))
+    alone = Teacher(WORLD, pick_noise=1).answer(pick(QUERY, PASSAGES[1]).messages)
+    assert believed(alone) in OTHERS
+    assert read_picks(alone.text, 1) == ()
+
+
+def test_an_order_overlooks_what_fits_in_the_second_half() -> None:
     taught = Teacher(WORLD, noise=1).answer(rank(QUERY, *PASSAGES).messages)
-    believed = taught.reasoning.split()[3].rstrip(".")
-    assert believed in {"Friction", "Echo"}
-    first = 1 if believed == "Friction" else 3
-    assert parse(taught.text, 4).order == (first - 1, *(i for i in range(4) if i != first - 1))
-    alone = Teacher(WORLD, noise=1).answer(rank(QUERY, PASSAGES[1]).messages)
-    others = {c.name for c in WORLD.domain("qa").concepts} - {"Condensation"}
-    assert alone.reasoning.split()[3].rstrip(".") in others
+    assert taught.reasoning == REASONING.replace(
+        "[4] Condensation fits (2 4)", "[4] Condensation differs"
+    ).replace("first (2 4)", "first (2)")
+    assert parse(taught.text, 4).order == (1, 0, 2, 3)
 
 
-def test_the_rate_of_noise_and_that_a_seed_repeats_it() -> None:
-    topics, texts = WORLD.topics("train")[:600], [d.text for d in WORLD.documents[:10]]
-    prompts = [rank(topic.text, *texts).messages for topic in topics]
+def test_the_shares_of_errors_and_that_a_seed_repeats_them() -> None:
+    topics, texts = WORLD.topics("train")[:600], [d.text for d in WORLD.documents[:9]]
 
-    def believed(teacher: Teacher) -> list[bool]:
-        answers = [teacher.answer(prompt) for prompt in prompts]
-        assert all(parse(taught.text, len(texts)).status is ParseStatus.CLEAN for taught in answers)
-        answered = zip(topics, answers, strict=True)
-        return [taught.reasoning.startswith(f"The query describes {t.concept}.") for t, taught in answered]
+    def found(teacher: Teacher) -> list[bool]:
+        """For each topic, whether the last of ten passages, which fits, is found."""
+        answers = [
+            teacher.answer(rank(t.text, *texts, f"{t.concept} in the {t.setting}: x.").messages)
+            for t in topics
+        ]
+        assert all(parse(taught.text, 10).status is ParseStatus.CLEAN for taught in answers)
+        assert all(believed(taught) == t.concept for t, taught in zip(topics, answers, strict=True))
+        return [
+            f"[10] {t.concept} fits" in taught.reasoning for t, taught in zip(topics, answers, strict=True)
+        ]
 
-    assert all(believed(Teacher(WORLD)))
-    noisy = believed(Teacher(WORLD, noise=0.3))
-    assert 0.24 < noisy.count(False) / len(noisy) < 0.36  # three standard deviations of 0.019
-    assert noisy == believed(Teacher(WORLD, noise=0.3))
-    assert noisy != believed(Teacher(WORLD, noise=0.3, seed=1))
+    assert all(found(Teacher(WORLD)))
+    overlooked = found(Teacher(WORLD, noise=0.3))
+    assert 0.24 < overlooked.count(False) / 600 < 0.36  # three standard deviations of 0.019
+    assert overlooked == found(Teacher(WORLD, noise=0.3)) != found(Teacher(WORLD, noise=0.3, seed=1))
+
+    def wrong_picks(seed: int) -> list[bool]:
+        teacher = Teacher(WORLD, pick_noise=0.3, seed=seed)
+        answers = [teacher.answer(pick(topic.text, *texts, gold=topic.concept).messages) for topic in topics]
+        return [believed(taught) != t.concept for t, taught in zip(topics, answers, strict=True)]
+
+    assert 0.24 < sum(wrong_picks(0)) / 600 < 0.36  # three standard deviations of 0.019
+    assert wrong_picks(0) == wrong_picks(0) != wrong_picks(1)
 
 
 @pytest.mark.parametrize(

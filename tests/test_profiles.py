@@ -46,7 +46,7 @@ def test_a_shipped_profile_holds_the_published_values(name: str) -> None:
 
 
 def test_the_shipped_profiles_are_these_and_lie_in_the_package() -> None:
-    assert profile_names() == sorted([*PUBLISHED, "nano"])
+    assert {*PUBLISHED, "nano"} <= set(profile_names())
     files = {file.name for file in resources.files("reasonrank_pyserini.models.profiles").iterdir()}
     assert {f"{name}.toml" for name in PUBLISHED} <= files
 

@@ -13,7 +13,7 @@ from report_kit import WritingJudge, corpus, large, rerank
 
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.evaluation.report import ReportRequest, ReportResult, build
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.types import Document, Query
 
 __all__ = ["files"]  # fixture

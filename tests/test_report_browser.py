@@ -12,7 +12,7 @@ import pytest
 from report_kit import WritingJudge, corpus, large, plain, rerank
 
 from reasonrank_pyserini.cli import main
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 
 playwright = pytest.importorskip("playwright.sync_api")
 

@@ -11,7 +11,7 @@ from page_kit import EVERYTHING, Documents, Page, files, report
 from report_kit import WritingJudge, rerank
 
 from reasonrank_pyserini.evaluation.report import Sources, read_result, write_report
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.types import Document
 
 __all__ = ["files"]  # fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from http_server import Server
 from hub_server import COMMIT, HubServer
 
 from reasonrank_pyserini import read_run
+from reasonrank_pyserini.evaluation.report.recorded_first_stage import recorded_first_stage
+from reasonrank_pyserini.evaluation.report.report_inputs import read_result
 
 REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
 QUERIES, WINDOWS = 2 * 4, 2 * 4 * 3
@@ -132,41 +135,6 @@ def test_stopped_half_way_it_says_run_again(
     assert table(tmp_path / "out") == table(tmp_path / "whole")
 
 
-def test_shards_merge_into_the_whole(machine: Machine, server: Server, tmp_path: Path) -> None:
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    for number in (1, 2):
-        done = machine.reproduce(out, "--shard", f"{number}/3", server=server)
-        assert (done.returncode, json.loads(done.stdout)["queries"]) == (0, {1: 4, 2: 2}[number])
-    early = machine.reproduce(out, "--merge", server=server)
-    assert early.returncode == 2
-    assert "biology: 1 of 4 queries are in no finished shard, e.g. '2'" in last(early)
-    assert machine.reproduce(out, "--shard", "3/3", server=server).returncode == 0
-    assert len(server.requests) == WINDOWS
-    assert machine.reproduce(out, "--merge", server=server).returncode == 4
-    assert len(server.requests) == WINDOWS, "no model is asked"
-    machine.reproduce(whole, server=server)
-    for task in ("biology", "pony"):
-        assert (out / task / "run.trec").read_bytes() == (whole / task / "run.trec").read_bytes()
-        merged, once = (json.loads((at / task / "manifest.json").read_text()) for at in (out, whole))
-        assert (merged["shards"], merged["windows"], merged["statuses"]) == (
-            3,
-            WINDOWS // 2,
-            once["statuses"],
-        )
-    assert table(out) == table(whole)
-    other = machine.reproduce(out, "--merge", "--window", "10", server=server)
-    assert other.returncode == 2
-    assert "another configuration" in last(other)
-
-
-def test_shards_of_two_partitions_are_not_added_up(machine: Machine, server: Server, tmp_path: Path) -> None:
-    for shard in ("1/2", "2/2", "1/3"):
-        assert machine.reproduce(tmp_path, "--shard", shard, server=server).returncode == 0
-    done = machine.reproduce(tmp_path, "--merge", server=server)
-    assert done.returncode == 2
-    assert "query '0' is in several shards" in last(done)
-
-
 def test_what_differs_from_the_publication_is_said(machine: Machine, server: Server, tmp_path: Path) -> None:
     asked = ("--reasoning-tokens", "64", "--window", "10", "--step", "5")
     done = machine.reproduce(tmp_path, *asked, "--limit", "1", server=server)
@@ -246,7 +214,7 @@ def test_a_run_of_another_corpus_is_refused(machine: Machine, server: Server, tm
         (["--runs", "nowhere"], "no such folder"),
         (["--judge", "oracel"], "unknown judge 'oracel': did you mean 'oracle'?"),
         (["--judge", "oracle:x"], "the noise is a standard deviation"),
-        (["--shard", "4/3"], "--shard 4/3: give it as 3/12"),
+        (["--shard", "1/2"], "No such option"),
         (["--estimate", "--gpu", "h10"], "did you mean 'h100'?"),
         (["--first-stage", "bm52", "--runs", "."], "task biology"),
         (["-o", "/dev/null/x"], "-o /dev/null/x cannot be used as a folder: /dev/null is a file"),
@@ -368,6 +336,31 @@ def test_the_authors_first_stage_rows(
     assert all(row["low"] < row["ours"] < row["high"] for row in table(tmp_path)["rows"])
     if kind == "plain":
         assert {row["verdict"] for row in table(tmp_path)["rows"]} == {"ok"}
+
+
+def test_a_report_of_another_strategy_finds_the_first_stage_of_each_task(
+    machine: Machine, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(machine.world.runs, runs)
+    asked = ("reproduce", "bright", *SMALL, "--judge", "oracle", "--runs", runs, "--strategy", "groups")
+    assert machine.run(*asked, "-o", tmp_path / "out").returncode == 0
+    page = ("report", tmp_path / "out", "-o", tmp_path / "page.html")
+    done = machine.run(*page)
+    assert done.returncode == 0, done.stderr
+    noted = table(tmp_path / "out")["first_stage_files"]
+    assert list(noted) == ["biology", "pony"]
+    for task, file in noted.items():
+        result = read_result(task, tmp_path / "out" / task, recorded_first_stage(tmp_path / "out" / task))
+        run, reranked = read_run(file), read_run(tmp_path / "out" / task / "run.trec")
+        for query in result.queries:
+            left = {hit.id for hit in reranked[query.id]}
+            assert list(query.before) == [hit.id for hit in run[query.id] if hit.id in left]
+            assert query.before != query.after
+    Path(noted["pony"]).write_text("0 Q0 a 1 1 t\n")
+    done = machine.run(*page)
+    assert done.returncode == 2
+    assert "give the first stage as --run" in done.stderr
 
 
 def test_a_perfect_judge_reaches_the_ideal_in_sliding_windows(real: Machine, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_the_server_dies_half_way(requests: Path, tmp_path: Path) -> None:
         server.until_stalled(4, process)
         server.stop()
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 75, "the same command continues"
     assert "Traceback" not in stderr
     assert not (out / "run.trec").exists()
     with Server() as back:
@@ -205,6 +205,10 @@ def test_answers_that_name_no_passage_stop_the_run_after_fifty_windows(
     server.always = answer("I cannot order these.")
     done = run(requests, server.url, tmp_path / "few")
     assert json.loads(done.stdout)["statuses"] == {"FAILED": WINDOWS}, "36 windows are too few to judge"
+    for again in (done, run(requests, server.url, tmp_path / "few")):
+        assert again.returncode == 3, again.stderr
+        assert f"none of the {WINDOWS} answers could be read" in again.stderr
+    assert run(requests, server.url, tmp_path / "few", "--max-failed", "1").returncode == 0
     line = one_line(run(requests, server.url, tmp_path / "many", "--step", "5"), 1)
     assert "are FAILED, more than --max-failed 0.5 allows" in line
     assert not (tmp_path / "many" / "run.trec").exists()

@@ -14,7 +14,7 @@ import pytest
 from reasonrank_pyserini import Document, Query, Reranker
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.errors import ClosedError, EngineError
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 DOCUMENTS = [Document(f"d{i}", f"text {i}") for i in range(30)]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from reasonrank_pyserini.errors import FileFormatError, InputError, OutputError
 from reasonrank_pyserini.files.atomic import atomic_open
 from reasonrank_pyserini.files.qrels import read_qrels_report
-from reasonrank_pyserini.files.trec import read_run_report, write_scored_run
+from reasonrank_pyserini.files.runs import read_run_report
+from reasonrank_pyserini.files.trec import write_scored_run
 from reasonrank_pyserini.runfile import read_qrels, read_run, write_run
 from reasonrank_pyserini.types import ScoredDocument
 

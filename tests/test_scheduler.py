@@ -14,7 +14,8 @@ from reasonrank_pyserini.jobs.rerank_input import RerankInput
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.jobs.task_runs import TaskRun, run_tasks
 from reasonrank_pyserini.ranking import scheduler
-from reasonrank_pyserini.ranking.judge import OracleJudge, RoutedJudge, window_seed
+from reasonrank_pyserini.ranking.judge import RoutedJudge, window_seed
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 from reasonrank_pyserini.strategies import SlidingWindow
 from reasonrank_pyserini.types import Candidate, Document, ParseStatus, Query, Ranking, Step, Verdict
 
@@ -114,7 +115,7 @@ def test_results_stream_out_and_input_is_read_as_there_is_room() -> None:
         return item
 
     async def run() -> list[int]:
-        results = scheduler.stream(endless(), work, active=4)
+        results = scheduler.stream(endless(), work, active=lambda: 4)
         first = [await anext(results) for _ in range(50)]
         await results.aclose()
         return first
@@ -137,7 +138,7 @@ async def started(rounds: Iterator[int], active: int, ahead: int, until: int) ->
         while taken < min(until, len(order) + ahead):
             await asyncio.sleep(0.001)
 
-    results = scheduler.stream(enumerate(rounds), work, active, ahead=ahead, rounds=length)
+    results = scheduler.stream(enumerate(rounds), work, lambda: active, ahead=ahead, rounds=length)
     for _ in range(until):
         await anext(results)
     await results.aclose()
@@ -167,7 +168,7 @@ def test_the_first_failure_cancels_the_others() -> None:
         return item
 
     with pytest.raises(EngineError, match="boom"):
-        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=8)), 60))
+        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=lambda: 8)), 60))
     assert finished == []
 
 
@@ -180,7 +181,7 @@ def test_an_error_while_reading_the_input_is_raised() -> None:
         return item
 
     with pytest.raises(ValueError, match="line 2"):
-        asyncio.run(collect(scheduler.stream(broken(), work, active=4)))
+        asyncio.run(collect(scheduler.stream(broken(), work, active=lambda: 4)))
 
 
 def test_the_queries_of_several_tasks_start_with_the_longest() -> None:
@@ -229,7 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_queries() -> None:
 
     async def run() -> None:
         done = 0
-        async for count in scheduler.stream(requests(3000), work, active=32):
+        async for count in scheduler.stream(requests(3000), work, active=lambda: 32):
             assert count == 100
             done += 1
             if done in (100, 3000):

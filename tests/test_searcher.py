@@ -14,7 +14,7 @@ from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.files.corpora import Corpus
 from reasonrank_pyserini.first_stages.java import import_pyserini
 from reasonrank_pyserini.first_stages.lucene_index import build_index
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 
 PASSAGES = {f"p {i}": f"lamp number {i} " + "lamp " * (30 - i) for i in range(30)}
 

@@ -17,7 +17,7 @@ from reasonrank_pyserini.jobs.trace import (
     read_query,
     read_trace,
 )
-from reasonrank_pyserini.ranking.judge import OracleJudge
+from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 
 RUN = {"q1": ["a", "b", "c", "d"], "q2": ["e", "f"]}
 

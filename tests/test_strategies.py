@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reasonrank_pyserini.errors import InputError, VerdictError
 from reasonrank_pyserini.permutation import parse
-from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, partial_order
+from reasonrank_pyserini.strategies import RankingStrategy, SlidingWindow, named_strategy, partial_order
 from reasonrank_pyserini.types import Verdict, Window
 
 
@@ -228,3 +228,34 @@ def _golden(shared: Path, kind: str) -> list[dict[str, Any]]:
 )
 def test_the_authors_geometry(strategy: SlidingWindow, n: int, windows: list[tuple[int, int]]) -> None:
     assert list(strategy.windows(n)) == windows
+
+
+def test_a_strategy_by_name_with_options() -> None:
+    assert named_strategy("sliding", {}) == SlidingWindow()
+    assert named_strategy("sliding", {"size": 10, "step": 5}) == SlidingWindow(10, 5)
+    assert named_strategy(f"{__name__}:TEN", {}) is TEN
+    assert named_strategy("reasonrank_pyserini:SlidingWindow", {"size": 30}) == SlidingWindow(30)
+
+
+TEN = SlidingWindow(10, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("slidng", {}, "unknown strategy 'slidng': did you mean 'sliding'"),
+        ("sliding", {"sise": 10}, "unknown sliding option 'sise': did you mean 'size'"),
+        ("sliding", {"size": "ten"}, "size is 'ten', it must be a whole number"),
+        ("sliding", {"size": True}, "size is True, it must be a whole number"),
+        ("sliding", {"size": 10, "step": 20}, "step 20 is larger than the window of 10"),
+        (f"{__name__}:TEN", {"size": 5}, "takes no options"),
+        ("no_such_module:X", {}, "there is no module 'no_such_module'"),
+        ("json:loads", {"s": "{}"}, "has no rank, calls, rounds, passages"),
+        ("builtins:dict", {"x": 1}, "has no rank, calls, rounds, passages"),
+        ("json:loads", {}, "cannot be made with no options"),
+        ("json:loads", {"s": "{"}, "cannot be made with s='{'"),
+    ],
+)
+def test_a_strategy_that_cannot_be_made(name: str, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)):
+        named_strategy(name, options)

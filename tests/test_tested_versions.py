@@ -19,7 +19,16 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIREMENTS = {
     canonicalize_name(requirement.name): requirement
-    for line in [*PROJECT["dependencies"], *EXTRAS["vllm"], *EXTRAS["dense"], *EXTRAS["train"]]
+    for line in [
+        *PROJECT["dependencies"],
+        *EXTRAS["vllm"],
+        *EXTRAS["dense"],
+        *EXTRAS["mcp"],
+        *EXTRAS["mteb"],
+        *EXTRAS["pyterrier"],
+        *EXTRAS["serve"],
+        *EXTRAS["train"],
+    ]
     if (requirement := Requirement(line))
 }
 

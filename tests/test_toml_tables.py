@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reasonrank_pyserini.errors import FileFormatError, InputError
+from reasonrank_pyserini.errors import FileFormatError, InputError, UnknownNameError
 from reasonrank_pyserini.files.toml_tables import (
     number,
     one_of,
@@ -65,3 +65,15 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 def test_a_value_is_toml_or_else_a_text(given: str, value: object) -> None:
     found = parse_value(given)
     assert (found, type(found)) == (value, type(value))
+
+
+def test_numbers_and_names_that_are_too_long_give_one_short_line() -> None:
+    digits = "9" * 5000
+    with pytest.raises(FileFormatError, match="not TOML") as found:
+        parse_toml(f"window = {digits}", "mine.toml")
+    assert len(str(found.value)) < 1200
+    assert parse_value(digits) == digits
+    assert len(str(UnknownNameError("recipe", "a" * 5000, ["7b"]))) < 400
+    with pytest.raises(FileFormatError) as found:
+        parse_toml("window = 0x" + "f" * 5000, "mine.toml").check({"window": 16**5000}, {"window": whole(1)})
+    assert len(str(found.value)) < 400

@@ -1,4 +1,4 @@
-"""Shared by the tests of the vllm engine: the marks, a loop, a small model, prompts, and the processes of an engine."""
+"""Shared by the tests of the vllm engine: the marks, a loop, a small model, prompts, and the processes of servers."""
 
 from __future__ import annotations
 
@@ -83,20 +83,15 @@ async def together(engine: Engine, requests: list[tuple[Prompt, Sampling]], widt
 
 
 def descendants() -> list[int]:
-    """The processes below this one, but for Python's own resource tracker and for a test's server with its watcher."""
+    """The processes of the servers that this one has started as an engine's user, not as a test's server."""
     import psutil
 
-    def below(parent: psutil.Process) -> Iterator[int]:
-        for child in parent.children():
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                command = " ".join(child.cmdline())
-                if not any(
-                    name in command for name in ("resource_tracker", "ends_with_parent", "vllm.entrypoints")
-                ):
-                    yield child.pid
-                    yield from below(child)
-
-    return list(below(psutil.Process()))
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "serve_child.py" in " ".join(child.cmdline()):
+                found += [child.pid, *(below.pid for below in child.children(recursive=True))]
+    return found
 
 
 def gone(pids: list[int], seconds: float) -> bool:
@@ -114,6 +109,19 @@ def gone(pids: list[int], seconds: float) -> bool:
 
 
 def named(pids: list[int], name: str) -> int:
+    """The last of the processes with that in its command line."""
     import psutil
 
-    return next(pid for pid in pids if name in " ".join(psutil.Process(pid).cmdline()))
+    return [pid for pid in pids if name in " ".join(psutil.Process(pid).cmdline())][-1]
+
+
+def idle(pid: int, seconds: float = 0.5) -> None:
+    """Wait until a process has done nothing for that long."""
+    import psutil
+
+    process = psutil.Process(pid)
+    before, since = sum(process.cpu_times()[:2]), time.monotonic()
+    while time.monotonic() - since < seconds:
+        time.sleep(0.05)
+        if (now := sum(process.cpu_times()[:2])) > before:
+            before, since = now, time.monotonic()

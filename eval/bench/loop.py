@@ -30,7 +30,7 @@ from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.files.requests import read_requests
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.prompts import PromptBuilder, get_style
-from reasonrank_pyserini.ranking.judge import LLMJudge
+from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.types import Prompt, Sampling
 
 BEAT = 0.001

@@ -61,7 +61,7 @@ def library(queries: int, candidates: int) -> None:
 
     from reasonrank_pyserini import Reranker
     from reasonrank_pyserini.prompts import PromptBuilder
-    from reasonrank_pyserini.ranking.judge import LLMJudge
+    from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 
     engine = FastEngine(answer)
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(MODEL))

@@ -1,10 +1,11 @@
 """GPUs that serve a language model, as a discrete-event model behind the Engine seam; no measurement.
 
-A step of a GPU takes `costmodel.STEP`, the arithmetic of the prompt tokens in it, and, where it decodes, one pass over
-the weights and the keys and values of every window that decodes. It takes in at most `STEP_TOKENS` tokens, a
-token each for the windows that decode and the rest for prompts. Shares of peak speed are `costmodel`'s. A window
-is admitted when a slot is free and its prompt and answer fit into memory with the others, so nothing is ever
-preempted; there is no prefix cache.
+A step of a GPU takes `cost.STEP`, the arithmetic of the prompt tokens in it, and, where it decodes, one pass over
+the weights and the keys and values of every window that decodes, or the arithmetic of their tokens where that takes
+longer. It takes in at most `STEP_TOKENS` tokens, a token each for the windows that decode and the rest for prompts.
+Shares of peak speed are those of `models/cost.py`. A window is admitted when a slot is free and its prompt and answer
+fit into memory with the others, so nothing is ever preempted. There is no prefix cache of its own: whoever asks says
+how much of a prompt costs no arithmetic because the cache has it; its keys and values take memory and are read.
 """
 
 from __future__ import annotations
@@ -63,8 +64,28 @@ class Speed:
 
     def decode(self, steps: int, windows: int, cached: int) -> float:
         """Seconds for that many steps of `windows` windows that hold `cached` tokens together at first."""
-        read = steps * cached + windows * steps * (steps - 1) / 2
-        return steps * (STEP + self.per_pass) + read * self.per_cached_token
+        first = min(steps, self._arithmetic_steps(windows, cached))
+        rest, cached = steps - first, cached + first * windows
+        read = rest * cached + windows * rest * (rest - 1) / 2
+        bound = rest * self.per_pass + read * self.per_cached_token
+        return steps * STEP + first * windows * self.per_prompt_token + bound
+
+    def steps_by(self, seconds: float, windows: int, cached: int) -> int:
+        """How many steps of those windows are over or under way after that time, at least 1."""
+        first = self._arithmetic_steps(windows, cached)
+        each = STEP + windows * self.per_prompt_token
+        if seconds <= first * each:
+            return max(1, math.ceil(seconds / each - 1e-9))
+        seconds, cached = seconds - first * each, cached + first * windows
+        growth = windows * self.per_cached_token
+        linear = STEP + self.per_pass + cached * self.per_cached_token - growth / 2
+        exact = (math.sqrt(linear * linear + 2 * growth * seconds) - linear) / growth
+        return first + max(1, math.ceil(exact - 1e-9))
+
+    def _arithmetic_steps(self, windows: int, cached: int) -> int:
+        """The first steps, whose arithmetic takes longer than reading the weights, keys and values."""
+        tokens = (windows * self.per_prompt_token - self.per_pass) / self.per_cached_token
+        return max(0, math.ceil((tokens - cached) / windows))
 
 
 @dataclass(slots=True, order=True)
@@ -96,11 +117,11 @@ class SimulatedGpu:
         self._numbers = itertools.count()
         self._arrival = asyncio.Event()
 
-    async def serve(self, prompt: int, new: int) -> None:
-        """Returns when a window of that many tokens in and out is answered."""
+    async def serve(self, prompt: int, new: int, known: int = 0) -> None:
+        """Returns when a window of that many tokens in and out is answered, the first `known` from a prefix cache."""
         number = next(self._numbers)
         place = ENGINE_PRIORITY.get() if self.ordered else 0
-        window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future())
+        window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future(), known)
         self.outstanding += prompt + WINDOW_NEW_TOKENS  # the length of the answer is not known yet
         heappush(self.waiting, window)
         self._arrival.set()
@@ -133,7 +154,7 @@ class SimulatedGpu:
                 continue
             self.reading.append(window)
             self.need += window.need
-            room -= window.prompt
+            room -= window.prompt - window.read
 
     @property
     def _has_room(self) -> bool:
@@ -171,20 +192,13 @@ class SimulatedGpu:
                 pass
             else:
                 now = asyncio.get_running_loop().time()
-                steps = self._steps_by(now - begin, steps)
+                steps = min(steps, self.speed.steps_by(now - begin, len(self.decoding), self.cached))
                 seconds = self.speed.decode(steps, len(self.decoding), self.cached)
                 await asyncio.sleep(begin + seconds - now)
         else:
             await asyncio.sleep(seconds)
         self._advance(steps)
         self._finish()
-
-    def _steps_by(self, seconds: float, most: int) -> int:
-        """How many steps are over or under way after that time."""
-        b, each = len(self.decoding), self.speed.per_cached_token
-        linear = STEP + self.speed.per_pass + self.cached * each - b * each / 2
-        exact = (math.sqrt(linear * linear + 2 * b * each * seconds) - linear) / (b * each)
-        return min(max(1, math.ceil(exact - 1e-9)), most)
 
     def _advance(self, steps: int) -> None:
         self.steps += steps
@@ -202,7 +216,8 @@ class SimulatedGpu:
 class SimulatedGpus:
     """An Engine: GPUs behind a balancer that gives each window to the one with the fewest outstanding tokens.
 
-    A prompt's `text` is its length and that of its answer, as `5687 750`. `requests` are in flight at once, a GPU.
+    A prompt's `text` is its length and that of its answer, as `5687 750`, and where there are any the tokens that a
+    prefix cache has, as `5687 750 240`. `requests` are in flight at once, a GPU.
     """
 
     def __init__(self, speed: Speed, count: int, requests: int, *, ordered: bool = True) -> None:
@@ -212,9 +227,9 @@ class SimulatedGpus:
         self._running: list[asyncio.Task[None]] = []
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        length, new = map(int, prompt.text.split())
+        length, new, *known = map(int, prompt.text.split())
         begin = asyncio.get_running_loop().time()
-        await min(self.gpus, key=lambda gpu: gpu.outstanding).serve(length, new)
+        await min(self.gpus, key=lambda gpu: gpu.outstanding).serve(length, new, *known)
         return Completion("", length, new, seconds=asyncio.get_running_loop().time() - begin)
 
     async def __aenter__(self) -> Self:

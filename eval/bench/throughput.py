@@ -50,14 +50,13 @@ def our_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any
     from transformers import AutoTokenizer
 
     from reasonrank_pyserini import Document, Query, Reranker
-    from reasonrank_pyserini.engines import EngineConfig
+    from reasonrank_pyserini.engines import EngineConfig, load_engine
     from reasonrank_pyserini.engines.gate import ThrottledEngine
-    from reasonrank_pyserini.engines.vllm.vllm_engine import VLLMEngine
     from reasonrank_pyserini.prompts import PromptBuilder
-    from reasonrank_pyserini.ranking.judge import LLMJudge
+    from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
     from reasonrank_pyserini.types import Sampling
 
-    engine = ThrottledEngine(VLLMEngine.from_config(EngineConfig(model, max_model_len=CONTEXT, args=SAME)))
+    engine = ThrottledEngine(load_engine("vllm", EngineConfig(model, max_model_len=CONTEXT, args=SAME)))
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(model), context=CONTEXT)
     judge = LLMJudge(builder, engine, Sampling(max_tokens=tokens))
     reranker = stack.enter_context(Reranker(judge, engine=engine))

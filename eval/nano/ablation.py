@@ -18,21 +18,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lists import write_data
 from pictures import draw_arms, draw_curves
 from plan import (
     ARMS,
     NOISE,
+    PICK_NOISE,
     REHEARSAL,
+    SPLITS,
     Arm,
     arm_steps,
+    curve_steps,
     list_steps,
     settings,
     with_starts,
     world_steps,
-    write_data,
 )
+from results import compared, read_results
 from running import Runner, fresh
-from table import compared, markdown, notes, read_results, text
+from table import details, markdown, notes, overview, text
 
 from reasonrank_pyserini.errors import InputError, ReasonRankError
 from reasonrank_pyserini.files.atomic import atomic_open
@@ -59,21 +63,23 @@ def run_all(asked: argparse.Namespace, arms: Sequence[Arm]) -> None:
     runner.run(world_steps(folder))
     lists = list_steps(folder, "", ())
     if not all(fresh(step.makes, step.needs) for step in lists):
-        with runner.teacher(NOISE) as url:
+        with runner.teacher(NOISE, PICK_NOISE) as url:
             runner.run(list_steps(folder, url, REHEARSAL["lists"] if rehearse else ()))
     write_data(folder)
     limit = REHEARSAL["test"] if rehearse else ()
     steps = (arm_steps(folder, arm, seed, overrides, limit) for seed in asked.seeds for arm in arms)
-    runner.run([step for some in steps for step in some])
+    runner.run(list({step.name: step for some in steps for step in some}.values()))
+    runner.run(curve_steps(folder, asked.seeds, arms))
 
 
 def conclude(folder: Path, seeds: Sequence[int]) -> None:
     """Print the table of what is there; write ablation.md and the pictures."""
-    first, results = read_results(folder, seeds)
-    lines = compared(first, results)
-    print(text(lines, seeds))
+    lines = {split: compared(read_results(folder, split, seeds)) for split in SPLITS}
+    whole, parts = overview(lines), {split: details(found, seeds) for split, found in lines.items()}
+    print(text(whole), *(f"\nnano/{split}\n{text(cells)}" for split, cells in parts.items()), sep="\n")
+    tables = [markdown(whole), *(f"nano/{split}:\n\n{markdown(cells)}" for split, cells in parts.items())]
     with atomic_open(folder / "ablation.md") as stream:
-        stream.write(markdown(lines, seeds) + "\n" + "".join(f"\n{note}\n" for note in notes(folder, seeds)))
+        stream.write("\n\n".join((*tables, *notes(folder, seeds))) + "\n")
     draw_arms(lines, folder / "ablation.png")
     draw_curves(folder, seeds, folder / "curves.png")
 

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plan import MAIN, chain
-from table import MEASURE, Line
+from plan import CURVE_ARMS, MAIN, chain, model_of
+from results import MEASURE, Line
 
 from reasonrank_pyserini.lazy import require
 from reasonrank_pyserini.training.curves import COLOURS, read_log, smoothed
 
 GREY = "#8a8a8a"
-COMPARED = {MAIN: COLOURS[0], "grpo-ndcg": COLOURS[1]}
+COMPARED = dict(zip(CURVE_ARMS, COLOURS, strict=True))
 """The arms whose reinforcement is drawn."""
+HELD_OUT = "RL: reward on held-out lists, greedy"
 PANELS = (
     ("exercises: loss", "loss", ("base",)),
-    ("SFT: loss", "loss", ("sft",)),
-    ("RL: the reward trained on", "reward", tuple(COMPARED)),
-    ("RL: nDCG@10 of the samples", "ndcg", tuple(COMPARED)),
+    ("SFT: loss", "loss", ("sft", "sft-no-filter")),
+    ("RL: the reward trained on, sampled", "reward", CURVE_ARMS),
+    (HELD_OUT, "total", CURVE_ARMS),
+    ("RL: form of the samples", "format", CURVE_ARMS),
+    ("RL: groups of equal rewards, share", "groups_alike", CURVE_ARMS),
+    ("RL: KL divergence from the start", "kl", CURVE_ARMS),
+    ("RL: entropy of a token, nats", "entropy", CURVE_ARMS),
 )
-"""Title, field of the log, arms."""
+"""Title, field of the log or of the score on held-out lists, arms."""
 
 
-def draw_arms(lines: Sequence[Line], path: Path) -> None:
-    """Write a bar for every line that has a mean, with its interval, and a point for each seed."""
-    shown = [line for line in lines if line.mean is not None]
-    figure = _figure(7.6, 0.42 * len(shown) + 1.1)
-    axes = figure.subplots()
+def draw_arms(lines: Mapping[str, Sequence[Line]], path: Path) -> None:
+    """Write, for every test split, a bar for every line that has a mean, with its interval, and a point a seed."""
+    shown = {split: [line for line in found if line.mean is not None] for split, found in lines.items()}
+    figure = _figure(5.2 * len(lines) + 1.4, 0.42 * max(map(len, shown.values())) + 1.1)
+    for axes, (split, found) in zip(
+        figure.subplots(1, len(lines), squeeze=False).flat, shown.items(), strict=True
+    ):
+        _bars(axes, found)
+        axes.set_title(f"100 {MEASURE} on nano/{split}", fontsize=10, loc="left")
+    _save(figure, path)
+
+
+def _bars(axes: Any, shown: Sequence[Line]) -> None:
     for place, line in enumerate(shown):
         mean = line.mean
         assert mean is not None
@@ -39,23 +53,27 @@ def draw_arms(lines: Sequence[Line], path: Path) -> None:
         axes.text(
             max(mean.high, *line.seeds.values(), 0) + 1.5, place, f"{mean.mean:.1f}", va="center", fontsize=8
         )
-    axes.set_yticks(range(len(shown)), [line.title for line in shown], fontsize=9)
+    axes.set_yticks(range(len(shown)), [line.title for line in shown], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 108)
     axes.set_xlabel("line: 95% interval over queries; points: seeds", fontsize=8)
-    axes.set_title(f"100 {MEASURE} on nano/test", fontsize=10, loc="left")
     _plain(axes)
-    _save(figure, path)
 
 
 def draw_curves(folder: Path, seeds: Sequence[int], path: Path) -> None:
-    """Write losses and rewards over steps: each seed thin, the running mean over seeds thick."""
-    figure = _figure(10.4, 6.0)
+    """Write losses, rewards and what explains them over steps: each seed thin, the running mean over seeds thick."""
+    rows = len(PANELS) // 2
+    figure = _figure(10.4, 3.0 * rows)
     figure.suptitle("thin: every seed, thick: running mean of the seeds", fontsize=11, x=0.01, ha="left")
-    for axes, (title, name, arms) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+    for axes, (title, name, arms) in zip(figure.subplots(rows, 2).flat, PANELS, strict=True):
         for arm in arms:
-            logs = [folder / f"seed-{seed}" / arm / "log.jsonl" for seed in seeds]
-            _curves(axes, [_series(log, name) for log in logs if log.is_file()], arm)
+            found = [
+                _held_out(folder / f"seed-{seed}" / "held-out" / arm, name)
+                if title == HELD_OUT
+                else _series(model_of(folder, arm, seed) / "log.jsonl", name)
+                for seed in seeds
+            ]
+            _curves(axes, found, arm, smooth=title != HELD_OUT)
         if len(arms) > 1 and axes.lines:
             axes.legend(fontsize=8, frameon=False)
         axes.set_title(title, fontsize=10, loc="left")
@@ -65,21 +83,32 @@ def draw_curves(folder: Path, seeds: Sequence[int], path: Path) -> None:
     _save(figure, path)
 
 
+def _held_out(scores: Path, name: str) -> Mapping[int, float]:
+    """By step, a figure of the scores on held-out lists."""
+    found = {
+        int(path.stem): json.loads(path.read_text(encoding="utf-8"))[name] for path in scores.glob("*.json")
+    }
+    return dict(sorted(found.items()))
+
+
 def _series(log: Path, name: str) -> Mapping[int, float]:
-    return {line["step"]: line[name] for line in read_log(log) if name in line} if log.stat().st_size else {}
+    if not log.is_file() or not log.stat().st_size:
+        return {}
+    return {line["step"]: line[name] for line in read_log(log) if name in line}
 
 
-def _curves(axes: Any, found: Sequence[Mapping[int, float]], arm: str) -> None:
+def _curves(axes: Any, found: Sequence[Mapping[int, float]], arm: str, *, smooth: bool) -> None:
     series = [points for points in found if points]
     if not series:
         return
-    colour = COMPARED.get(arm, COLOURS[0])
+    colour = COMPARED.get(arm, COLOURS[1] if arm == "sft-no-filter" else COLOURS[0])
     for points in series:
         axes.plot(list(points), list(points.values()), color=colour, linewidth=0.6, alpha=0.3)
     steps = sorted(set.intersection(*(set(points) for points in series)))
     means = [sum(points[step] for points in series) / len(series) for step in steps]
     label = chain(arm)[-1].title
-    axes.plot(steps, smoothed(means, max(1, len(steps) // 15)), color=colour, linewidth=1.8, label=label)
+    width = max(1, len(steps) // 15) if smooth else 1
+    axes.plot(steps, smoothed(means, width), color=colour, linewidth=1.8, label=label)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -54,19 +54,18 @@ def fresh(makes: Path, needs: Sequence[Path]) -> bool:
 
 
 class Runner:
-    """Runs steps in `folder`, at most `jobs` at a time, which share the processors.
+    """Runs steps in `folder`, at most `jobs` at a time, each with one thread: others would add in another order.
 
     `seconds.jsonl` gets a line for every step that ended, `logs/` what each said.
     """
 
     def __init__(self, folder: Path, jobs: int, say: Callable[[str], None]) -> None:
         self._folder, self._jobs, self._say = folder, jobs, say
-        threads = max(1, (os.cpu_count() or 1) // jobs)
         self._environment = {
             **ALLOCATION,
             **os.environ,
             "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": "1",
         }
 
     def run(self, steps: Sequence[Step]) -> None:
@@ -133,9 +132,9 @@ class Runner:
         return path
 
     @contextmanager
-    def teacher(self, noise: float) -> Iterator[str]:
+    def teacher(self, noise: float, pick_noise: float) -> Iterator[str]:
         """The base URL of a nano teacher that runs meanwhile."""
-        arguments = ["nano", "teacher", "--noise", str(noise), "--port", "0"]
+        arguments = ["nano", "teacher", "--noise", str(noise), "--pick-noise", str(pick_noise), "--port", "0"]
         with self._log("teacher").open("ab") as log:
             process = subprocess.Popen(
                 [*COMMAND, *arguments], env=self._environment, stdin=subprocess.DEVNULL,

@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import InputError, ReasonRankError, UnknownNameError
+from ..errors import InputError, ReasonRankError, ServersGoneError, UnknownNameError
 from .process import ended_by_signals, prepare
+from .run_again import RUN_AGAIN
 from .unexpected import drop_stdout, say, unexpected
 
 INTERRUPTED = 130
@@ -23,7 +24,9 @@ COMMANDS = {
     "datasets": "list test collections",
     "env": "show versions, Java, GPUs and cache folders, for a bug report",
     "retrieve": "run a first stage and write a TREC run",
+    "fuse": "fuse two or more runs into one",
     "rerank": "rerank a run with ReasonRank or another listwise model",
+    "serve": "serve a reranker over HTTP to the clients of Cohere, Jina and TEI",
     "evaluate": "score a run with ir-measures",
     "reproduce": "reproduce a published row of BRIGHT, R2MED or BEIR",
     "verify": "check an installation against one published score",
@@ -33,6 +36,8 @@ COMMANDS = {
     "nano": "a small synthetic collection with a teacher, to try training in minutes",
     "show": "show one query before and after reranking",
     "journal": "show, check or merge the answers recorded in a folder",
+    "mcp": "give MCP clients the tool rerank",
+    "diagnose": "how a judge ranks: agreement with itself, position bias, calibration",
     "report": "make one HTML page of what reranking did, query by query",
 }
 
@@ -108,7 +113,8 @@ def group(ctx: click.Context) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exits 0 when all was done, 2 on bad input, 130 on Ctrl-C, 1 on other failures."""
+    """Run the command line; exits 0 when all was done, 2 on bad input, 75 when its servers are gone, 130
+    on Ctrl-C, 1 on other failures."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in takewhile(lambda word: word.startswith("-"), words)
     if arguments is None:
@@ -133,6 +139,8 @@ def _status(words: list[str], debug: bool) -> int:
         return say(f"{' '.join(error.format_message().split())} (see {where} --help)", 2)
     except click.ClickException as error:
         return say(" ".join(error.format_message().split()), 2)
+    except ServersGoneError as error:
+        return say(f"{error}; answers are kept: the same command continues", RUN_AGAIN)
     except ReasonRankError as error:
         return say(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:

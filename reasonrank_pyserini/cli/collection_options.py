@@ -23,6 +23,11 @@ COLLECTION_OPTIONS = (
 VARIANT_OPTION = click.option(
     "--query-variant", metavar="V", help="Rewritten queries of the data set, such as gpt4_reason."
 )
+FIRST_STAGE_URL_OPTION = click.option(
+    "--first-stage-url",
+    metavar="URL",
+    help="Candidates from an index of Pyserini's REST server (2.1 or newer): http://HOST:8081/v1/INDEX.",
+)
 
 
 collection_options = option_group("collection", COLLECTION_OPTIONS, CollectionRequest)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import VariadicCommand
+from .option_names import with_options
 
 
 @click.command(cls=VariadicCommand)
@@ -19,6 +20,7 @@ def command(as_json: bool) -> None:
     Example:
       reasonrank env
     """
+    from ..engines import engine_readiness
     from ..files.caches import cache_root
     from ..first_stages.java.home import find_java
     from ..jobs.manifest import environment
@@ -27,6 +29,7 @@ def command(as_json: bool) -> None:
     facts: dict[str, Any] = environment()
     found = find_java()
     facts["java"] = f"{found.version} ({found.source}, {found.path})"
+    facts["engine vllm"] = with_options(engine_readiness("vllm"))
     facts["cache"] = str(cache_root())
     facts["untested"] = untested(facts["python"], found.version, installed())
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,10 +17,13 @@ from ..scoring import Scores
 from . import VariadicCommand
 from .option_names import with_options
 from .show import clean
+from .terminal import aligned
 
 
 @click.command(cls=VariadicCommand)
-@click.option("--run", required=True, metavar="FILE", help="The TREC run, plain or .gz.")
+@click.option(
+    "--run", required=True, metavar="FILE", help="The run: TREC, or BRIGHT's score JSON; plain or .gz."
+)
 @click.option(
     "--dataset", metavar="ID", help="Judgements of this test collection: see `reasonrank datasets`."
 )
@@ -73,9 +76,9 @@ def command(measures: tuple[str, ...], per_query: bool, as_json: bool, **setting
     if request.baseline is not None:
         click.echo(f"base   {request.baseline}")
     if per_query:
-        click.echo("\n" + _table(_query_rows(result.scores)))
+        click.echo("\n" + aligned(_query_rows(result.scores)))
     rows = _comparison_rows(result.comparison) if result.comparison else _mean_rows(result)
-    click.echo("\n" + _table(rows))
+    click.echo("\n" + aligned(rows))
 
 
 def _qrels_name(request: EvaluateRequest) -> str:
@@ -147,17 +150,3 @@ def _comparison_rows(compared: Mapping[str, Comparison]) -> list[list[str]]:
 
 def _probability(value: float | None) -> str:
     return "-" if value is None else "<0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in rows
-    )

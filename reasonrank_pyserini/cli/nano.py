@@ -16,24 +16,27 @@ def command() -> None:
 
     A query describes a concept by two clues; passages name the concept.
 
-    The test collections are nano/train, nano/validation and nano/test: see `reasonrank datasets nano`.
+    The test collections are nano/train, nano/validation, nano/test (pairs of clues that no other split has) and
+    nano/test-settings (pairs of train in new settings and new documents): see `reasonrank datasets nano`.
 
     \b
     Examples:
       reasonrank nano world -o world/
-      reasonrank nano teacher --noise 0.2
+      reasonrank nano teacher
       reasonrank synthesize --sources world/train.sources-qa.jsonl --domain qa --dataset nano/train \\
-          --model nano-teacher --base-url http://127.0.0.1:8001/v1 --min-ndcg 0.9 -o lists/
+          --model nano-teacher --base-url http://127.0.0.1:8001/v1 -o lists/
     """
 
 
 @command.command("teacher")
-@click.option("--noise", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="P",
-              help="Share of answers that rank for a wrong concept.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Which answers those are.")
+@click.option("--noise", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="P",
+              help="Share of the fitting passages in a list's second half that an order overlooks.")  # fmt: skip
+@click.option("--pick-noise", type=click.FloatRange(0, 1), default=0.05, show_default=True, metavar="P",
+              help="Share of its picks that are for a wrong concept, by chance.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Which passages and picks those are.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, metavar="N",
               help="Port on 127.0.0.1; 0 takes a free one.")  # fmt: skip
-def teacher(noise: float, seed: int, port: int) -> None:
+def teacher(noise: float, pick_noise: float, seed: int, port: int) -> None:
     """Run the teacher as a server with the OpenAI chat API.
 
     Prints the URL for --base-url once it listens, and runs until Ctrl-C. The model is called nano-teacher.
@@ -46,7 +49,7 @@ def teacher(noise: float, seed: int, port: int) -> None:
     from ..training.nano.rule_teacher import Teacher
     from ..training.nano.teacher_server import TeacherServer
 
-    with TeacherServer(Teacher(World.load(), noise, seed), port) as server:
+    with TeacherServer(Teacher(World.load(), noise, seed, pick_noise), port) as server:
         click.echo(server.url)
         try:
             server.serve_forever()

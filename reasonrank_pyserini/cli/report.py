@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--run",
     metavar="FILE",
-    help="The first-stage run; without it, the order before is taken from the windows.",
+    help="The first-stage run; without it, the order before is taken from the windows or from what `reproduce` noted.",
 )
 @click.option("--index", metavar="NAME|DIR", help="Passages of a prebuilt Pyserini index or an index folder.")
 @click.option("--corpus", metavar="FILE", help="Passages: JSONL with id and contents, or title and text.")

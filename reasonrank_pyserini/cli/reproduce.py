@@ -11,10 +11,8 @@ import click
 
 from ..reproduce import (
     ReproduceRequest,
-    ReproduceResult,
     estimate,
     leaderboard_record,
-    parse_shard,
     run,
     text_table,
 )
@@ -28,7 +26,7 @@ from .run_again import run_again
 from .terminal import say, standing_bar
 
 OUTSIDE, KEPT = 4, 3
-"""Exit statuses: a score is outside the tolerance; windows failed and kept their order."""
+"""Exit statuses: a score is outside the tolerance; windows failed and kept their order, or no answer was read."""
 
 
 @click.command(cls=VariadicCommand)
@@ -64,8 +62,6 @@ OUTSIDE, KEPT = 4, 3
     show_default=True,
     help="Number of runs, with seeds S, S+1, ...",
 )
-@click.option("--shard", metavar="I/N", help="Only part I of N of the queries, for array jobs.")
-@click.option("--merge", is_flag=True, help="Join the finished shards in -o; no model is called.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries of each task.")
 @click.option(
     "--estimate", "estimate_only", is_flag=True, help="Print windows, tokens, time and cost, then stop."
@@ -103,7 +99,6 @@ def command(
     estimate_only: bool,
     as_json: bool,
     judge: str,
-    shard: str | None,
     gpu: str,
     gpus: int,
     price: float | None,
@@ -130,7 +125,6 @@ def command(
         benchmark,
         output=output,
         oracle=oracle_noise(judge),
-        shard=None if shard is None else parse_shard(shard),
         command=tuple(sys.argv[1:]),
         **given,
     )
@@ -140,17 +134,9 @@ def command(
             click.echo("\n".join(reproduce_lines(found, gpu, gpus, price)))
             return
         result = run(request, say=say, display=standing_bar("window"))
-    _print(result, shard, as_json)
-
-
-def _print(result: ReproduceResult, shard: str | None, as_json: bool) -> None:
-    """The table, or a shard's counts; ends the program with another status than 0 where the result says so."""
     board = result.leaderboard
-    if board is None:
-        click.echo(json.dumps({"shard": shard, "queries": result.queries, "errors": result.errors}))
-    else:
-        click.echo(json.dumps(leaderboard_record(board), indent=1) if as_json else text_table(board))
-    exit_with(result.errors, result.within_tolerance)
+    click.echo(json.dumps(leaderboard_record(board), indent=1) if as_json else text_table(board))
+    exit_with(result.errors + result.unreadable, result.within_tolerance)
 
 
 def exit_with(errors: int, within_tolerance: bool | None) -> None:

@@ -16,18 +16,27 @@ from ..jobs.rerank_request import OracleRequest, RerankRequest, RerankResult
 from ..jobs.task_runs import TAG
 from ..ranking.model_request import ModelRequest, SettingOverrides
 from . import VariadicCommand
-from .collection_options import collection_options
-from .engine_options import ENGINE_OPTIONS, JUDGE_OPTIONS, model_request, oracle_noise, setting_group
+from .collection_options import FIRST_STAGE_URL_OPTION, collection_options
+from .engine_options import (
+    ENGINE_OPTIONS,
+    JUDGE_OPTIONS,
+    check_unused,
+    model_request,
+    oracle_noise,
+    setting_group,
+)
 from .option_groups import option_group
 from .terminal import say, standing_bar
 
 
 def judge_request(
-    *, judge: str, qrels: str | None, qrels_kind: str, model: str | None, **engine: Any
+    *, judge: str, qrels: str | None, qrels_kind: str | None, model: str | None, **engine: Any
 ) -> ModelRequest | OracleRequest:
-    """The model or the oracle that the options name; InputError when neither is named."""
+    """The model or the oracle that the options name; InputError when neither is named, and for options of the other."""
     if (noise := oracle_noise(judge)) is not None:
-        return OracleRequest(noise=noise, qrels=qrels, qrels_kind=qrels_kind)
+        check_unused(judge, {"model": model, **engine})
+        return OracleRequest(noise=noise, qrels=qrels, qrels_kind=qrels_kind or "plain")
+    check_unused(judge, {"qrels": qrels, "qrels_kind": qrels_kind})
     if model is None:
         raise InputError(
             "no model: give --model M, such as liuwenhan/reasonrank-7B (or --judge oracle, which needs none)"
@@ -36,10 +45,15 @@ def judge_request(
 
 
 @click.command(cls=VariadicCommand)
-@click.option("--run", type=click.Path(path_type=Path), help="The first stage's TREC run, plain or .gz.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    help="The first stage's run: TREC, or BRIGHT's score JSON; plain or .gz.",
+)
 @click.option(
     "--requests", type=click.Path(path_type=Path), help="RankLLM's request file (JSONL), in place of --run."
 )
+@FIRST_STAGE_URL_OPTION
 @collection_options
 @option_group("judge", (*ENGINE_OPTIONS, *JUDGE_OPTIONS), judge_request)
 @setting_group

@@ -13,7 +13,7 @@ from ..first_stages.opening import FusionOptions, SearchOptions
 from ..jobs.collection import CollectionRequest
 from ..jobs.retrieval import RetrieveRequest, RetrieveResult, retrieve
 from . import VariadicCommand
-from .collection_options import COLLECTION_OPTIONS, VARIANT_OPTION
+from .collection_options import COLLECTION_OPTIONS, FIRST_STAGE_URL_OPTION, VARIANT_OPTION
 from .option_groups import option_group
 from .search_options import FUSION_OPTIONS, fusion_options, stage_options
 from .terminal import StepBars, say
@@ -33,8 +33,9 @@ from .terminal import StepBars, say
     "runs",
     multiple=True,
     metavar="FILE",
-    help="TREC runs to fuse, with each other or with a search.",
+    help="Runs to fuse (TREC or score JSON), with each other or with a search.",
 )
+@FIRST_STAGE_URL_OPTION
 @click.option("-k", "--k", "k", type=int, default=100, show_default=True, help="Candidates per query.")
 @option_group("fuse", FUSION_OPTIONS, fusion_options)
 @stage_options
@@ -48,6 +49,7 @@ def command(
     collection: CollectionRequest,
     methods: tuple[str, ...],
     runs: tuple[str, ...],
+    first_stage_url: str | None,
     k: int,
     fuse: FusionOptions | None,
     search: SearchOptions,
@@ -69,11 +71,13 @@ def command(
       reasonrank retrieve --run bm25.trec dense.trec --fuse weighted --weights 0.3 0.7 -o fused.trec
     """
     begin = time.monotonic()
-    if not methods and not runs:
-        raise InputError("no first stage: give --method bm25, bm25q or dense, or --run FILE")
+    if not methods and not runs and first_stage_url is None:
+        raise InputError(
+            "no first stage: give --method bm25, bm25q or dense, --run FILE or --first-stage-url URL"
+        )
     request = RetrieveRequest(
-        collection=collection, methods=methods, runs=runs, k=k, search=search, fuse=fuse, tag=tag,
-        docid_style=docid_style,
+        collection=collection, methods=methods, runs=runs, first_stage_url=first_stage_url, k=k, search=search,
+        fuse=fuse, tag=tag, docid_style=docid_style,
     )  # fmt: skip
     request.check()
     check_output(output)

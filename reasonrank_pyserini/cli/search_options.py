@@ -35,13 +35,18 @@ SEARCH_OPTIONS = (
     click.option("--threads", type=int, metavar="N", help="Search threads.  [default: all processors]"),
 )
 FUSION_OPTIONS = (
-    click.option("--fuse", metavar="rrf|weighted", help="How several runs and methods become one run."),
+    click.option(
+        "--fuse",
+        metavar="METHOD",
+        help="How several runs and methods become one run: rrf, or by scores: min-max (or weighted), "
+        "z-score, none.",
+    ),
     click.option(
         "--weights",
         multiple=True,
         type=float,
         metavar="W",
-        help="weighted: one weight per run, then one per method.",
+        help="--fuse: one weight per run, then one per method.",
     ),
     click.option("--rrf-k", type=float, default=60, show_default=True, help="The constant of rrf."),
     click.option(

@@ -30,15 +30,20 @@ def command(folder: Path, query_id: str, top: int, full: bool) -> None:
       reasonrank show out/ --query 12
     """
     query = read_query(folder, query_id)
+    shown = {id for window in query.windows for id in window.window}
     click.echo(
         f"query {clean(query_id)}: {len(query.windows)} window{'s' * (len(query.windows) != 1)}, "
-        f"{len(query.after)} candidates reranked\n"
+        f"{len(shown)} candidates reranked\n"
     )
+    if query.fused:
+        later = "" if query.after else "; the order is known once the reranking is finished"
+        click.echo(f"fused with the first stage ({clean(query.fused)}){later}\n")
     was = {id: rank for rank, id in enumerate(query.before, 1)}
-    click.echo("rank  was  change  docid")
+    click.echo("rank  was  change  docid" if was else "rank  docid")
     for rank, id in enumerate(query.after[:top], 1):
-        moved = was[id] - rank
-        click.echo(f"{rank:4} {was[id]:4}  {f'{moved:+d}' if moved else '=':>6}  {clean(id)}")
+        moved = was.get(id, rank) - rank
+        change = f"{was[id]:4}  {f'{moved:+d}' if moved else '=':>6}  " if was else " "
+        click.echo(f"{rank:4} {change}{clean(id)}")
     for number, window in enumerate(query.windows, 1):
         _print_window(number, window, full)
 

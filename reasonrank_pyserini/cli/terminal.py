@@ -1,8 +1,9 @@
-"""What commands say while they work: lines and a progress bar on standard error."""
+"""What commands print: lines and progress bars on standard error while they work, tables."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -68,3 +69,17 @@ class StepBars:
 def standing_bar(unit: str) -> StandingBar | None:
     """A bar where standard error is a terminal, else None: the library then says a line every 30 seconds."""
     return StandingBar(unit) if sys.stderr.isatty() else None
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in rows
+    )

@@ -119,7 +119,8 @@ def _entry(name: str, handler: Any) -> Entry:
 def _nano_entry(name: str) -> Entry:
     world, split = World.load(), name.removeprefix("nano/")
     judgements = sum(map(len, world.qrels(split).values()))
-    return Entry(name, len(world.documents), len(world.topics(split)), judgements, True, passage_tokens(name))
+    documents, topics = world.corpus(split), world.topics(split)
+    return Entry(name, len(documents), len(topics), judgements, True, passage_tokens(name))
 
 
 def _plain(text: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from ..errors import InputError
 from ..files.hub import SHIPPED, local_folder
 from ..lazy import resolve
 from ..types import Completion, Limits, Prompt, Sampling
@@ -16,6 +18,16 @@ ENGINES = {
     "transformers": "reasonrank_pyserini.engines.transformers.transformers_engine:TransformersEngine",
     "openai": "reasonrank_pyserini.engines.openai.http_engine:OpenAIEngine",
 }
+
+
+OWNERS = {
+    "base_urls": "openai",
+    "servers": "openai",
+    "replicas": "vllm",
+    "ray": "vllm",
+    "vllm_python": "vllm",
+}
+"""The engine that each of these settings is for."""
 
 
 @runtime_checkable
@@ -47,8 +59,11 @@ class Engine(Protocol):
 class EngineConfig:
     """The configuration of an engine; each engine rejects settings that it cannot apply.
 
-    `max_model_len`: the context needed for prompt plus answer (None: the model's own). `args`: the user's engine
-    arguments, values already parsed as JSON where possible.
+    `max_model_len`: the context needed for prompt plus answer (None: the model's own). `servers`: a file that lists
+    servers. `replicas`: servers of the model to start; None: one for the GPUs of a replica, as many as there are.
+    `ray`: the address of the Ray cluster that has the GPUs (`auto`: the one that is running). `vllm_python`: the
+    interpreter whose environment has vLLM; None: this one. `log_folder`: where servers that are started write their
+    logs. `args`: the user's engine arguments, values already parsed as JSON where possible.
     """
 
     model: str
@@ -57,6 +72,11 @@ class EngineConfig:
     max_model_len: int | None = None
     base_urls: tuple[str, ...] = ()
     api: Literal["completions", "chat"] = "completions"
+    servers: Path | None = None
+    replicas: int | None = None
+    ray: str | None = None
+    vllm_python: str | None = None
+    log_folder: Path | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +100,11 @@ def engine_details(engine: Engine) -> dict[str, Any]:
     return {**dict(inner.identity), **dict(getattr(inner, "details", {}))}
 
 
+def start_note(engine: Engine) -> str:
+    """What the user should know while the engine starts, as one line; empty where it starts at once."""
+    return str(getattr(unwrap_engine(engine), "start_note", ""))
+
+
 @runtime_checkable
 class StatesContext(Protocol):
     """An engine that runs elsewhere and can report its context: the tokens of prompt and answer together."""
@@ -92,7 +117,21 @@ def default_engine(model: str) -> str:
     return "transformers" if local_folder(model) in SHIPPED.values() else "vllm"
 
 
+def engine_readiness(name: str) -> str:
+    """What the engine would start here, or what it lacks, as one line; empty for an engine that does not say."""
+    readiness = getattr(resolve("engine", name, ENGINES), "readiness", None)
+    return str(readiness()) if readiness is not None else ""
+
+
+def check_owners(name: str, settings: Any) -> None:
+    """InputError for a setting of another engine; `settings` has the fields of EngineConfig or of ModelRequest."""
+    for setting, owner in OWNERS.items():
+        if getattr(settings, setting) not in (None, ()) and name in ENGINES and name != owner:
+            raise InputError(f"`{setting}` belongs to engine {owner}, not {name}: use `engine` {owner}")
+
+
 def load_engine(name: str, config: EngineConfig) -> Engine:
     """The engine of that name (or `module:attribute`), not yet started; UnknownNameError otherwise."""
+    check_owners(name, config)
     engine: Engine = resolve("engine", name, ENGINES).from_config(config)
     return engine

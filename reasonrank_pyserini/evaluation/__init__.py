@@ -1,7 +1,15 @@
-"""Scores with intervals, comparisons of runs, and the HTML report (`evaluation.report`)."""
+"""Scores with intervals, comparisons of runs, weights of fused runs, and the HTML report (`evaluation.report`)."""
 
 from __future__ import annotations
 
 from .evaluation import EvaluateRequest, EvaluateResult, evaluate
+from .fusion_weights import FittedWeights, FitWeightsRequest, fit_weights
 
-__all__ = ["EvaluateRequest", "EvaluateResult", "evaluate"]
+__all__ = [
+    "EvaluateRequest",
+    "EvaluateResult",
+    "FitWeightsRequest",
+    "FittedWeights",
+    "evaluate",
+    "fit_weights",
+]

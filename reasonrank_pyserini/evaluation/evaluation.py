@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..files.trec import RunReport, read_run_report
+from ..files.runs import read_run_report
+from ..files.trec import RunReport
 from ..jobs.judgements import QrelsSource, read_judgements
 from ..scoring import Qrels, Run, Scores, score
 from .comparison import Comparison, compare

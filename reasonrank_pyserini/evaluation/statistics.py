@@ -91,6 +91,38 @@ def stratified_mean(
     return Interval(float(mean(*columns)), float(interval.low), float(interval.high))
 
 
+def bootstrap_ratio(
+    parts: Sequence[tuple[float, float]], *, seed: int = 0, samples: int = 10_000
+) -> Interval:
+    """The sum of all first values over the sum of all second ones, and its interval over resampled pairs.
+
+    A pair is one query's total and count, the count above 0: so queries weigh as much as they have to count.
+    """
+    import numpy
+    from scipy import stats
+
+    totals, counts = _column([total for total, _ in parts]), _column([count for _, count in parts])
+    if not (counts > 0).all():
+        raise InputError("a ratio needs counts above 0")
+
+    def ratio(totals: Any, counts: Any, axis: int = -1) -> Any:
+        return totals.sum(axis=axis) / counts.sum(axis=axis)
+
+    repeats = 2 if len(totals) == 1 else 1  # scipy refuses single values
+    found = stats.bootstrap(
+        (numpy.repeat(totals, repeats), numpy.repeat(counts, repeats)),
+        ratio,
+        n_resamples=samples,
+        batch=max(1, _BATCH // len(totals)),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        rng=numpy.random.default_rng(seed),
+    )
+    interval = found.confidence_interval
+    return Interval(float(ratio(totals, counts)), float(interval.low), float(interval.high))
+
+
 def paired_tests(differences: Sequence[float], *, seed: int = 0, samples: int = 10_000) -> PairedTests | None:
     """Whether the mean of paired differences is 0; None for fewer than two differences.
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 from ..errors import InputError, one_line
-from .caches import cache_root, fingerprint
+from .caches import cache_root
+from .checksums import CHECKSUMS, problem_with
 from .hub import cache_folder, causes, from_http_library, is_offline, no_space
 from .web_environment import check_certificates, check_hub, check_hub_numbers, check_proxies, is_loopback
 
 GITHUB_RAW = "https://raw.githubusercontent.com"
 TIMEOUT = 30.0
+RESUMES = 4
+"""How often the rest of a file is asked for when its connection ends early."""
 
 
 class RemoteFile(Protocol):
@@ -93,12 +95,22 @@ class HubFile:
 class WebFile:
     """A file of a public GitHub repository at one commit; `$REASONRANK_GITHUB_RAW` is the address of a mirror.
 
-    It is cached under its sha256 and gets its name only after verification.
+    It is cached under its sha256, or else its git blob id, and gets its name only after verification. A git blob id
+    (the SHA-1 of `blob SIZE`, a NUL and the content) is what `git ls-tree` shows.
     """
 
     url: str
-    sha256: str
+    sha256: str | None = None
     size: int | None = None
+    git_blob: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self._checksum:
+            raise ValueError(f"{self.url}: give its sha256 or its git_blob")
+
+    @property
+    def _checksum(self) -> str:
+        return self.sha256 or self.git_blob or ""
 
     @property
     def name(self) -> str:
@@ -113,7 +125,7 @@ class WebFile:
     @property
     def place(self) -> Path:
         """The path of the cached file, where it can also be put by hand."""
-        return cache_root() / "files" / self.sha256[:32] / self.url.rpartition("/")[2]
+        return cache_root() / "files" / self._checksum[:32] / self.url.rpartition("/")[2]
 
     def cached(self) -> Path | None:
         return self.place if _right(self.place, self) else None
@@ -154,31 +166,48 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def _download(address: str, path: Path) -> None:
+    """The body as a file; where its connection ends early, the rest is asked for as long as some of it comes."""
+    with path.open("wb") as stream:
+        for _ in range(1 + RESUMES):
+            before = stream.tell()
+            problem = _receive(address, stream)
+            if not problem:
+                return
+            if stream.tell() <= before:
+                break
+    raise OSError(f"the connection ended early: {problem}")
+
+
+def _receive(address: str, stream: IO[bytes]) -> str:
+    """Append what the stream lacks of the body; why that ended early, empty where it did not.
+
+    A server that does not know ranges sends the whole body again.
+    """
+    from http import HTTPStatus
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
-    request = Request(address, headers={"User-Agent": "reasonrank-pyserini", "Accept-Encoding": "identity"})
-    with urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as stream:
-        while block := answer.read(1 << 16):
+    start = stream.tell()
+    headers = {"User-Agent": "reasonrank-pyserini", "Accept-Encoding": "identity"}
+    request = Request(address, headers=headers | ({"Range": f"bytes={start}-"} if start else {}))
+    with urlopen(request, timeout=TIMEOUT) as answer:
+        if start and answer.status != HTTPStatus.PARTIAL_CONTENT:
+            stream.seek(0)
+            stream.truncate()
+        missing: int | None = answer.length
+        while True:
+            try:
+                block = answer.read(1 << 16)
+            except (OSError, HTTPException) as error:
+                return one_line(error, 160)
+            if not block:
+                return f"{missing} bytes are missing" if missing else ""
             stream.write(block)
+            missing = None if missing is None else missing - len(block)
 
 
 def _problem(path: Path, expected: HubFile | WebFile, *, remember: bool = True) -> str | None:
-    """What is wrong with a file, None when nothing is; a verified file is not read again."""
-    state = path.stat()
-    if expected.size is not None and state.st_size != expected.size:
-        return f"{state.st_size} bytes instead of {expected.size}"
-    checksums = {name: sum for name in ("md5", "sha256") if (sum := getattr(expected, name, None))}
-    marker = _marker(path, state, checksums)
-    if not checksums or (remember and _is_there(marker)):
-        return None
-    for name, checksum in checksums.items():
-        if (found := _digest(path, name)) != checksum:
-            return f"{name} {found} instead of {checksum}"
-    if remember:
-        with contextlib.suppress(OSError):  # without the marker the file is just verified again
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.touch()
-    return None
+    return problem_with(path, expected.size, _checksums(expected), remember=remember)
 
 
 def _right(path: Path, expected: HubFile | WebFile) -> bool:
@@ -189,28 +218,8 @@ def _right(path: Path, expected: HubFile | WebFile) -> bool:
         return False
 
 
-def _is_there(marker: Path) -> bool:
-    """Whether the marker exists; without it the file is just verified again."""
-    try:
-        return marker.is_file()
-    except OSError:
-        return False
-
-
-def _marker(path: Path, state: os.stat_result, checksums: dict[str, str]) -> Path:
-    """The empty file that records that this file, in this state, has these checksums."""
-    content: dict[str, Any] = {
-        "path": str(path.resolve()),
-        "size": state.st_size,
-        "modified": state.st_mtime_ns,
-        **checksums,
-    }
-    return cache_root() / "verified" / fingerprint(content)[:32]
-
-
-def _digest(path: Path, name: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+def _checksums(file: HubFile | WebFile) -> dict[str, str]:
+    return {name: checksum for name in CHECKSUMS if (checksum := getattr(file, name, None))}
 
 
 def _forget(pointer: Path) -> None:

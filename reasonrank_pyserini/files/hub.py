@@ -35,11 +35,6 @@ def local_folder(model: str) -> Path | None:
     return SHIPPED.get(model)
 
 
-def model_path(model: str) -> str:
-    """The model as other libraries take it: the folder of a shipped model, any other name unchanged."""
-    return str(local_folder(model)) if model in SHIPPED else model
-
-
 def check_model(model: str) -> None:
     """InputError unless `model` is a folder or could be a hub id."""
     check_hub_numbers()

@@ -36,20 +36,24 @@ def check_file(path: str | Path, kind: str = "file") -> Path:
 
 
 def raw_lines(
-    path: str | Path, shown: str | Path | None = None, longest: int = -1
+    path: str | Path, shown: str | Path | None = None, longest: int = -1, *, json_too: bool = False
 ) -> Iterator[tuple[int, int, bytes]]:
     """Every line as (number from 1, byte offset, bytes with line end), streamed; lines end at LF only.
 
     Gzip is recognised by its first bytes, `-` is standard input. Errors name `shown` instead of the path.
-    FileFormatError for damaged gzip data and for a line of `longest` bytes or more.
+    FileFormatError for damaged gzip data and for a line of `longest` bytes or more; with `json_too` the lines of a
+    file that starts with a brace may be longer.
     """
     number, offset, shown = 0, 0, shown or path
     try:
         with _opened(path) as stream:
-            if what := other_format(stream.peek(HEAD)[:HEAD]):
+            head = stream.peek(HEAD)[:HEAD]
+            if what := other_format(head):
                 raise FileFormatError(
                     shown, None, f"{what}: give UTF-8 text (TREC, TSV, JSONL), plain or .gz"
                 )
+            if json_too and head.removeprefix(BOM).lstrip().startswith(b"{"):
+                longest = -1
             while raw := stream.readline(longest):
                 number += 1
                 if len(raw) == longest:
@@ -82,9 +86,12 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """`read_lines` as UTF-8 bytes, checked but not decoded: for run and qrels files, which may be large."""
-    for number, _, raw in raw_lines(path, longest=LONGEST_RUN_LINE):
+def numbered_lines(path: str | Path, *, json_too: bool = False) -> Iterator[tuple[int, bytes]]:
+    """`read_lines` as UTF-8 bytes, checked but not decoded: for run and qrels files, which may be large.
+
+    Lines of LONGEST_RUN_LINE bytes or more are refused; `json_too` as for `raw_lines`.
+    """
+    for number, _, raw in raw_lines(path, longest=LONGEST_RUN_LINE, json_too=json_too):
         line = raw.removeprefix(BOM).rstrip(b"\r\n")
         if not line.isascii():
             decode(path, number, line)
@@ -129,8 +136,15 @@ def parse_object(path: str | Path, number: int | None, text: str) -> dict[str, A
 
 
 def json_type(value: object) -> str:
-    """The JSON name of a parsed value's type, with its article."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    """The JSON name of a parsed value's type, with its article; a tuple is an object's pairs."""
+    names = {
+        dict: "an object",
+        tuple: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        type(None): "null",
+    }
     return names.get(type(value), "a number")
 
 

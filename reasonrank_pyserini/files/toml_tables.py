@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import FileFormatError, InputError
+from ..errors import FileFormatError, InputError, one_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -69,13 +69,23 @@ def check_table(
     for key, value in table.items():
         if key not in rules:
             known = f"known: {', '.join(rules)}"
-            raise error(key, f"{start}unknown key {key!r}{nearest(key, rules)}; {known}", within)
+            raise error(
+                key, f"{start}unknown key {one_line(repr(key), 100)}{nearest(key, rules)}; {known}", within
+            )
         if (expected := rules[key](value)) is not None:
-            raise error(key, f"{start}{key} is {value!r}: it must be {expected}", within)
+            raise error(key, f"{start}{key} is {one_line(_shown(value), 100)}: it must be {expected}", within)
     for key in needs:
         if key not in table:
             raise error(within, f"{start}{key} is missing", "")
     return dict(table)
+
+
+def _shown(value: Any) -> str:
+    """The value as Python writes it; an integer of thousands of digits cannot be written."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number that is too long"
 
 
 def replaced(record: T, values: Mapping[str, Any]) -> T:
@@ -91,7 +101,7 @@ def parse_toml(text: str, path: str | Path) -> TomlFile:
     """The TOML of a text that came from `path`; FileFormatError when it is none."""
     try:
         return TomlFile(str(path), text, tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError alone: an integer of thousands of digits
         found = re.search(r"at line (\d+)", str(error))
         raise FileFormatError(path, int(found[1]) if found else None, f"not TOML: {error}") from error
 
@@ -122,7 +132,7 @@ def parse_value(text: str) -> Any:
     """The TOML value that a text is, such as 5e-6 or true; the text itself when it is none."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

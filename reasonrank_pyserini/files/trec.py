@@ -15,7 +15,7 @@ from ..types import ScoredDocument
 from .atomic import atomic_open
 from .decreasing import strictly_decreasing
 from .kinds import resemblance
-from .lines import check_file, numbered_lines, printable
+from .lines import printable
 
 _COLUMNS = "query Q0 document rank score tag"
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -57,25 +57,14 @@ class RunReport:
         return tuple(notes)
 
 
-def read_run(path: str | Path) -> dict[str, list[ScoredDocument]]:
-    """The documents of every query, in line order with their scores; queries in order of appearance.
-
-    Document ids may contain spaces; of a document listed twice for a query the first line counts. Plain or
-    gzip, LF or CRLF, `-` for standard input. Raises FileFormatError with the line that cannot be read.
-    """
-    return read_run_report(path).run
-
-
-def read_run_report(path: str | Path) -> RunReport:
-    """`read_run` with the count of lines and of repeated documents."""
-    if Path(path).is_dir():
-        check_file(path, "run file")
+def read_trec(path: str | Path, numbered: Iterable[tuple[int, bytes]]) -> RunReport:
+    """The run in the numbered lines of that file; FileFormatError with the line that cannot be read."""
     by_query: dict[str, dict[str, ScoredDocument]] = {}
     repeated: dict[str, list[ScoredDocument]] = {}
     ranks: dict[str, array[float]] = {}
     lines = duplicates = 0
     first = ""
-    for number, line in numbered_lines(path):
+    for number, line in numbered:
         try:
             query, document, rank, score = _fields(line, path, number)
         except FileFormatError as error:

@@ -16,6 +16,9 @@ METHODS = {
 }
 """Functions that open the first stages that search, by method: each takes `index` or `corpus`, and settings."""
 
+SERVERS = {"pyserini": "reasonrank_pyserini.first_stages.pyserini_rest:PyseriniRest"}
+"""First stages that a server has, by its kind: each takes the address of an index."""
+
 Run = Mapping[str, Sequence[ScoredDocument]]
 """Candidates by query id, best first."""
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Literal
 
-from ..errors import InputError
+from ..errors import InputError, UnknownNameError
 from ..types import Query, ScoredDocument
 from .base import Excluded, FirstStage, check_k, unique, without
 
 Rankings = Sequence[Sequence[ScoredDocument]]
 """One query's candidates from each stage, best first."""
 
-Normalise = Literal["min-max", "none"]
+Normalise = Literal["min-max", "z-score", "none"]
+NORMALISATIONS: tuple[Normalise, ...] = ("min-max", "z-score", "none")
+METHODS = ("rrf", *NORMALISATIONS)
+"""Fusions of rankings: by ranks, and by scores as they are normalised."""
 
 
 def reciprocal_ranks(
@@ -39,8 +44,9 @@ def weighted_scores(
 ) -> list[ScoredDocument]:
     """One ranking by the weighted sum of scores; a stage without a document adds nothing for it.
 
-    `min-max` first maps each stage's scores of this query to [0, 1] (all 1 when they are equal); `none` takes
-    them as they are. Ties: the better best rank, then the earlier stage, then the docid.
+    `min-max` first maps each stage's scores of this query to [0, 1] (all 1 when they are equal); `z-score` to mean 0
+    and population deviation 1 (all 0 when they are equal); `none` takes them as they are.
+    Ties: the better best rank, then the earlier stage, then the docid.
     """
     shares = _weights(weights, len(rankings))
     parts = [
@@ -48,6 +54,18 @@ def weighted_scores(
         for share, hits in zip(shares, rankings, strict=True)
     ]
     return _summed(parts)
+
+
+def fuse_rankings(
+    rankings: Rankings, method: str, weights: Sequence[float] | None = None, *, rrf_k: float = 60
+) -> list[ScoredDocument]:
+    """One ranking by a method of `METHODS`: `rrf` is `reciprocal_ranks`, the others are `weighted_scores`."""
+    if method == "rrf":
+        return reciprocal_ranks(rankings, rrf_k=rrf_k, weights=weights)
+    for normalise in NORMALISATIONS:
+        if method == normalise:
+            return weighted_scores(rankings, weights, normalise)
+    raise UnknownNameError("fusion", method, METHODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +131,24 @@ def _weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
 
 
 def _scaled(hits: Sequence[ScoredDocument], normalise: Normalise) -> dict[str, float]:
-    if normalise not in ("min-max", "none"):
-        raise InputError(f"unknown normalisation {normalise!r}: min-max or none")
+    if normalise not in NORMALISATIONS:
+        raise InputError(f"unknown normalisation {normalise!r}: {', '.join(NORMALISATIONS)}")
     odd = next((hit for hit in hits if not math.isfinite(hit.score)), None)
     if odd is not None:
         raise InputError(f"docid {odd.id!r} has the score {odd.score}: weighted fusion needs finite scores")
     if normalise == "none" or not hits:
         return {hit.id: hit.score for hit in hits}
+    if normalise == "z-score":
+        mean = _mean([hit.score for hit in hits])
+        deviation = math.sqrt(_mean([(hit.score - mean) ** 2 for hit in hits]))
+        return {hit.id: (hit.score - mean) / deviation if deviation else 0.0 for hit in hits}
     low, high = min(hit.score for hit in hits), max(hit.score for hit in hits)
     return {hit.id: (hit.score - low) / (high - low) if high > low else 1.0 for hit in hits}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, added up one by one: `sum` compensates rounding from Python 3.12 on."""
+    return reduce(add, values) / len(values)
 
 
 def _summed(parts: Sequence[dict[str, float]]) -> list[ScoredDocument]:

@@ -14,9 +14,10 @@ from ..lazy import resolve
 from ..types import Document
 from .base import METHODS, FirstStage
 from .encoder_options import EncoderOptions
+from .fusion import METHODS as METHODS_OF_FUSION
 from .fusion import ReciprocalRankFusion, WeightedFusion
 
-FUSIONS = ("rrf", "weighted")
+FUSIONS = (*METHODS_OF_FUSION, "weighted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,14 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionOptions:
-    """How several first stages become one: `method` rrf or weighted, each stage asked for `depth` candidates.
+    """How several first stages become one; each is asked for `depth` candidates.
+
+    `method`: rrf, or by weighted scores min-max (also called weighted), z-score or none, see `fusion.fuse_rankings`.
 
     `weights`: one for each stage, None means the same for all. `rrf_k`: the constant of rrf.
     """
 
-    method: Literal["rrf", "weighted"]
+    method: Literal["rrf", "weighted", "min-max", "z-score", "none"]
     weights: tuple[float, ...] | None = None
     rrf_k: float = 60
     depth: int = 1000
@@ -98,7 +101,8 @@ def fused(stages: Sequence[FirstStage], fusion: FusionOptions | None) -> FirstSt
         return stage
     if fusion.method == "rrf":
         return ReciprocalRankFusion(stages, fusion.rrf_k, fusion.weights, fusion.depth)
-    return WeightedFusion(stages, fusion.weights, depth=fusion.depth)
+    normalise = "min-max" if fusion.method == "weighted" else fusion.method
+    return WeightedFusion(stages, fusion.weights, normalise, fusion.depth)
 
 
 def set_java_heap(heap: str | None) -> None:

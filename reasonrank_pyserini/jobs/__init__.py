@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from .rerank_request import OracleRequest, RerankCounts, RerankRequest, RerankResult
     from .rerank_run import rerank
     from .retrieval import RetrieveRequest, RetrieveResult, retrieve
+    from .run_fusion import FuseRequest, FuseResult, fuse_runs
 
 _HOMES = {
     "CollectionRequest": ".collection",
     "EncoderOptions": "..first_stages.encoder_options",
+    "FuseRequest": ".run_fusion",
+    "FuseResult": ".run_fusion",
     "FusionOptions": "..first_stages.opening",
     "ModelRequest": "..ranking.model_request",
     "OracleRequest": ".rerank_request",
@@ -31,6 +34,7 @@ _HOMES = {
     "SearchOptions": "..first_stages.opening",
     "SettingOverrides": "..ranking.model_request",
     "estimate": ".rerank_estimate",
+    "fuse_runs": ".run_fusion",
     "rerank": ".rerank_run",
     "retrieve": ".retrieval",
 }
@@ -38,6 +42,8 @@ _HOMES = {
 __all__ = [
     "CollectionRequest",
     "EncoderOptions",
+    "FuseRequest",
+    "FuseResult",
     "FusionOptions",
     "ModelRequest",
     "OracleRequest",
@@ -50,6 +56,7 @@ __all__ = [
     "SearchOptions",
     "SettingOverrides",
     "estimate",
+    "fuse_runs",
     "rerank",
     "retrieve",
 ]

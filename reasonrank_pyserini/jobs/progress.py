@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..engines import Engine
+from ..engines import Engine, start_note
 from ..engines.journal import damage_line
 from ..errors import TooManyFailuresError
 from ..types import Query, Step
@@ -37,7 +37,7 @@ class Progress:
     ) -> None:
         self.total, self.max_failed, self.say = total, max_failed, say
         self._tallies = [task.tally for task in tasks]
-        self._reporter, self._begin = Reporter(say, display), time.monotonic()
+        self._reporter, self._begin = Reporter(say, display), 0.0
 
     @property
     def done(self) -> int:
@@ -50,7 +50,12 @@ class Progress:
         return sum(tally.failed for tally in self._tallies)
 
     def window(self, query: Query, step: Step) -> None:
-        """Show where the tasks stand after a window; a `task_runs.Watch`."""
+        """Show where the tasks stand after a window; a `task_runs.Watch`. Time counts from the first window's start."""
+        if not self._begin:
+            first = step.verdict.completion
+            self._begin = time.monotonic() - (
+                first.seconds if first is not None and not first.cached else 0.0
+            )
         self._reporter.show(self)
         windows, failed = self.done, self.failed
         if windows >= MIN_WINDOWS and failed > self.max_failed * windows:
@@ -81,6 +86,8 @@ class Progress:
         """During the block windows are shown; after it, or when it fails, a last line says where the tasks stand."""
         if (damage := damage_line(engine)) is not None:
             self.say(damage)
+        if engine is not None and (note := start_note(engine)):
+            self.say(note)
         try:
             yield
         except BaseException:
@@ -93,24 +100,29 @@ class Progress:
         self.say(self.line())
 
     def _seconds(self) -> float:
-        return max(time.monotonic() - self._begin, 1e-9)
+        return max(time.monotonic() - self._begin, 1e-9) if self._begin else 1e-9
 
     def _diagnosis(self, windows: int, failed: int) -> str:
         cut = sum(tally.notes.get("truncated", 0) for tally in self._tallies)
         errors: Counter[str] = Counter()
         for tally in self._tallies:
             errors.update(tally.errors)
-        causes = []
-        if errors:
-            causes.append(f"calls fail ({errors.most_common(1)[0][0]})")
-        if cut > failed // 2:
-            causes.append(f"{cut} answers were cut at the token limit: raise `reasoning_tokens`")
-        causes.append("the model was not trained for this prompt: choose another `model` or `profile`")
-        causes.append("the server applies a chat template of its own: compare `api` completions and chat")
         return (
             f"{failed} of {windows} answers are FAILED, more than `max_failed` {self.max_failed:g} allows. "
-            f"Likely causes: {'; '.join(causes)}. What was answered is kept in the journal"
+            f"{likely_causes(failed, cut, errors)}. What was answered is kept in the journal"
         )
+
+
+def likely_causes(failed: int, cut: int, errors: Mapping[str, int]) -> str:
+    """Why so many answers cannot be read: `cut` of them at the token limit, `errors` are messages of failed calls."""
+    causes = []
+    if errors:
+        causes.append(f"calls fail ({max(errors, key=lambda message: errors[message])})")
+    if cut > failed // 2:
+        causes.append(f"{cut} answers were cut at the token limit: raise `reasoning_tokens`")
+    causes.append("the model was not trained for this prompt: choose another `model` or `profile`")
+    causes.append("the server applies a chat template of its own: compare `api` completions and chat")
+    return f"Likely causes: {'; '.join(causes)}"
 
 
 def _speed(rate: float) -> str:

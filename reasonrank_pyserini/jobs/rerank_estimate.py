@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..errors import InputError
@@ -19,15 +19,18 @@ SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class RerankEstimate:
-    """What a reranking takes; an oracle's has no tokens.
+    """What a reranking takes; an oracle's has no calls and no tokens. `at_most`: windows and calls are upper bounds.
 
-    `prompt_tokens`: mean of a window, measured on `measured` windows. `new_tokens`: assumed for a window, `most_new`
-    at most. `context`: tokens of prompt and answer. `seconds`: modelled for `profile` on one H200; None where the
-    model's size is not known, or where the card cannot hold it (`not_modelled` says why).
+    `calls`: requests to the model, without second ones for an answer that is missing; more than `windows` where the
+    model is asked about each passage, or several times. `prompt_tokens`: mean of a call, measured on the calls of
+    `measured` windows. `new_tokens`: assumed for a call, `most_new` at most. `context`: tokens of prompt and answer.
+    `seconds`: modelled for `profile` on one H200; None where the model's size is not known, or where the card cannot
+    hold it (`not_modelled` says why).
     """
 
     queries: int
     windows: int
+    calls: int = 0
     prompt_tokens: float | None = None
     measured: int = 0
     new_tokens: int | None = None
@@ -36,33 +39,39 @@ class RerankEstimate:
     profile: str | None = None
     seconds: float | None = None
     not_modelled: str | None = None
+    at_most: bool = False
 
 
 def estimate(request: RerankRequest, *, say: Say = silent) -> RerankEstimate:
     """The figures of a reranking; reads its input and the tokenizer, loads no model. `say` as for `rerank`."""
     job = Job.prepare(request, say)
     plan, queries, windows = job.plan, len(job.work.queries), job.windows
+    found = RerankEstimate(queries, windows, job.calls, at_most=plan.settings.calls_vary)
     if not isinstance(plan, Plan):
-        return RerankEstimate(queries, windows)
+        return found
     lengths = list(_prompt_lengths(job, plan))
     if not lengths:
-        return RerankEstimate(queries, windows, context=plan.context)
+        return replace(found, context=plan.context)
     prompt, most = sum(lengths) / len(lengths), plan.settings.room
     new = min(WINDOW_NEW_TOKENS, plan.settings.sampling.max_tokens)
     seconds, problem = None, None
     try:
-        seconds = modelled_seconds(plan.profile, find_gpu("h200"), windows, prompt, new, 1)
+        seconds = modelled_seconds(plan.profile, find_gpu("h200"), job.calls, prompt, new, 1)
     except InputError as error:
         problem = str(error)
-    return RerankEstimate(
-        queries, windows, prompt, len(lengths), new, most, plan.context, plan.profile.name, seconds, problem
-    )
+    return replace(
+        found, prompt_tokens=prompt, measured=len(lengths), new_tokens=new, most_new=most, context=plan.context,
+        profile=plan.profile.name, seconds=seconds, not_modelled=problem,
+    )  # fmt: skip
 
 
-def _prompt_lengths(job: Job, plan: Plan) -> Iterator[int]:
-    """Tokens of the first windows of some queries, really built."""
+def _prompt_lengths(job: Job, plan: Plan) -> Iterator[float]:
+    """Tokens of a call about a window of mean size, for some queries: of their first candidates, really built."""
     settings, builder = plan.settings, plan.builder(job.tokenizer)
     for query, candidates in islice(job.work.load(), SAMPLE):
-        documents = [candidate.document for candidate in candidates[: min(settings.window, settings.depth)]]
+        n = min(len(candidates), settings.depth)
+        mean = settings.passages_a_call(n) or n
+        documents = [candidate.document for candidate in candidates[: min(n, round(mean))]]
         if documents:
-            yield builder.build(query.text, documents, answer_tokens=settings.room).tokens
+            tokens = builder.build(query.text, documents, answer_tokens=settings.room).tokens
+            yield tokens * mean / len(documents)

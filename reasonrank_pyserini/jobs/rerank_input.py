@@ -16,7 +16,8 @@ from ..files.given_records import as_query
 from ..files.lines import check_file, printable, quoted
 from ..files.requests import Request, read_requests
 from ..files.trec import check_ids
-from ..first_stages.base import Excluded, Run, RunFirstStage
+from ..first_stages.base import SERVERS, Excluded, Run, RunFirstStage
+from ..lazy import resolve
 from ..ranking.candidates import as_candidates
 from ..types import Candidate, Document, Query, ScoredDocument
 from .collection import Collection
@@ -90,6 +91,18 @@ def from_requests(
     return RerankInput(chosen, counts, load, hashes, notes, reread=True, dropped={"deduplicated": duplicates})
 
 
+def from_server(
+    url: str, collection: Collection, *, depth: int, limit: int | None = None, ids: Ids[str] | None = None
+) -> RerankInput:
+    """The collection's queries with the first `depth` candidates, and their texts, of the REST server's index at `url`.
+
+    Excluded documents do not count. Texts are kept in memory.
+    """
+    stage = resolve("first stage", "pyserini", SERVERS)(url)
+    queries = select(collection.topics(), limit, ids)
+    return from_requests(stage.requests(queries, depth, collection.excluded))
+
+
 def _in_memory(source: Sequence[tuple[Query, Iterable[Any]]], documents: Docstore | None) -> list[Request]:
     found: dict[str, Request] = {}
     for given, items in source:
@@ -137,15 +150,14 @@ def from_run(
     texts: bool = True,
     limit: int | None = None,
     ids: Ids[str] | None = None,
-    shard: tuple[int, int] = (1, 1),
     by_score: bool = True,
 ) -> RerankInput:
     """A run's queries in the order of the run; every candidate that will be shown is checked to exist first.
 
     Without `texts` queries and candidates are known by id alone (an oracle reads neither), and the collection is for
-    its exclusions. `shard` (i, n) leaves every n-th query, from the i-th. `by_score` as for `read_source`. Raises
-    InputError for queries without topic and candidates without text, before any model is loaded. Texts are read when
-    a query starts and are not kept: a hundred thousand queries have gigabytes of them.
+    its exclusions. `by_score` as for `read_source`. Raises InputError for queries without topic and candidates
+    without text, before any model is loaded. Texts are read when a query starts and are not kept: a hundred thousand
+    queries have gigabytes of them.
     """
     shown = collection if texts else None
     topics, documents = (shown.topics(), shown.documents()) if shown is not None else (None, None)
@@ -160,7 +172,7 @@ def from_run(
             f"(topics have {', '.join(map(quoted, islice(known, 3))) or 'none'}): "
             "give the `topics` that the run was made from"
         )
-    queries = select([known[id] for id in run if id in known], limit, ids)[shard[0] - 1 :: shard[1]]
+    queries = select([known[id] for id in run if id in known], limit, ids)
     excluded = collection.excluded if collection is not None else None
     found = _without_excluded(run, excluded, [query.id for query in queries])
     if shown is not None:

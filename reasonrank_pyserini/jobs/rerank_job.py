@@ -17,11 +17,11 @@ from ..ranking.settings import Settings
 from .collection import Collection, open_collection
 from .judgements import read_judgements
 from .orders import Renamed
-from .rerank_input import RerankInput, from_requests, from_run
+from .rerank_input import RerankInput, from_requests, from_run, from_server
 from .rerank_request import OracleRequest, RerankRequest
 from .run_folder import RunFolder
 from .saying import Say, silent
-from .task_runs import TAG, windows
+from .task_runs import TAG, calls, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Job:
     def windows(self) -> int:
         """Windows of all queries together."""
         return windows(self.work, self.plan.settings)
+
+    @property
+    def calls(self) -> int:
+        """Requests to a model for all queries together."""
+        return calls(self.work, self.plan.settings) if isinstance(self.plan, Plan) else 0
 
     def folder(self, more: Mapping[str, Any] | None = None) -> RunFolder:
         """The output folder for this configuration, in which `more` replaces parts."""
@@ -108,8 +113,10 @@ def fit_context(plan: Plan, works: Sequence[RerankInput]) -> tuple[Plan, Any]:
 
 
 def _collection(request: RerankRequest) -> Collection | None:
-    """The collection; a request file has queries and texts of its own and needs none."""
+    """The collection; a request file has queries and texts of its own and needs none, a server has texts."""
     asked = request.collection
+    if request.first_stage_url is not None:
+        return Collection(asked)
     if request.run is not None:
         return open_collection(asked)
     return open_collection(asked) if asked.named and not isinstance(request.requests, str | Path) else None
@@ -119,7 +126,9 @@ def _with_model(request: RerankRequest, model: ModelRequest) -> tuple[Plan, Rera
     """The plan, the input and the tokenizer."""
     collection = _collection(request)
     tokens = collection.passage_tokens if collection is not None else None
-    plan = Plan.make(model, dataset_passage_tokens=tokens)
+    data = collection.dataset if collection is not None else None
+    dataset = data.id if data is not None else ""
+    plan = Plan.make(model, dataset_passage_tokens=tokens, dataset=dataset)
     work = _work(request, collection, plan.settings)
     plan, tokenizer = fit_context(plan, [work])
     return plan, work, tokenizer
@@ -143,6 +152,12 @@ def _oracle(request: RerankRequest, oracle: OracleRequest, say: Say) -> tuple[Or
 
 
 def _work(request: RerankRequest, collection: Collection | None, settings: Settings) -> RerankInput:
+    if request.first_stage_url is not None:
+        assert collection is not None
+        return from_server(
+            request.first_stage_url, collection, depth=settings.depth, limit=request.limit,
+            ids=request.query_ids,
+        )  # fmt: skip
     if request.run is None:
         assert request.requests is not None
         documents = collection.documents() if collection is not None else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..reranker import Reranker
-from .progress import Progress
+from .progress import Progress, likely_causes
 from .rerank_job import Job
 from .rerank_output import EngineFacts, write_result
 from .rerank_replay import replay
@@ -23,9 +25,21 @@ def rerank(request: RerankRequest, *, say: Say = silent, display: Display | None
     """
     request.check(into_folder=True)
     job = Job.prepare(request, say)
-    if request.replay:
-        return replay(job, say, display)
-    return _run(job, say, display)
+    result = replay(job, say, display) if request.replay else _run(job, say, display)
+    if request.max_failed < 1 and (why := nothing_read(result.counts)):
+        say(why)
+        return replace(result, unreadable=True)
+    return result
+
+
+def nothing_read(counts: RerankCounts) -> str:
+    """What to say where none of the answers could be read; empty where some could, or there were none."""
+    if not counts.nothing_read:
+        return ""
+    failed = sum(counts.statuses.values())
+    causes = likely_causes(failed, counts.notes.get("truncated", 0), counts.error_messages)
+    which = "the only answer could not" if failed == 1 else f"none of the {failed} answers could"
+    return f"{which} be read: every window kept its order (`max_failed` 1 accepts that). {causes}"
 
 
 def _run(job: Job, say: Say, display: Display | None) -> RerankResult:
@@ -33,7 +47,8 @@ def _run(job: Job, say: Say, display: Display | None) -> RerankResult:
     with job.folder() as folder:
         if folder.finished:
             say(f"{folder.path} already holds this result: nothing to do (`overwrite` runs it again)")
-            return RerankResult(folder.path, _recorded_counts(job), already_there=True)
+            counts = RerankCounts.recorded([read_manifest(folder.path)])
+            return RerankResult(folder.path, counts, already_there=True)
         for line in job.plan.preflight():
             say(line)
         task = TaskRun(job.work, folder)
@@ -52,11 +67,3 @@ def _run(job: Job, say: Say, display: Display | None) -> RerankResult:
             "continues them, best with a later `deadline`"
         )
     return RerankResult(folder.path, RerankCounts.of(len(task.run), task.tally))
-
-
-def _recorded_counts(job: Job) -> RerankCounts:
-    """The counts of a finished folder, as its manifest has them."""
-    manifest = read_manifest(job.request.folder)
-    names = ("statuses", "prompt_tokens", "completion_tokens")
-    recorded = {name: manifest[name] for name in names if name in manifest}
-    return RerankCounts(len(job.work.queries), job.windows, **recorded, notes=manifest.get("counts") or {})

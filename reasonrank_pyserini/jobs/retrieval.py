@@ -12,7 +12,7 @@ from ..errors import InputError, UnknownNameError
 from ..files.lines import printable
 from ..files.outputs import check_output
 from ..files.trec import check_tag, write_scored_run
-from ..first_stages.base import FirstStage, RunFirstStage, check_k, without
+from ..first_stages.base import SERVERS, FirstStage, RunFirstStage, check_k, without
 from ..first_stages.opening import (
     FusionOptions,
     SearchOptions,
@@ -22,6 +22,7 @@ from ..first_stages.opening import (
     index_note,
     set_java_heap,
 )
+from ..lazy import resolve
 from ..types import Query, ScoredDocument
 from .collection import Collection, CollectionRequest, open_collection
 from .run_source import GivenRun, RunSource, read_source
@@ -42,15 +43,17 @@ def uncounted(unit: str, count: int, total: int | None) -> None:
 class RetrieveRequest:
     """A search for every query of a collection.
 
-    First stages: `runs` (TREC files, or hits by query id), then `methods` (bm25, bm25q, dense, module:attribute)
-    over the collection with `search`; several become one by `fuse`. Runs alone need no collection: their queries are
-    then taken. `k`: candidates of each query. `output`: a run file to write, with `tag` (None: the methods) and
-    docids in `docid_style` (hub, castorini).
+    First stages: `runs` (TREC files, or hits by query id), `first_stage_url` (an index of Pyserini's REST server),
+    then `methods` (bm25, bm25q, dense, module:attribute) over the collection with `search`; several become one by
+    `fuse`. Runs alone need no collection: their queries are then taken; a server needs the topics alone. `k`:
+    candidates of each query. `output`: a run file to write, with `tag` (None: the methods) and docids in
+    `docid_style` (hub, castorini).
     """
 
     collection: CollectionRequest = field(default_factory=CollectionRequest)
     methods: tuple[str, ...] = ()
     runs: tuple[RunSource, ...] = ()
+    first_stage_url: str | None = None
     k: int = 100
     search: SearchOptions = field(default_factory=SearchOptions)
     fuse: FusionOptions | None = None
@@ -61,15 +64,18 @@ class RetrieveRequest:
     @property
     def written_tag(self) -> str:
         """The last column of the run."""
-        names = ["run"] * len(self.runs) + [name.rpartition(":")[2] for name in self.methods]
+        server = ["server"] * (self.first_stage_url is not None)
+        names = ["run"] * len(self.runs) + server + [name.rpartition(":")[2] for name in self.methods]
         return self.tag or "-".join([*names, self.fuse.method] if self.fuse else names)
 
     def check(self) -> None:
         """InputError for everything that can be refused before any work."""
         check_k(self.k)
-        count = len(self.runs) + len(self.methods)
+        count = len(self.runs) + (self.first_stage_url is not None) + len(self.methods)
         if not count:
-            raise InputError("no first stage: give `methods` (bm25, bm25q, dense) or `runs`")
+            raise InputError(
+                "no first stage: give `methods` (bm25, bm25q, dense), `runs` or `first_stage_url`"
+            )
         for method in self.methods:
             check_method(method, self.search)
         if count > 1 and self.fuse is None:
@@ -155,6 +161,8 @@ def _stages(
 ) -> list[FirstStage]:
     before = cached_indexes()
     stages: list[FirstStage] = [RunFirstStage(run.run) for run in runs]
+    if request.first_stage_url is not None:
+        stages.append(resolve("first stage", "pyserini", SERVERS)(request.first_stage_url))
     for method in request.methods:
         stage = collection.stage(method, request.search, progress=partial(_encoded, steps))
         stages.append(stage)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Any, Self, TextIO
 
 from ..errors import OutputError
 from ..runfile import read_run, write_run
-from ..types import Query, ScoredDocument, Step
+from ..types import Query, ScoredDocument, Step, Verdict
 from .held_folder import HeldFolder, disk_errors
 
 _KEPT = "; what was recorded is kept: free space and run the same command again"
@@ -64,14 +64,6 @@ class RunFolder(HeldFolder):
                 self._traced = True
             self._trace.write(json.dumps(trace_line(query, step)) + "\n")
             self._trace.flush()
-
-    def adopt(self, traces: Sequence[Path]) -> None:
-        """Use the windows of other folders' traces, in that order, as this folder's trace."""
-        self._traced = True
-        with disk_errors(self.path, _KEPT), open(self.path / "trace.jsonl.part", "wb") as whole:
-            for trace in traces:
-                with open(trace, "rb") as part:
-                    shutil.copyfileobj(part, whole)
 
     def finish(self, run: Mapping[str, Sequence[str]], tag: str, manifest: Mapping[str, Any]) -> None:
         """Write the run and the manifest and give the trace its name; the manifest comes last."""
@@ -141,10 +133,16 @@ def trace_line(query: Query, step: Step) -> dict[str, Any]:
         "seconds": round(completion.seconds, 4) if completion else 0.0,
         "cached": completion.cached if completion else False,
         "forced": completion.forced if completion else False,
-        "sample": 0,
+        "sample": step.sample,
+        **({"scores": _scores(verdict)} if verdict.scores is not None else {}),
         **({"error": verdict.error} if verdict.error is not None else {}),
         **({"notes": dict(verdict.notes)} if verdict.notes else {}),
     }
+
+
+def _scores(verdict: Verdict) -> list[float | None]:
+    """The scores in window order; None for those that are not finite, which JSON does not have."""
+    return [score if math.isfinite(score) else None for score in verdict.scores or ()]
 
 
 def split_reasoning(text: str) -> tuple[str, str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files.trec import check_ids, order_by_score, read_run_report
+from ..files.runs import read_run_report
+from ..files.trec import check_ids, order_by_score
 from ..first_stages.base import Run, unique
 from ..ranking.candidates import as_hits
 from ..types import Query
 
 RunSource = str | Path | Mapping[str, Iterable[Any]]
-"""A TREC run file, or hits by query id, best first (see `candidates.as_hits`)."""
+"""A run file (TREC or BRIGHT's score JSON), or hits by query id, best first (see `candidates.as_hits`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,5 +116,17 @@ def _longest_first(tasks: Mapping[TaskKey, TaskRun]) -> Iterator[TaskRequest]:
 
 
 def windows(work: RerankInput, settings: Settings) -> int:
-    """How many windows an input has under `settings`."""
-    return sum(settings.strategy.calls(min(work.counts[q.id], settings.depth)) for q in work.queries)
+    """How many windows an input has under `settings`, at most."""
+    strategy = settings.ranking_strategy
+    return sum(strategy.calls(n) for n in _candidates(work, settings))
+
+
+def calls(work: RerankInput, settings: Settings) -> int:
+    """How many requests an input takes under `settings`, as `Settings.calls`."""
+    each = {n: settings.calls(n) for n in set(_candidates(work, settings))}
+    return sum(each[n] for n in _candidates(work, settings))
+
+
+def _candidates(work: RerankInput, settings: Settings) -> list[int]:
+    """How many candidates of each query are reranked."""
+    return [min(work.counts[query.id], settings.depth) for query in work.queries]

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..datasets.docids import DOCID_STYLES
 from ..errors import FileFormatError, InputError, UnknownNameError
+from ..files.locks import held_configuration
+from ..runfile import read_run
 from ..strategies import reorder
 
 TRACES = ("trace.jsonl", "trace.jsonl.part")
@@ -21,7 +24,8 @@ TRACES = ("trace.jsonl", "trace.jsonl.part")
 class TracedWindow:
     """One line of a trace: the docids shown, the same docids in the model's order, and the model's text.
 
-    `status` is a ParseStatus value; `error` the message of a failed call whose window kept its order.
+    `status` is a ParseStatus value; `error` the message of a failed call whose window kept its order; `scores`, of a
+    judge that gives some, are in the order of `window`, None for a passage without one.
     """
 
     query_id: str
@@ -36,6 +40,7 @@ class TracedWindow:
     cached: bool = False
     forced: bool = False
     error: str | None = None
+    scores: tuple[float | None, ...] | None = None
 
     @classmethod
     def from_record(cls, record: Any) -> Self:
@@ -56,18 +61,24 @@ class TracedWindow:
             str(record.get("reasoning") or ""), str(record.get("answer") or ""),
             int(record.get("prompt_tokens") or 0), int(record.get("completion_tokens") or 0),
             seconds, bool(record.get("cached")), bool(record.get("forced")),
-            None if error is None else str(error),
+            None if error is None else str(error), _scores(record.get("scores"), len(window)),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """One query: docids before and after reranking, and its windows in the order they finished."""
+    """One query: docids before and after reranking, and its windows in the order they finished.
+
+    Windows of a sliding window say where each candidate was. With another strategy `before` is empty, and `after`
+    is too until the reranking is finished; so is `after` where the order is `fused` with the first stage (how, such as
+    "rrf, weight 0.5").
+    """
 
     id: str
     before: tuple[str, ...]
     after: tuple[str, ...]
     windows: tuple[TracedWindow, ...]
+    fused: str = ""
 
 
 def read_trace(folder: str | Path) -> Iterator[TracedWindow]:
@@ -98,7 +109,37 @@ def read_query(folder: str | Path, query_id: str) -> QueryResult:
     if not windows:
         raise UnknownNameError("query", query_id, known)
     before, after = orders(windows)
-    return QueryResult(query_id, tuple(before), tuple(after), tuple(windows))
+    fused, own = fusion_of(Path(folder)), has_own_strategy(Path(folder))
+    if own or fused:
+        path = Path(folder) / "run.trec"
+        after = [hit.id for hit in read_run(path).get(query_id, ())] if path.is_file() else []
+    if not own and fused:  # the windows name documents as the collection does
+        written = {style(id): id for style in DOCID_STYLES.values() for id in before}
+        after = [written[id] for id in after if id in written]
+    return QueryResult(query_id, () if own else tuple(before), tuple(after), tuple(windows), fused)
+
+
+def has_own_strategy(folder: Path) -> bool:
+    """Whether a folder's reranking has another strategy than the sliding window, or shows windows several times."""
+    settings = recorded_settings(folder)
+    options = settings.get("strategy_args")
+    return "strategy" in settings or (isinstance(options, dict) and "samples" in options)
+
+
+def fusion_of(folder: Path) -> str:
+    """How a folder's order is fused with the first stage, such as "rrf, weight 0.5"; empty for not at all."""
+    settings = recorded_settings(folder)
+    return f"{settings['fuse']}, weight {settings.get('fuse_weight')}" if settings.get("fuse") else ""
+
+
+def recorded_settings(folder: Path) -> Mapping[str, Any]:
+    """The settings that a folder's reranking has; empty where they cannot be read."""
+    note = folder / "journal" / "configuration.json"
+    try:
+        settings = (held_configuration(folder, read_manifest(folder), note) or {}).get("settings")
+    except InputError:  # a trace can be read without its manifest
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -165,3 +206,14 @@ def _ids(value: Any, name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(id, str) for id in value):
         raise ValueError(f"{name!r} is not a list of docids")
     return value
+
+
+def _scores(value: Any, count: int) -> tuple[float | None, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != count:
+        raise ValueError("'scores' is not a list with a value for each docid of 'window'")
+    scores = tuple(None if one is None else float(one) for one in value)
+    if not all(one is None or math.isfinite(one) for one in scores):
+        raise ValueError("'scores' has a value that is not a finite number")
+    return scores

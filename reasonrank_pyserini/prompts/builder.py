@@ -11,11 +11,14 @@ from ..errors import InputError, PromptTooLongError
 from ..types import Completion, Document, Prompt
 from .cache import BoundedCache
 from .codec import Codec
+from .message_assembly import MessageAssembly
+from .message_style import MessageStyle
 from .passages import Cutter, TokenCutter, WordCutter
 from .pieces import Assembly, Draft, MessagesOnly, PieceAssembly, PlainAssembly
+from .preparation import PreparedCutter
 from .styles import PromptStyle, get_style
 from .template import ChatTemplate
-from .texts import Span, query_text, replace_lone_surrogates
+from .texts import Span, replace_lone_surrogates
 
 _PROBE = (
     "a b [1] &lt;b&gt;\ud800 é",
@@ -53,19 +56,20 @@ class PromptBuilder:
 
     def __init__(
         self,
-        style: PromptStyle | str,
+        style: PromptStyle | MessageStyle | str,
         tokenizer: Any,
         *,
         passage_tokens: int | None = None,
         query_tokens: int | None = None,
         context: int | None = None,
+        last_turn_tokens: int | None = None,
         cache_bytes: int = 64 << 20,
     ) -> None:
         """Raises InputError for a tokenizer that is not fast or has no (working) chat template.
 
         `passage_tokens`: the limit of each passage, by default the style's. `context`: the model's, for prompt
         and answer together; None for no check. `query_tokens`: the limit of the query when the prompt does not
-        fit otherwise, by default a quarter of `context`.
+        fit otherwise, by default a quarter of `context`. `last_turn_tokens`: see `MessageAssembly`.
         """
         self.style = get_style(style) if isinstance(style, str) else style
         self.passage_tokens = self.style.passage_tokens if passage_tokens is None else passage_tokens
@@ -73,18 +77,27 @@ class PromptBuilder:
             raise InputError(f"passage_tokens must be at least 1, not {self.passage_tokens}")
         self.context = context
         self.query_tokens = query_tokens if query_tokens is not None else max(1, (context or 0) // 4)
-        self._codec = None if tokenizer is None else _codec(tokenizer, *_fingerprint(tokenizer)[1:])
-        self._cutter, self._assembly = self._cutter_and_assembly(tokenizer, BoundedCache(cache_bytes))
+        self._codec = None if tokenizer is None else _codec(tokenizer, *fingerprint(tokenizer)[1:])
+        self._cutter: Cutter
+        self._assembly: Assembly
+        if isinstance(self.style, MessageStyle):
+            self._cutter = PreparedCutter(self.style, self._codec, self.passage_tokens)
+            self._assembly = MessageAssembly(self.style, tokenizer, self._codec, last_turn_tokens)
+        else:
+            cache = BoundedCache(cache_bytes)
+            self._cutter, self._assembly = self._cutter_and_assembly(self.style, tokenizer, cache)
 
-    def _cutter_and_assembly(self, tokenizer: Any, cache: BoundedCache) -> tuple[Cutter, Assembly]:
+    def _cutter_and_assembly(
+        self, style: PromptStyle, tokenizer: Any, cache: BoundedCache
+    ) -> tuple[Cutter, Assembly]:
         codec = self._codec
         if codec is None:
-            return WordCutter(), MessagesOnly(self.style)
-        template = ChatTemplate(tokenizer, self.style.system)
+            return WordCutter(), MessagesOnly(style)
+        template = ChatTemplate(tokenizer, style.system)
         cutter = TokenCutter(codec, cache, self.passage_tokens)
-        plain = PlainAssembly(self.style, template, codec)
-        if codec.separable and PieceAssembly.allows(self.style):
-            pieces = PieceAssembly(self.style, template, codec, cache)
+        plain = PlainAssembly(style, template, codec)
+        if codec.separable and PieceAssembly.allows(style):
+            pieces = PieceAssembly(style, template, codec, cache)
             if pieces.draft(*_PROBE) == plain.draft(*_PROBE):
                 return cutter, pieces
         return cutter, plain
@@ -94,24 +107,28 @@ class PromptBuilder:
         """Whether prompts are put together from cached pieces."""
         return isinstance(self._assembly, PieceAssembly)
 
-    def build(self, query: str, documents: Sequence[Document], *, answer_tokens: int) -> BuiltPrompt:
+    def build(
+        self, query: str, documents: Sequence[Document], *, answer_tokens: int, scores: Sequence[float] = ()
+    ) -> BuiltPrompt:
         """The prompt of one window, shortened only if it and `answer_tokens` exceed `context`.
 
         First a query longer than `query_tokens` is cut to that, then all passages are cut to the largest
-        common limit that fits. Raises PromptTooLongError if even that is not enough.
+        common limit that fits. Raises PromptTooLongError if even that is not enough. `scores` of the first stage, one
+        for each document, are for styles that show them.
         """
-        text = query_text(query)
+        text = self._cutter.whole_query(query)
         passages = self._passages(documents, self.passage_tokens)
-        draft, shortened, shrunk = self._assembly.draft(text, passages), False, 0
+        make = self._drafting(scores)
+        draft, shortened, shrunk = make(text, passages), False, 0
         if self._excess(draft, answer_tokens) > 0:
             shorter = self._cutter.query(text, self.query_tokens)
             shortened = shorter != text
             text = shorter
-            draft = self._assembly.draft(text, passages) if shortened else draft
+            draft = make(text, passages) if shortened else draft
         if self._excess(draft, answer_tokens) > 0:
 
             def attempt(limit: int) -> Draft:
-                return self._assembly.draft(text, self._passages(documents, limit))
+                return make(text, self._passages(documents, limit))
 
             lengths = [self._cutter.length(document, self.passage_tokens) for document in documents]
             guess = _even_limit(lengths, self._excess(draft, answer_tokens))
@@ -139,6 +156,26 @@ class PromptBuilder:
             written = tuple(self._codec.encode([Span(replace_lone_surrogates(completion.text), False)]).ids)
         kept = written[max(0, len(written) - limit) :]
         return Prompt((*prompt.token_ids, *kept, *ours), prompt.text + completion.text + closing)
+
+    def extended(self, prompt: Prompt, written: str, closing: str) -> Prompt | None:
+        """The prompt, followed by a text that the model wrote and by `closing`; None for a prompt without ids.
+
+        Where the style is plain text the whole is tokenized as one text, so that a token may span the prompt's end.
+        """
+        codec, style = self._codec, self.style
+        if codec is None or prompt.token_ids is None:
+            return None
+        if not isinstance(style, MessageStyle) or style.chat:
+            return self.continued(prompt, Completion(written), closing, len(written))
+        end = style.turns[-1].text.rpartition("}")[2]
+        start = prompt.text.removesuffix(end)
+        spans = [Span(start, False), Span(prompt.text[len(start) :], True), Span(written, False)]
+        ids = codec.encode([*spans, Span(closing, True)]).ids
+        return Prompt(codec.surrounded(ids), prompt.text + written + closing)
+
+    def token_ids(self, text: str) -> tuple[int, ...] | None:
+        """The ids of a trusted text; None without a tokenizer."""
+        return None if self._codec is None else tuple(self._codec.encode([Span(text, True)]).ids)
 
     def _largest(self, attempt: Callable[[int], Draft], guess: int, answer_tokens: int) -> tuple[int, Draft]:
         """The largest limit below `passage_tokens` whose prompt fits, with that prompt."""
@@ -170,6 +207,12 @@ class PromptBuilder:
         """By how many tokens prompt and answer exceed the context."""
         return 0 if self.context is None else draft.tokens + answer_tokens - self.context
 
+    def _drafting(self, scores: Sequence[float]) -> Callable[[str, Sequence[str]], Draft]:
+        assembly = self._assembly
+        if isinstance(assembly, MessageAssembly):
+            return lambda text, passages: assembly.draft(text, passages, scores)
+        return assembly.draft
+
     def _passages(self, documents: Sequence[Document], limit: int) -> list[str]:
         return [self._cutter.passage(document, limit) for document in documents]
 
@@ -185,61 +228,11 @@ def _even_limit(lengths: Sequence[int], excess: int) -> int:
     return ascending[-1] if ascending else 0
 
 
-def render(
-    style: PromptStyle | str,
-    tokenizer: Any,
-    query: str,
-    documents: Sequence[Document],
-    *,
-    passage_tokens: int | None = None,
-) -> str:
-    """The prompt's text, exactly as the authors' code makes it, control strings in query and passages included."""
-    return _built(style, tokenizer, query, documents, passage_tokens).prompt.text
-
-
-def encode(
-    style: PromptStyle | str,
-    tokenizer: Any,
-    query: str,
-    documents: Sequence[Document],
-    *,
-    passage_tokens: int | None = None,
-) -> list[int]:
-    """The tokenizer's ids of `render`'s text, but with added tokens' strings in query and passages as plain text.
-
-    All other ids are unchanged.
-    """
-    return list(_built(style, tokenizer, query, documents, passage_tokens).prompt.token_ids or ())
-
-
-def _built(
-    style: PromptStyle | str,
-    tokenizer: Any,
-    query: str,
-    documents: Sequence[Document],
-    passage_tokens: int | None,
-) -> BuiltPrompt:
-    if tokenizer is None:
-        raise InputError(
-            "a prompt's text and ids need the model's tokenizer; without one use PromptBuilder, which gives messages"
-        )
-    chosen = get_style(style) if isinstance(style, str) else style
-    builder = _builder(chosen, tokenizer, passage_tokens, _fingerprint(tokenizer))
-    return builder.build(query, documents, answer_tokens=0)
-
-
-def _fingerprint(tokenizer: Any) -> tuple[str, bool, tuple[tuple[str, int], ...]]:
+def fingerprint(tokenizer: Any) -> tuple[str, bool, tuple[tuple[str, int], ...]]:
     """The properties of a tokenizer object that may change later: chat template, splitting, added tokens."""
     added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     splits = bool(getattr(tokenizer, "split_special_tokens", False))
     return str(getattr(tokenizer, "chat_template", None)), splits, tuple(sorted(added.items()))
-
-
-@lru_cache(maxsize=8)
-def _builder(
-    style: PromptStyle, tokenizer: Any, passage_tokens: int | None, _: tuple[Any, ...]
-) -> PromptBuilder:
-    return PromptBuilder(style, tokenizer, passage_tokens=passage_tokens, cache_bytes=16 << 20)
 
 
 @lru_cache(maxsize=4)

@@ -1,16 +1,20 @@
 """Constrained answers: which tokens may come next so that the answer is a permutation.
 
 No tensors and no engine here. A `Grammar` reads characters, a `Vocabulary` turns its states into token ids, a
-`Guide` follows one completion; the engines only mask the tokens that the guide does not allow.
+`Guide` follows one completion; the engines only mask the tokens that the guide does not allow. A vLLM server reads this
+file by itself (`engines/vllm/on_server`), perhaps with an older Python: it imports the standard library alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..types import Permutation
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ..types import Permutation
 
 REASONED, OPEN, CLOSE = "</think>", "<answer>", "</answer>"
 _START = tuple(f"{space}[" for space in ("", " ", "\n"))

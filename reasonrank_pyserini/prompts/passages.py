@@ -15,6 +15,7 @@ from .texts import (
     estimated_tokens,
     fixed,
     passage_source,
+    query_text,
     replace_lone_surrogates,
     start_of,
     unbracketed,
@@ -26,6 +27,7 @@ class Cutter(Protocol):
 
     def passage(self, document: Document, limit: int) -> str: ...
     def length(self, document: Document, limit: int) -> int: ...
+    def whole_query(self, text: str) -> str: ...
     def query(self, text: str, limit: int) -> str: ...
 
 
@@ -60,6 +62,10 @@ class TokenCutter:
         beginning = self._tokenised(document).beginning
         assert beginning is not None
         return min(limit, beginning.count)
+
+    def whole_query(self, text: str) -> str:
+        """The query, uncut."""
+        return query_text(text)
 
     def query(self, text: str, limit: int) -> str:
         """The query, cut to `limit` tokens with its control strings counted as plain text."""
@@ -99,6 +105,10 @@ class WordCutter:
     def length(self, document: Document, limit: int) -> int:
         """The approximate number of tokens of the passage cut to `limit`."""
         return estimated_tokens(self._cut(document, limit))
+
+    def whole_query(self, text: str) -> str:
+        """The query, uncut."""
+        return query_text(text)
 
     def query(self, text: str, limit: int) -> str:
         """The query, cut to about `limit` tokens."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UnknownNameError
 from ..types import AnswerForm, Sampling
+from .message_style import MessageStyle, message_style, message_style_names
 
 _ROLE = (
     "You are RankLLM, an intelligent assistant that can rank passages based on their relevance to the query."
@@ -77,12 +78,26 @@ STYLES: dict[str, PromptStyle] = {
         ),
     )
 }
-"""The built-in styles by name."""
+"""The window styles by name; `get_style` also knows those of `rerankers/`."""
 
 
-def get_style(name: str) -> PromptStyle:
-    """The built-in style of that name; UnknownNameError with the nearest match otherwise."""
+def style_names() -> list[str]:
+    """The names of all styles that come with the package."""
+    return [*STYLES, *message_style_names()]
+
+
+def window_style(name: str) -> PromptStyle:
+    """The style of ReasonRank's kind of that name; UnknownNameError with the nearest match otherwise."""
     try:
         return STYLES[name]
     except KeyError:
         raise UnknownNameError("prompt style", name, STYLES) from None
+
+
+def get_style(name: str) -> PromptStyle | MessageStyle:
+    """The style of that name; UnknownNameError with the nearest match otherwise."""
+    if name in STYLES:
+        return STYLES[name]
+    if name in message_style_names():
+        return message_style(name)
+    raise UnknownNameError("prompt style", name, style_names())

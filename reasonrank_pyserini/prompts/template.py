@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, one_line
@@ -89,3 +89,18 @@ class ChatTemplate:
             raise InputError(
                 f"the tokenizer's chat template cannot be rendered (give another `tokenizer`): {problem}"
             ) from error
+
+
+def turn_frame(
+    render: Callable[[Sequence[Mapping[str, str]]], str], roles: Sequence[str], advice: str
+) -> tuple[str, ...]:
+    """A chat template's text before, between and after turns of those roles; InputError where it leaves one out."""
+    probes = [f"Qx{number}jv7" for number in range(len(roles))]
+    rest = render([{"role": role, "content": probe} for role, probe in zip(roles, probes, strict=True)])
+    parts = []
+    for probe in probes:
+        part, found, rest = rest.partition(probe)
+        if not found:
+            raise InputError(f"the chat template leaves out a turn: {advice}")
+        parts.append(part)
+    return (*parts, rest)

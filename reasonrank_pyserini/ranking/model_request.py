@@ -31,6 +31,11 @@ class SettingOverrides:
     force_answer: bool | None = None
     constrained: bool | None = None
     answer_k: int | None = None
+    strategy: str | None = None
+    strategy_args: Mapping[str, Any] | None = None
+    budget: str | int | None = None
+    fuse: str | None = None
+    fuse_weight: float | None = None
 
     @classmethod
     def named(cls, settings: Mapping[str, Any]) -> SettingOverrides:
@@ -51,9 +56,12 @@ class ModelRequest:
     """The model that judges the windows and how to reach it.
 
     `model`: a hub id, a local folder, or `nano`. `engine`: vllm, transformers, openai or module:attribute; None
-    chooses openai where `base_urls` are given, else the default for the model. `profile`: a shipped name or a TOML
-    file, None finds the model's own. `api`: completions (token ids are sent) or chat. `engine_args`: arguments of
-    the engine by name; they are recorded, so no secrets.
+    chooses openai where `base_urls` or `servers` are given, else the default for the model. `profile`: a shipped name
+    or a TOML file, None finds the model's own. `servers`: a file with a base URL on each line, read again during the
+    run. `replicas`: vLLM servers to start, None one for each group of GPUs; `ray`: the address of a Ray cluster that
+    they run in (`auto`: the one that is running); `vllm_python`: the Python that has vLLM, None this one. `api`:
+    completions (token ids are sent) or chat. `engine_args`: arguments of the engine by name; they are recorded, so no
+    secrets.
     """
 
     model: str
@@ -62,6 +70,10 @@ class ModelRequest:
     profile: str | Path | None = None
     engine: str | None = None
     base_urls: tuple[str, ...] = ()
+    servers: Path | None = None
+    replicas: int | None = None
+    ray: str | None = None
+    vllm_python: str | None = None
     api: str = "completions"
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     settings: SettingOverrides = SettingOverrides()

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..files.caches import fingerprint
 from ..models.profiles import GENERIC, shipped_profile
-from .judge import OracleJudge, RoutedJudge, TaskKey
+from .judge import RoutedJudge, TaskKey
 from .model_request import SettingOverrides
-from .plan import RerankerParts
+from .oracle_judge import OracleJudge
+from .reranker_parts import RerankerParts
 from .settings import Settings
 
 
@@ -34,7 +35,7 @@ class OraclePlan:
         overrides: SettingOverrides = SettingOverrides(),  # noqa: B008 (frozen)
     ) -> OraclePlan:
         """With the generic profile's window and step where `overrides` has none."""
-        return cls(Settings.resolve(shipped_profile(GENERIC), overrides), qrels, noise)
+        return cls(Settings.resolve(shipped_profile(GENERIC), overrides, oracle=True), qrels, noise)
 
     def configuration(self) -> dict[str, Any]:
         settings = self.settings
@@ -43,7 +44,7 @@ class OraclePlan:
             "judge": "oracle",
             "noise": self.noise,
             "qrels": fingerprint(self.qrels),
-            "settings": {name: getattr(settings, name) for name in names},
+            "settings": {**{name: getattr(settings, name) for name in names}, **settings.strategy_entry()},
         }
 
     def manifest_entry(self) -> dict[str, Any]:
@@ -70,4 +71,5 @@ class OraclePlan:
             for task, qrels in self.qrels.items()
             for i in range(repeats)
         }
-        return RerankerParts(RoutedJudge(judges.__getitem__), None, settings.strategy, settings.depth)
+        judge = RoutedJudge(judges.__getitem__)
+        return RerankerParts(judge, None, settings.ranking_strategy, settings.depth, settings.fusion)

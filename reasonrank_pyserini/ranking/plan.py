@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..engines import ENGINES, Engine, EngineConfig, default_engine, load_engine, result_arguments
+from ..engines import (
+    Engine,
+    EngineConfig,
+    load_engine,
+    result_arguments,
+)
 from ..engines.gate import ThrottledEngine
 from ..engines.journal import EngineRecord, Journal, Recorded, Replay, find_record, write_record
-from ..errors import InputError, JournalError, UnknownNameError
+from ..errors import InputError, JournalError
 from ..models.identity import has_weights, load_tokenizer, model_identity
 from ..models.identity import model_context as context_of
 from ..models.preflight import preflight
 from ..models.profiles import Profile, find_profile
-from ..prompts import PromptBuilder, get_style
+from ..prompts import MessageStyle, PromptBuilder, get_style
 from ..prompts.prompt_thread import PromptThread
-from ..strategies import RankingStrategy
-from .judge import Judge, JudgeFactory, LLMJudge, RoutedJudge
+from ..prompts.score_lines import with_score_lines
+from .engine_choice import chosen_engine
+from .judge import Judge, RoutedJudge, TaskKey
+from .judge_making import JudgeMaker, check_reachable
 from .model_request import ModelRequest
+from .reranker_parts import RerankerParts
 from .settings import QUERY_ROOM, Settings
+from .strategy_settings import check_scores_come
 
-APIS = ("completions", "chat")
+AUTHORS_SPARE = 128
+"""Tokens that the program of Retro*'s authors keeps free in addition to prompt and answer."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RerankerParts:
-    """What `Reranker.from_parts` starts: how to judge, the engine if there is one, strategy and depth."""
-
-    judge: Judge | JudgeFactory
-    engine: Engine | None
-    strategy: RankingStrategy
-    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +49,26 @@ class Plan:
     settings: Settings
     model_context: int
     context: int
+    dataset: str = ""
 
     @classmethod
-    def make(cls, request: ModelRequest, *, dataset_passage_tokens: int | None = None) -> Plan:
+    def make(
+        cls, request: ModelRequest, *, dataset_passage_tokens: int | None = None, dataset: str = ""
+    ) -> Plan:
         """Nothing heavy is loaded; InputError for names and values that cannot work.
 
-        `dataset_passage_tokens`: how long the data set wants passages shown. `context` is what prompts and answers
+        `dataset_passage_tokens`: how long the data set wants passages shown. `dataset`: its id, for prompts that depend
+        on it; where the tasks have names (`TaskKey`), the part before the slash. `context` is what prompts and answers
         need, at most what the model has; the `max_model_len` engine argument decides when given.
         """
-        engine, api = _engine_name(request), request.api
-        if api not in APIS:
-            raise UnknownNameError("api", api, APIS)
-        if api == "chat" and engine in ("vllm", "transformers"):
-            raise InputError(f"api chat is for servers (engine openai); {engine} takes token ids")
+        engine, api = chosen_engine(request), request.api
         profile, known = find_profile(request.model, request.profile)
         settings = Settings.resolve(profile, request.settings, dataset_passage_tokens=dataset_passage_tokens)
-        if api == "chat":  # a message cannot be continued
+        check_reachable(settings, api)
+        check_scores_come(settings.strategy, settings.ranking_strategy, settings.style, settings.judge.kind)
+        if api == "chat":
+            if request.settings.force_answer:
+                raise InputError("a chat message cannot be continued: leave out `force_answer` or `api` chat")
             settings = replace(settings, force_answer=False)
         if settings.constrained and engine in ("transformers", "openai"):
             raise InputError(
@@ -76,11 +81,15 @@ class Plan:
             request.revision,
             request.tokenizer,
             base_urls=request.base_urls,
+            servers=request.servers,
+            replicas=request.replicas,
+            ray=request.ray,
+            vllm_python=request.vllm_python,
             api="chat" if api == "chat" else "completions",
             args=dict(request.engine_args),
         )
         model_context = min(limit, profile.context) if known else limit
-        plan = cls(engine, config, profile, known, settings, model_context, model_context)
+        plan = cls(engine, config, profile, known, settings, model_context, model_context, dataset)
         return plan.with_query_tokens(QUERY_ROOM)
 
     def with_query_tokens(self, tokens: int) -> Plan:
@@ -144,6 +153,8 @@ class Plan:
     def preflight(self) -> tuple[str, ...]:
         """Notes on whether the model fits this machine, a line each; InputError when it does not."""
         config = self.config
+        if config.ray is not None:  # the model runs on other machines
+            return ()
         return preflight(config.model, config.revision, self.engine, self.profile, self.context, config.args)
 
     def tokenizer(self) -> Any | None:
@@ -153,13 +164,21 @@ class Plan:
         local = self.config.tokenizer
         return load_tokenizer(local or self.config.model, None if local else self.config.revision)
 
-    def builder(self, tokenizer: Any | None, context: int | None = None) -> PromptBuilder:
+    def builder(self, tokenizer: Any | None, context: int | None = None, task: str = "") -> PromptBuilder:
         """Prompts in the model's style, within its context (`context`: where it turned out to be smaller)."""
+        style, settings = get_style(self.settings.style), self.settings
+        if settings.judge.scores_shown:
+            style = with_score_lines(style)
+        if isinstance(style, MessageStyle):
+            style = style.for_task("/".join(filter(None, (self.dataset, task))))
+        context = context or self.context
+        authors_cut = context - settings.sampling.max_tokens - AUTHORS_SPARE
         return PromptBuilder(
-            get_style(self.settings.style),
+            style,
             tokenizer,
-            passage_tokens=self.settings.passage_tokens,
-            context=context or self.context,
+            passage_tokens=settings.passage_tokens,
+            context=context,
+            last_turn_tokens=authors_cut if settings.compat and settings.judge.reading == "score" else None,
         )
 
     def parts(
@@ -180,13 +199,20 @@ class Plan:
 
         def judge(served: int | None) -> Judge:
             context = replay.context if replay is not None else self._context(served)
-            builder = self.builder(tokenizer, context)
-            self._record_engine(engine, builder)
+            self._record_engine(engine, self.builder(tokenizer, context))
             thread = PromptThread()
-            judges = [self._judge(builder, engine, thread, i) for i in range(repeats)]
-            return RoutedJudge(lambda key: judges[key.repeat], thread.close)
+            builders = lru_cache(64)(lambda task: self.builder(tokenizer, context, task))
+            maker = JudgeMaker(self.settings, engine, thread)
 
-        return RerankerParts(judge, engine, self.settings.strategy, self.settings.depth)
+            @lru_cache(64 * repeats)
+            def judge_of(key: TaskKey) -> Judge:
+                return maker.judge(builders(key.task), key.repeat)
+
+            judge_of(TaskKey())  # what cannot work is said now
+            return RoutedJudge(judge_of, thread.close)
+
+        settings = self.settings
+        return RerankerParts(judge, engine, settings.ranking_strategy, settings.depth, settings.fusion)
 
     def _context(self, served: int | None) -> int:
         """The context in tokens, where the running server may allow less; InputError when no answer fits into it."""
@@ -195,24 +221,11 @@ class Plan:
         self._check_answer(served)
         return served
 
-    def _judge(self, builder: PromptBuilder, engine: Engine, thread: PromptThread, repeat: int) -> LLMJudge:
-        settings = self.settings
-        return LLMJudge(
-            builder,
-            engine,
-            settings.sampling,
-            seed=settings.seed + repeat,
-            compat=settings.compat,
-            force_answer=settings.force_answer,
-            constrained=settings.constrained,
-            answer_k=settings.answer_k,
-            prompt_thread=thread,
-        )
-
     def _opened(self, journal: str | Path | None, replay: EngineRecord | None) -> Engine:
         if replay is not None and journal is not None:
             return Replay(Journal(journal), replay.identity)
-        engine: Engine = ThrottledEngine(load_engine(self.engine, self.config))
+        config = replace(self.config, log_folder=None if journal is None else Path(journal))
+        engine: Engine = ThrottledEngine(load_engine(self.engine, config))
         return engine if journal is None else Recorded(engine, Journal(journal))
 
     def _record_engine(self, engine: Engine, builder: PromptBuilder) -> None:
@@ -236,13 +249,3 @@ class Plan:
                 f"the answer alone may take {budget} tokens, the context of {self.config.model} is {context}: "
                 "lower `reasoning_tokens`"
             )
-
-
-def _engine_name(request: ModelRequest) -> str:
-    """The requested engine, or the default; InputError for an unknown one."""
-    engine = request.engine or ("openai" if request.base_urls else default_engine(request.model))
-    if engine not in ENGINES and ":" not in engine:
-        raise UnknownNameError("engine", engine, ENGINES, "or give your own as module:attribute")
-    if request.base_urls and engine in ENGINES and engine != "openai":
-        raise InputError(f"base_urls belong to engine openai, not {engine}")
-    return engine

@@ -10,7 +10,6 @@ from .leaderboard_tables import latex_rows, leaderboard_record, markdown_table, 
 from .reproduce_estimate import ReproduceEstimate, estimate
 from .reproduce_job import run
 from .reproduce_request import ModelOverrides, ReproduceRequest, ReproduceResult
-from .shards import Shard, parse_shard
 from .verification import VerifyRequest, VerifyResult, verify
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "ReproduceResult",
     "Row",
     "SettingOverrides",
-    "Shard",
     "VerifyRequest",
     "VerifyResult",
     "estimate",
@@ -33,7 +31,6 @@ __all__ = [
     "leaderboard_record",
     "markdown_table",
     "needed",
-    "parse_shard",
     "run",
     "text_table",
     "verify",

@@ -16,12 +16,14 @@ from ..first_stages.base import METHODS, FirstStage, without
 from ..jobs.run_source import RunSource
 from ..lazy import resolve
 from ..types import Query, ScoredDocument
-from .conditions import BENCHMARKS, Condition, FirstStageSource, first_stage, upstream_url
+from .conditions import BENCHMARKS, Condition, FirstStageSource, UpstreamRun, first_stage, upstream_url
 from .reproduce_request import Runs
 
 FIRST_STAGES = ("upstream", "bm25", "bm25q")
 """Where candidates come from when no runs are given: the authors' files, or a search by Pyserini."""
 SUFFIXES = (".trec", ".txt", ".run", ".trec.gz", ".txt.gz", ".run.gz")
+JSON_SUFFIXES = (".json", ".json.gz")
+"""BRIGHT's score JSON, looked for where no file has one of SUFFIXES: a TREC run's folder may have other JSON files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,13 @@ class FirstRun:
     run: RunSource
     origin: str
     published: bool = False
+
+    def file(self, folder: Path) -> Path | None:
+        """The run's file, relative to `folder` where it is in there; None for a run in memory."""
+        if not isinstance(self.run, str | Path):
+            return None
+        path, base = Path(self.run).resolve(), folder.resolve()
+        return path.relative_to(base) if path.is_relative_to(base) else path
 
 
 def first_run(
@@ -94,8 +103,13 @@ def _upstream(condition: Condition, source: FirstStageSource, task: str) -> Firs
     run = source.upstream.get(task)
     if run is None:
         raise InputError(_no_public_run(condition, source, task))
-    path = WebFile(upstream_url(run), run.sha256, run.size).fetch()
-    return FirstRun(path, upstream_url(run), published=True)
+    file = upstream_file(run)
+    return FirstRun(file.fetch(), file.url, published=True)
+
+
+def upstream_file(run: UpstreamRun) -> WebFile:
+    """The run file as it is downloaded and verified."""
+    return WebFile(upstream_url(run), run.sha256, run.size, run.git_blob)
 
 
 def _no_public_run(condition: Condition, source: FirstStageSource, task: str) -> str:
@@ -106,7 +120,8 @@ def _no_public_run(condition: Condition, source: FirstStageSource, task: str) ->
 
 
 def task_file(folder: Path, task: str) -> Path:
-    """The run of a task in a folder: `<task>.trec`, `<task>.<anything>.txt`, `<task>/run.trec` and the like.
+    """The run of a task in a folder: `<task>.trec`, `<task>.<anything>.txt`, `<task>/run.trec`, `<task>.json` and the
+    like.
 
     Case, hyphens and underscores make no difference, and the benchmark's name may stand in front
     (`earth_science`, `r2med_MedQA-Diag`). InputError unless exactly one file fits.
@@ -116,7 +131,10 @@ def task_file(folder: Path, task: str) -> Path:
     paths = sorted(folder.iterdir())
     wanted = {f"{front}{_plain(task)}" for front in ("", *BENCHMARKS)}
     fitting = [path for path in paths if _plain(path.name.split(".")[0]) in wanted]
-    files = [file for path in fitting if (file := _inside(path)) is not None]
+    found = (
+        [file for path in fitting if (file := _inside(path, ends))] for ends in (SUFFIXES, JSON_SUFFIXES)
+    )
+    files = next(filter(None, found), [])
     if len(files) != 1:
         have = ", ".join(path.name for path in (fitting or paths)[:6]) or "nothing"
         problem = f"{len(files)} files fit task {task}" if files else f"it has no run of task {task}"
@@ -124,14 +142,14 @@ def task_file(folder: Path, task: str) -> Path:
     return files[0]
 
 
-def _inside(path: Path) -> Path | None:
+def _inside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
     """The path where it is a run file; the run file in it where it is a folder with one."""
     if path.is_file():
-        return path if path.name.endswith(SUFFIXES) else None
+        return path if path.name.endswith(suffixes) else None
     whole = path / "run.trec"
     if whole.is_file():
         return whole
-    runs = [file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file()]
+    runs = [file for file in path.iterdir() if file.name.endswith(suffixes) and file.is_file()]
     return runs[0] if len(runs) == 1 else None
 
 

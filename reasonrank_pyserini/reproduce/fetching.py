@@ -12,10 +12,9 @@ from pathlib import Path
 from ..datasets import Dataset
 from ..errors import InputError
 from ..files.caches import cache_root
-from ..files.downloads import WebFile
 from ..jobs.saying import Say, silent
-from .condition_runs import known_first_stage, prebuilt_index, query_variant
-from .conditions import Condition, find_condition, first_stage, upstream_url
+from .condition_runs import known_first_stage, prebuilt_index, query_variant, upstream_file
+from .conditions import Condition, find_condition, first_stage
 from .fetch_items import FileItem, IndexItem, Item, ModelItem, collection_items
 from .reproduce_inputs import task_dataset, task_names
 from .reproduce_request import DEFAULT_CONDITION, Runs
@@ -95,7 +94,7 @@ def _first_stage(
         return [], []
     if how == "upstream":
         run = source.upstream.get(task)
-        return ([FileItem(WebFile(upstream_url(run), run.sha256, run.size))] if run else []), []
+        return ([FileItem(upstream_file(run))] if run else []), []
     index: list[Item] = [IndexItem(prebuilt)] if (prebuilt := prebuilt_index(dataset)) else []
     variant = query_variant(source, dataset)
     return index, [] if variant is None else [variant]

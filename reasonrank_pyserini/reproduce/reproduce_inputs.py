@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ from ..errors import InputError
 from ..files.caches import cache_root
 from ..jobs.collection import CollectionRequest, open_collection
 from ..jobs.rerank_input import RerankInput, clean_run, from_run
+from ..models.profiles import GENERIC, find_profile, shipped_profile
 from ..ranking.model_request import ModelRequest, SettingOverrides
+from ..ranking.setting_effects import STRATEGY_SETTINGS, Judging
 from ..types import ScoredDocument
 from .condition_runs import FirstRun, first_run
+from .condition_settings import PUBLISHED_SETTINGS, published_settings
 from .conditions import BENCHMARKS, Condition, conditions, find_condition
-from .reproduce_request import ReproduceRequest
-from .shards import Shard
+from .reproduce_request import ModelOverrides, ReproduceRequest
 
-PUBLISHED_SETTINGS = ("window", "step", "passes", "depth", "passage_tokens")
-"""Settings that a condition has."""
 UNPUBLISHED_SETTINGS = (
     "reasoning_tokens", "answer_k", "style", "answer_tokens", "temperature", "top_p", "top_k", "min_p",
+    "strategy", "strategy_args", "budget", "fuse", "fuse_weight",
 )  # fmt: skip
 """Settings that differ from the publication whenever they are given."""
 
@@ -74,9 +75,8 @@ def fill(request: ReproduceRequest) -> FilledCondition:
             f"choose one of {', '.join(others)}"
         )
     own = request.model
-    if request.oracle is None and condition.kind == "first-stage" and own.model:
-        raise InputError(f"condition {condition.name} is a first stage: leave `model` out")
-    settings = _settings(condition, request.settings)
+    _check_used(condition, request)
+    settings = _settings(condition, request)
     changed = _changed(condition, request)
     model = own.model or condition.model
     revision = own.revision
@@ -86,18 +86,45 @@ def fill(request: ReproduceRequest) -> FilledCondition:
         replace(condition, qrels_kind=request.qrels_kind or condition.qrels_kind),
         None if model is None else ModelRequest(
             model=model, revision=revision, tokenizer=own.tokenizer, profile=own.profile, engine=own.engine,
-            base_urls=tuple(own.base_urls), api=own.api, engine_args=own.engine_args, settings=settings,
+            base_urls=tuple(own.base_urls), servers=own.servers, replicas=own.replicas, ray=own.ray,
+            vllm_python=own.vllm_python, api=own.api, engine_args=own.engine_args, settings=settings,
         ),
         settings,
         changed,
     )  # fmt: skip
 
 
-def _settings(condition: Condition, overrides: SettingOverrides) -> SettingOverrides:
-    """The overrides, with the condition's values for the settings that they leave out."""
-    given = overrides.given()
-    published = {name: getattr(condition, name) or None for name in PUBLISHED_SETTINGS}
-    return replace(overrides, **{name: value for name, value in published.items() if name not in given})
+def _check_used(condition: Condition, request: ReproduceRequest) -> None:
+    """InputError for values that are given for a model where none is asked."""
+    own, usual = request.model, ModelOverrides()
+    names = [item.name for item in fields(own) if getattr(own, item.name) != getattr(usual, item.name)]
+    if request.oracle is not None and names:
+        raise InputError(f"`judge` oracle asks no model: leave {_listed(names)} out")
+    if request.oracle is None and condition.kind == "first-stage":
+        names += [name for name in request.settings.given() if name != "depth"]
+        if names:
+            raise InputError(f"condition {condition.name} is a first stage: leave {_listed(names)} out")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _settings(condition: Condition, request: ReproduceRequest) -> SettingOverrides:
+    """The request's settings, with the condition's for those that it leaves out and that have an effect."""
+    given, model = request.settings.given(), request.model.model or condition.model
+    profile = shipped_profile(GENERIC)
+    if request.oracle is None and model is not None:
+        profile, _ = find_profile(model, request.model.profile)
+    judge: Judging = "oracle" if request.oracle is not None else profile.judge.kind
+    published = published_settings(condition, given.get("strategy", profile.strategy), judge)
+    options = given.get("strategy_args") or {}
+    unset = {
+        name: value
+        for name, value in published.items()
+        if name not in given and not any(option in options for option in STRATEGY_SETTINGS.get(name, ()))
+    }
+    return replace(request.settings, **unset)
 
 
 def _changed(condition: Condition, request: ReproduceRequest) -> dict[str, Any]:
@@ -143,7 +170,6 @@ def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, 
     first = first_run(
         condition, task, dataset, how=request.first_stage, runs=request.runs, keep=keep / "first-stage"
     )
-    shard = request.shard or Shard()
     collection = open_collection(CollectionRequest(dataset=dataset))
     work = from_run(
         first.run,
@@ -151,6 +177,5 @@ def open_task(task: str, filled: FilledCondition, request: ReproduceRequest, *, 
         depth=filled.depth,
         texts=texts,
         limit=request.limit,
-        shard=(shard.number, shard.of),
     )
     return TaskInput(task, dataset, first, work)

@@ -12,7 +12,9 @@ from ..errors import InputError
 from ..files.outputs import check_folder, make_folder
 from ..jobs.progress import Progress
 from ..jobs.rerank_job import fit_context, plan_notes, work_configuration
-from ..jobs.run_folder import RunFolder, read_written_run
+from ..jobs.rerank_request import RerankCounts
+from ..jobs.rerank_run import nothing_read
+from ..jobs.run_folder import read_written_run
 from ..jobs.saying import Display, Say, silent
 from ..jobs.trace import read_manifest
 from ..ranking.oracle_plan import OraclePlan
@@ -23,7 +25,6 @@ from .leaderboard_results import TaskRuns, collect, per_query, write_tables
 from .leaderboard_run import LeaderboardRun, TaskRepeat
 from .reproduce_inputs import FilledCondition, TaskInput, fill, open_task, task_names
 from .reproduce_request import ReproduceRequest, ReproduceResult
-from .shards import Shard, merge_shards, shard_folder
 
 
 def run(request: ReproduceRequest, *, say: Say = silent, display: Display | None = None) -> ReproduceResult:
@@ -36,8 +37,11 @@ def run(request: ReproduceRequest, *, say: Say = silent, display: Display | None
     job = Reproduction.prepare(request)
     for note in job.notes():
         say(note)
-    errors = job.merge() if request.merge else job.rerank(say, display)
-    return job.result(errors)
+    counts = job.rerank(say, display)
+    why = nothing_read(counts) if request.max_failed < 1 else ""
+    if why:
+        say(why)
+    return ReproduceResult(job.table(), counts.errors, job.queries, job.folder, unreadable=bool(why))
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Reproduction:
             check_folder(_output(request))
         filled = fill(request)
         asks_model = request.oracle is None and filled.model is not None
-        texts = asks_model and not estimate_only and not request.merge
+        texts = asks_model and not estimate_only
         names = task_names(filled.condition, request.tasks)
         tasks = tuple(open_task(name, filled, request, texts=texts) for name in names)
         if request.oracle is not None:
@@ -69,7 +73,7 @@ class Reproduction:
             return cls(request, filled, OraclePlan.make(qrels, request.oracle, filled.settings), tasks)
         if filled.model is None:
             return cls(request, filled, None, tasks)
-        plan = Plan.make(filled.model)
+        plan = Plan.make(filled.model, dataset=filled.condition.benchmark)
         if not texts:
             return cls(request, filled, plan, tasks)
         plan, tokenizer = fit_context(plan, [task.work for task in tasks])
@@ -82,8 +86,8 @@ class Reproduction:
 
     @cached_property
     def folder(self) -> Path:
-        """Where this job's results go, made now: `output`, or the shard's folder in it."""
-        folder = shard_folder(_output(self.request), self.request.shard or Shard())
+        """Where the results go, made now."""
+        folder = _output(self.request)
         make_folder(folder)
         return folder
 
@@ -96,46 +100,24 @@ class Reproduction:
             found.append(f"not as published: {self.filled.differences}")
         return found
 
-    def rerank(self, say: Say = silent, display: Display | None = None) -> int:
-        """Rerank what is not done yet; the number of failed windows that kept their order."""
+    def rerank(self, say: Say = silent, display: Display | None = None) -> RerankCounts:
+        """Rerank what is not done yet; the counts of all tasks and repeats together."""
         if self.plan is None:
-            return 0
+            return RerankCounts(0, 0)
         request = self.request
-        journal = _output(request) / "journal"
         with LeaderboardRun(self.plan, self.parts, overwrite=request.overwrite) as queue:
             if not queue.tasks:
                 say(f"{self.folder} already holds the result of every task: nothing to rerank")
             else:
                 progress = Progress(queue.tasks, queue.windows, request.max_failed, say=say, display=display)
                 queue.run(
-                    journal,
+                    self.folder / "journal",
                     progress,
                     tokenizer=self.tokenizer,
                     on_error=request.on_error,
                     command=request.command,
                 )
-        return sum(read_manifest(part.folder)["errors"] for part in self.parts)
-
-    def merge(self) -> int:
-        """Unite the shards of every task; the number of failed windows in them."""
-        if self.plan is None:
-            raise InputError(f"condition {self.filled.condition.name} is a first stage: it has no shards")
-        where = _output(self.request)
-        errors = 0
-        for part in self.parts:
-            with RunFolder(part.folder, part.configuration, overwrite=self.request.overwrite) as folder:
-                name = str(part.folder.relative_to(where))
-                if not folder.finished and not merge_shards(where, name, part.work.queries, folder):
-                    raise InputError(
-                        f"{where} holds no finished shard of {name}: run `shard` 1/N to N/N first"
-                    )
-            errors += read_manifest(part.folder)["errors"]
-        return errors
-
-    def result(self, errors: int) -> ReproduceResult:
-        """What is done, with the leaderboard unless this is a shard."""
-        board = self.table() if self.request.shard is None else None
-        return ReproduceResult(board, errors, self.queries, self.folder)
+        return RerankCounts.recorded([read_manifest(part.folder) for part in self.parts])
 
     def table(self) -> Leaderboard:
         """The leaderboard of what is done, also written to the folder."""
@@ -143,7 +125,8 @@ class Reproduction:
         stages = {task.name: task.first.origin for task in self.tasks}
         board = collect(self.condition_as_run(), outcomes, candidates=self._candidates())
         make_folder(self.folder / "scores")
-        write_tables(self.folder, board, outcomes, {"first_stage_runs": stages})
+        files = {task.name: str(path) for task in self.tasks if (path := task.first.file(self.folder))}
+        write_tables(self.folder, board, outcomes, {"first_stage_runs": stages, "first_stage_files": files})
         return board
 
     def condition_as_run(self) -> Condition:

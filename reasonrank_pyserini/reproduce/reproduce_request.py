@@ -12,13 +12,12 @@ from ..jobs.run_source import RunSource
 from ..ranking.model_request import SettingOverrides
 from ..ranking.scheduler import OnError
 from .leaderboard import Leaderboard
-from .shards import Shard
 
 DEFAULT_CONDITION = "reasonrank-7b"
 QRELS_KINDS = ("plain", "fixed")
 
 Runs = str | Path | Mapping[str, RunSource]
-"""First-stage runs: a folder with a TREC file per task, or runs by task, each a TREC file or hits by query id."""
+"""First-stage runs: a folder with a run file per task, or runs by task, each a run file or hits by query id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,10 @@ class ModelOverrides:
     profile: str | Path | None = None
     engine: str | None = None
     base_urls: tuple[str, ...] = ()
+    servers: Path | None = None
+    replicas: int | None = None
+    ray: str | None = None
+    vllm_python: str | None = None
     api: str = "completions"
     engine_args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -41,10 +44,8 @@ class ReproduceRequest:
 
     `tasks`: none means all. `first_stage`: one of `FIRST_STAGES`; None is the condition's own, and `runs` replaces
     it. `oracle`: the judgements order the windows instead of a model, with that much noise (a standard deviation)
-    on the grades. `repeat`: runs with seeds counting up. `shard`: only that part of the queries, for array jobs;
-    `merge` unites finished shards in `output` without calling a model. `limit`: the first queries of each task.
-    `max_failed`: the share of unreadable answers at which the run stops, after 50 windows. `command`: recorded in
-    the manifests.
+    on the grades. `repeat`: runs with seeds counting up. `limit`: the first queries of each task. `max_failed`: the
+    share of unreadable answers at which the run stops, after 50 windows. `command`: recorded in the manifests.
     """
 
     benchmark: str
@@ -58,8 +59,6 @@ class ReproduceRequest:
     qrels_kind: str | None = None
     settings: SettingOverrides = field(default_factory=SettingOverrides)
     repeat: int = 1
-    shard: Shard | None = None
-    merge: bool = False
     limit: int | None = None
     on_error: OnError = "raise"
     max_failed: float = 0.5
@@ -69,8 +68,6 @@ class ReproduceRequest:
 
     def check(self) -> None:
         """InputError for values that no reproduction can have."""
-        if self.merge and self.shard is not None:
-            raise InputError("`merge` unites finished shards: leave `shard` out")
         for name, value in (("repeat", self.repeat), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise InputError(f"`{name}` is {value}: it must be at least 1")
@@ -88,15 +85,17 @@ class ReproduceRequest:
 class ReproduceResult:
     """What a reproduction left in `folder`.
 
-    `leaderboard` is None for a shard. `errors`: failed windows that kept their order. `queries`: over all tasks.
+    `errors`: failed windows that kept their order. `queries`: over all tasks. `unreadable`: no answer at all could be
+    read, which only `max_failed` 1 accepts.
     """
 
-    leaderboard: Leaderboard | None
+    leaderboard: Leaderboard
     errors: int
     queries: int
     folder: Path
+    unreadable: bool = False
 
     @property
     def within_tolerance(self) -> bool | None:
         """Whether the published numbers were reached; None where that cannot be judged."""
-        return None if self.leaderboard is None else self.leaderboard.within_tolerance
+        return self.leaderboard.within_tolerance

@@ -88,7 +88,7 @@ def verify(request: VerifyRequest, *, say: Say = silent, display: Display | None
     )
     for note in job.notes():
         say(note)
-    errors = job.rerank(say, display)
+    errors = job.rerank(say, display).errors
     board = job.table()
     test = _test(job, board, request.margin)
     manifest = read_manifest(job.folder / TASK)

@@ -42,6 +42,8 @@ PANELS = (
     Panel("the other views", {"recall": "recall@10", "rbo": "RBO", "format": "format"}),
     Panel("completion length, tokens", {"length": "mean"}, ("length_min", "length_max")),
     Panel("divergence from the start", {"kl": "KL"}),
+    Panel("entropy of a token, nats", {"entropy": "entropy"}),
+    Panel("groups whose answers have one reward, share", {"groups_alike": "groups"}),
     Panel("learning rate", {"lr": "learning rate"}, exact=True),
 )
 

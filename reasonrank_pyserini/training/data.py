@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FileFormatError, InputError
 from ..files.lines import json_type, read_objects
 from ..prompts.codec import Codec
+from ..prompts.template import turn_frame
 from ..prompts.texts import Span, joined
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Encoder:
     def _spans(self, messages: Sequence[Mapping[str, str]]) -> list[Span]:
         """The rendered prompt; only the template's own text is trusted."""
         text = self._template(messages)
-        frame = self._frame([message["role"] for message in messages])
+        roles = [message["role"] for message in messages]
+        frame = turn_frame(self._template, roles, "use a model with a simpler one")
         for contents in ([m["content"] for m in messages], [m["content"].strip() for m in messages]):
             spans = [Span(frame[0], trusted=True)]
             for content, after in zip(contents, frame[1:], strict=True):
@@ -128,22 +130,6 @@ class Encoder:
             if joined(spans) == text:
                 return spans
         raise InputError("the model's chat template rewrites messages: use a model with a simpler one")
-
-    def _frame(self, roles: Sequence[str]) -> list[str]:
-        """The template's text before, between and after messages of those roles."""
-        probes = [f"Qx{number}7jv" for number in range(len(roles))]
-        rest = self._template(
-            [{"role": role, "content": probe} for role, probe in zip(roles, probes, strict=True)]
-        )
-        frame = []
-        for probe in probes:
-            before, found, rest = rest.partition(probe)
-            if not found:
-                raise InputError(
-                    "the model's chat template leaves a message out: use a model with a simpler one"
-                )
-            frame.append(before)
-        return [*frame, rest]
 
     def _end_token(self) -> int:
         """The special token that the template puts after an answer, else the tokenizer's end token."""

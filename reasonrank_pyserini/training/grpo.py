@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..lazy import require
 from . import stage
 from .checkpoints import StageFolder
-from .data import Encoder
+from .grpo_trainer import trainer_class
 from .recipe import Grpo
 from .train_request import StageRequest
 
@@ -82,7 +82,7 @@ def trainer(prepared: stage.Prepared, folder: StageFolder, base: Path, callbacks
     assert isinstance(settings, Grpo)
     from .rewards import Weights
 
-    return _trainer_class(prepared.encoder)(
+    return trainer_class(prepared.encoder)(
         model=str(base),
         reward_funcs=reward_functions(
             prepared.tokenizer,
@@ -125,19 +125,3 @@ def trainer_arguments(settings: Grpo, folder: StageFolder, *, vllm: bool) -> dic
             "vllm_importance_sampling_correction": False,
         }
     return arguments
-
-
-def _trainer_class(encoder: Encoder) -> Any:
-    base: Any = require("trl", "training").GRPOTrainer
-    if not hasattr(base, "_tokenize_prompts"):
-        raise InputError(
-            "this version of trl tokenises prompts in another place: pip install 'trl>=1.16,<1.17'"
-        )
-
-    class Trainer(base):  # type: ignore[misc, unused-ignore]
-        """Tokenises prompts as at inference; TRL would turn control strings in passages into control tokens."""
-
-        def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-            return [encoder.prompt(prompt) for prompt in prompts], None, {}
-
-    return Trainer

@@ -11,6 +11,7 @@ from typing import Any
 from ..datasets import Docstore
 from ..errors import FileFormatError, InputError
 from ..prompts import PromptBuilder, PromptStyle
+from ..types import AnswerForm
 from .list_records import Record, read_rows, record_of_row
 
 Messages = tuple[Mapping[str, str], ...]
@@ -74,13 +75,13 @@ def render(
         shown = [found[docid] for docid in record.initial_list]
         prompt = builder.build(queries[record.qid], shown, answer_tokens=0).prompt
         yield Example(
-            tuple(prompt.messages), _answer(builder.style, record), record.label,
+            tuple(prompt.messages), _answer(builder.style.answer, record), record.label,
             record.initial_list, record.relevant_docids, record.qid,
         )  # fmt: skip
 
 
-def _answer(style: PromptStyle, record: Record) -> str:
-    if style.answer == "bare":
+def _answer(form: AnswerForm, record: Record) -> str:
+    if form == "bare":
         return record.label
     return answer_text(record.reasoning, record.label) if record.reasoning.strip() else ""
 

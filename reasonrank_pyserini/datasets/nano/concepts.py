@@ -26,10 +26,11 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Concepts that share the same settings."""
+    """Concepts that share the same settings; `new_settings` are those of the split test-settings alone."""
 
     name: str
     settings: tuple[str, ...]
+    new_settings: tuple[str, ...]
     concepts: tuple[Concept, ...]
 
 
@@ -57,7 +58,7 @@ def _domain(
         Concept(name, concept, tuple(clues), tuple(_content(clue, function_words) for clue in clues))
         for concept, clues in entry["concepts"].items()
     )
-    return Domain(name, tuple(entry["settings"]), tuple(concepts))
+    return Domain(name, tuple(entry["settings"]), tuple(entry["new_settings"]), tuple(concepts))
 
 
 def _content(clue: str, function_words: frozenset[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The nano world as test collections: nano/train, nano/validation and nano/test over one corpus."""
+"""The nano world as test collections: train, validation and test over one corpus, test-settings over a larger one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NanoDataset:
 
     @cached_property
     def documents(self) -> MemoryDocuments:
-        return MemoryDocuments(World.load().documents)
+        return MemoryDocuments(World.load().corpus(self._split))
 
     def queries(self, variant: str | None = None) -> Sequence[Query]:
         if variant is not None:

@@ -31,7 +31,10 @@ class JournalSpan:
 
 def encode(key: str, completion: Completion) -> bytes:
     """The record of a completion under a key of 64 hex digits, with its end of line."""
-    body = f"{key} {json.dumps(asdict(completion))}".encode()
+    fields = asdict(completion)
+    if completion.logprobs is None:
+        del fields["logprobs"]
+    body = f"{key} {json.dumps(fields)}".encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
@@ -47,8 +50,12 @@ def decode(text: bytes) -> Completion | None:
     with suppress(TypeError, ValueError, AttributeError):
         found = json.loads(text)
         completion = Completion(**{name: value for name, value in found.items() if name in _FIELDS})
-        ids = completion.token_ids
-        return completion if ids is None else replace(completion, token_ids=tuple(ids))
+        ids, logprobs = completion.token_ids, completion.logprobs
+        return replace(
+            completion,
+            token_ids=None if ids is None else tuple(ids),
+            logprobs=None if logprobs is None else {int(id): value for id, value in logprobs.items()},
+        )
     return None
 
 

@@ -23,8 +23,9 @@ from .store import Journal
 def completion_key(identity: Mapping[str, Any], prompt: Prompt, sampling: Sampling, sample: int = 0) -> str:
     """sha256, hex, of all that a completion depends on: engine and weights, sampling, prompt, sample number."""
     drawn = asdict(sampling)
-    if sampling.permutation is None:
-        del drawn["permutation"]  # keys from before this field existed stay valid
+    for name in ("permutation", "stop", "logprobs", "allowed_ids"):
+        if not drawn[name]:
+            del drawn[name]  # keys from before this field existed stay valid
     head = {"engine": dict(identity), "sampling": drawn, "sample": sample}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     digest.update(json.dumps([dict(message) for message in prompt.messages], sort_keys=True).encode())

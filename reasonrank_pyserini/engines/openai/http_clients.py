@@ -54,6 +54,9 @@ def connect(url: str, options: Options, security: ssl.SSLContext, proxy: Proxy |
     )
     key = options.key or "none"
     client = openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http, max_retries=0)
+    if options.own_key is not None:  # what the environment holds for other servers is not for own ones
+        client.organization = client.project = None
+        client._custom_headers = {}
     client.organization = (client.organization or "").strip() or None
     client.project = (client.project or "").strip() or None
     return client

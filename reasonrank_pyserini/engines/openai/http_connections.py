@@ -15,10 +15,10 @@ OTHER_FILES = 64
 """Files left for everything else: corpora, results, the journal, Java."""
 
 
-def requests_per_server(options: Options, default: int) -> float:
-    """The most requests in flight at one server: `default`, or no bound of its own when `concurrency` is set, and
-    fewer when the process's limit of open files (`ulimit -n`) leaves no room for them, which a warning states."""
-    servers = len(options.urls)
+def requests_per_server(options: Options, default: int, servers: int) -> float:
+    """The most requests in flight at each of so many servers: `default`, or no bound of its own when `concurrency` is
+    set, and fewer when the process's limit of open files (`ulimit -n`) leaves no room for them, which a warning states.
+    """
     wanted = options.concurrency or default * servers
     room = _room(wanted)
     if room >= wanted:

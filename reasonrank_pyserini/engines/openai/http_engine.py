@@ -6,41 +6,32 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from ...errors import EngineDiedError, EngineError
+from ...errors import EngineDiedError, EngineError, ServersGoneError
 from ...prompts.grammar import answer_regex
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
+from ..servers import FixedServers, OwnServers, Servers
 from .http_about import after_404, ask_about
-from .http_connections import requests_per_server
-from .http_error_body import BrokenAnswerError
+from .http_attempt import attempt
 from .http_failures import (
     FailedCall,
-    Failure,
-    finish,
-    from_broken,
-    from_connection,
-    from_status,
-    through_proxy,
 )
+from .http_logprobs import by_token_id
 from .http_options import Options, read_options
 from .http_pool import Call, Pool
 from .http_request import (
     CUT_PROMPT,
     check_lengths,
-    most_characters,
     prompt_was_cut,
     request_body,
     request_size,
 )
-from .http_servers import InactivityTimeout, Server
 from .http_stream import AnswerReader
-
-if TYPE_CHECKING:
-    import openai
+from .servers_file import FileServers
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +46,9 @@ class OpenAIEngine:
     sends messages: the server applies its own template and must itself neutralise control strings in passages.
     Reasoning that a server returns separately becomes `<think>...</think>`. A sampling's `permutation` is sent to
     vLLM as a regular expression of its form, which does not rule out repeated identifiers. Several servers share
-    the work by outstanding tokens; a failing one is left out for a while and its requests go to the others. A
-    complete answer is never requested again. Addresses are not part of `identity`, so the same model at another
-    address continues the same journal.
+    the work by outstanding tokens; a failing one is left out for a while and its requests go to the others, and
+    `servers` may change them while calls are under way. A complete answer is never requested again. Addresses are not
+    part of `identity`, so the same model at another address continues the same journal.
     """
 
     OPERATIONAL = frozenset(
@@ -68,25 +59,39 @@ class OpenAIEngine:
     )  # fmt: skip
     """Arguments that change how requests are sent, not their results."""
 
-    def __init__(self, config: EngineConfig, options: Options) -> None:
-        self.config, self.options = config, options
+    def __init__(
+        self,
+        config: EngineConfig,
+        options: Options,
+        servers: Servers,
+        own: OwnServers | None = None,
+    ) -> None:
+        self.config, self.options, self.servers, self._own = config, options, servers, own
+        self._each = CONCURRENCY[config.api] if own is None else own.requests
         self.retries: Counter[str] = Counter()
         self.cut_prompts = 0
         self._pool: Pool | None = None
         self._open = False
-        self._description: asyncio.Task[Any] | None = None
+        self._descriptions: dict[str, asyncio.Task[None]] = {}
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> OpenAIEngine:
         """The engine, not yet connected; InputError for arguments that cannot be applied."""
-        return cls(config, read_options(config))
+        options = read_options(config)
+        if config.servers is not None:
+            return cls(config, options, FileServers(config.servers, patience=options.max_wait))
+        return cls(config, options, FixedServers(options.urls))
+
+    @classmethod
+    def of_own_servers(cls, config: EngineConfig, servers: Servers, own: OwnServers) -> OpenAIEngine:
+        """The engine for servers that the caller starts."""
+        return cls(config, Options(own_key=own.key), servers, own)
 
     @property
     def limits(self) -> Limits:
-        """The limits of all servers together; each gets at most `tokens`, and its part of the default concurrency."""
-        each, tokens = CONCURRENCY[self.config.api], self.options.tokens
-        count = len(self.options.urls)
-        return Limits(self.options.concurrency or each * count, tokens and tokens * count)
+        """The limits of all servers of now together; each gets at most `tokens`, and its part of the concurrency."""
+        tokens, count = self.options.tokens, max(1, len(self.servers.addresses()))
+        return Limits(self.options.concurrency or self._each * count, tokens and tokens * count)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -108,36 +113,51 @@ class OpenAIEngine:
         `retries`: failed attempts that were retried, of all servers together, by kind. `cut_prompts`: answers whose
         usage counts fewer prompt tokens than the messages have words.
         """
-        servers = [server.details() for server in self._servers]
+        known = self._pool.known.values() if self._pool is not None else ()
+        servers = [server.details() for server in known]
         return {
-            "servers": servers or [{"url": url} for url in self.options.urls],
+            "servers": servers or [{"url": url} for url in self.servers.addresses()],
             "retries": dict(self.retries),
             "cut_prompts": self.cut_prompts,
         }
 
-    @property
-    def _servers(self) -> Sequence[Server]:
-        return self._pool.servers if self._pool is not None else ()
-
     async def __aenter__(self) -> Self:
-        self._pool = Pool(self.options, requests_per_server(self.options, CONCURRENCY[self.config.api]))
+        self._pool = Pool(self.options, self.servers, self._each)
+        try:
+            await self.servers.start(self._pool)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        self._pool.changed()
         self._open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        description, self._description = self._description, None
-        if description is not None:
-            description.cancel()
-            await asyncio.gather(description, return_exceptions=True)
+        descriptions, self._descriptions = self._descriptions, {}
+        for task in descriptions.values():
+            task.cancel()
+        await asyncio.gather(*descriptions.values(), return_exceptions=True)
         self._open = False
-        await asyncio.gather(*(server.close() for server in self._servers))
+        await self.servers.stop()
+        if self._pool is not None:
+            closing = (server.close() for server in self._pool.known.values())
+            await asyncio.gather(*closing, return_exceptions=True)
+
+    def _begin_descriptions(self) -> None:
+        """Ask the servers that have joined what they report of themselves."""
+        for server in self._pool.servers if self._pool is not None else ():
+            task = self._descriptions.get(server.url)
+            if task is None or (task.done() and not server.about):
+                about = ask_about(server, self.config.model, self.options)
+                self._descriptions[server.url] = asyncio.create_task(about)
 
     async def describe(self) -> Mapping[str, Any]:
         """`details` after querying every server; facts that a server does not report are left out."""
-        model, options = self.config.model, self.options
-        await asyncio.gather(*(ask_about(server, model, options) for server in self._servers))
+        self._begin_descriptions()
+        if self._descriptions:
+            await asyncio.wait(self._descriptions.values())
         return self.details
 
     async def served_context(self) -> int | None:
@@ -149,10 +169,11 @@ class OpenAIEngine:
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         if not self._open or self._pool is None:
             raise EngineError("the openai engine is not open: use it inside `async with`")
-        if self._description is None:
-            self._description = asyncio.create_task(self.describe())
+        self._begin_descriptions()
         started = time.monotonic()
         body = request_body(self.config, self.options, prompt, sampling, regex=await self._regex(sampling))
+        if self._own is not None:
+            body |= self._own.fields(sampling)
         reader = await self._complete_with_retries(self._pool, body, request_size(prompt, sampling))
         check_lengths(reader, prompt, sampling, api=self.config.api)
         if self.config.api == "chat" and prompt_was_cut(reader, prompt):
@@ -163,6 +184,8 @@ class OpenAIEngine:
             completion_tokens=reader.completion_tokens,
             finish_reason="length" if reader.ended == "length" else "stop",
             seconds=time.monotonic() - started,
+            token_ids=None if sampling.stop else reader.written_ids,  # the ids hold a stop text
+            logprobs=by_token_id(reader.last_logprobs),
         )
 
     def _note_cut_prompt(self, tokens: int) -> None:
@@ -171,12 +194,14 @@ class OpenAIEngine:
             log.warning(CUT_PROMPT, tokens)
 
     async def _regex(self, sampling: Sampling) -> str | None:
-        """The regular expression of the requested answer; None without one, and unless every server is vLLM."""
+        """The regular expression of the requested answer; None without one, unless every server is vLLM, and for own
+        servers, which are asked for the permutation itself."""
         asked = sampling.permutation
-        if asked is None or self._description is None:
+        if asked is None or self._pool is None or self._own is not None:
             return None
-        await asyncio.wait([self._description])
-        owners = {server.about.get("model", {}).get("owned_by") for server in self._servers}
+        await self.describe()
+        about = [server.about for server in self._pool.servers if server.about]
+        owners = {known.get("model", {}).get("owned_by") for known in about}
         return answer_regex(asked) if owners == {"vllm"} else None
 
     async def _complete_with_retries(self, pool: Pool, body: dict[str, Any], size: int) -> AnswerReader:
@@ -185,10 +210,12 @@ class OpenAIEngine:
         while (server := await pool.next(call)) is not None:
             try:
                 with pool.visit(server, call):
-                    reader = await self._attempt(server, body)
+                    reader = await attempt(server, body, self.config, self.options)
                 server.tally.answered(reader.prompt_tokens, reader.completion_tokens, reader.finish_reason)
                 return reader
             except FailedCall as failed:
+                if failed.failure.fatal and pool.leave_out(server, failed.failure):
+                    continue
                 if not failed.failure.retry:
                     break
                 self.retries[failed.failure.kind] += 1
@@ -196,7 +223,11 @@ class OpenAIEngine:
 
     async def _final(self, pool: Pool, call: Call) -> EngineError:
         """The error to raise; EngineDiedError when no other call can succeed."""
-        server, last = pool.last_failure(call)
+        failed = pool.last_failure(call)
+        if failed is None:
+            gone = ServersGoneError if pool.worked else EngineDiedError
+            return gone(f"no server is left: {self.servers.ended()}")
+        server, last = failed
         attempts = max(call.tried.total(), server.rests)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
         if last.missing:
@@ -205,58 +236,7 @@ class OpenAIEngine:
             return EngineDiedError(f"{server.url}: {last.message} ({advice})")
         if last.retry and pool.gone():
             messages = "; ".join(server.last.message for server in pool.servers if server.last)
-            return EngineDiedError(f"{messages}{tried}")
-        kind = EngineDiedError if last.fatal else EngineError
-        return kind(f"{server.url}: {last.message}{tried}")
-
-    async def _attempt(self, server: Server, body: dict[str, Any]) -> AnswerReader:
-        """One request; FailedCall for anything but a complete answer.
-
-        An answer that was read completely is kept, even if the connection fails afterwards.
-        """
-        import httpx
-        import openai
-
-        patience = InactivityTimeout(server, self.options.inactivity_timeout)
-        reader = AnswerReader(most_characters(body.get(self.options.max_tokens_field)))
-        try:
-            async with patience:
-                with server.client() as client:
-                    await self._stream(server, client, body, patience, reader)
-        except TimeoutError:
-            silence = f"no byte from {server.url} for {self.options.inactivity_timeout:g} s"
-            failure = Failure("inactivity", f"{silence} (inactivity_timeout)", outage=True)
-            if not reader.complete:
-                raise FailedCall(failure) from None
-        except openai.APIStatusError as error:
-            server.answered = True
-            raise FailedCall(through_proxy(from_status(error, self.options, body), server.proxy)) from None
-        except BrokenAnswerError as error:
-            raise FailedCall(from_broken(error, self.options, body)) from None
-        except (openai.APIConnectionError, httpx.TransportError, httpx.DecodingError) as error:
-            if not reader.complete:
-                raise FailedCall(through_proxy(from_connection(error, server.url), server.proxy)) from None
-        finish(reader, self.options, body)
-        return reader
-
-    async def _stream(
-        self,
-        server: Server,
-        client: openai.AsyncOpenAI,
-        body: dict[str, Any],
-        patience: InactivityTimeout,
-        reader: AnswerReader,
-    ) -> None:
-        # Everything goes into extra_body: the client's validation of a list of 8,000 ids takes 0.1 s.
-        create: Any
-        if self.config.api == "chat":
-            create = client.chat.completions.with_streaming_response.create
-            start = create(model=self.config.model, messages=[], stream=True, extra_body=body)
-        else:
-            create = client.completions.with_streaming_response.create
-            start = create(model=self.config.model, prompt="", stream=True, extra_body=body)
-        async with start as response:
-            server.answered = True
-            async for data in response.iter_bytes():
-                patience.touch()
-                reader.feed(data)
+            kind = ServersGoneError if pool.worked else EngineDiedError
+            return kind(f"{messages or f'no server is left: {self.servers.ended()}'}{tried}")
+        error = EngineDiedError if last.fatal else EngineError
+        return error(f"{server.url}: {last.message}{tried}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import ssl
@@ -29,8 +30,9 @@ class Failure:
     """One failed attempt.
 
     Failures are counted by `kind`; `fatal`: no other call can succeed; `unreachable`: no server answered at the
-    address; `outage`: the server's fault, not the request's; `crowded`: the server wants fewer requests;
-    `missing`: it has no such page or model; `wait`: seconds that it asks to wait.
+    address; `outage`: the server's fault, not the request's; `ours`: this process's fault, not the server's, so that
+    it does not count as an attempt; `crowded`: the server wants fewer requests; `missing`: it has no such page or
+    model; `wait`: seconds that it asks to wait.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Failure:
     fatal: bool = False
     unreachable: bool = False
     outage: bool = False
+    ours: bool = False
     crowded: bool = False
     missing: bool = False
     wait: float | None = None
@@ -164,8 +167,11 @@ def through_proxy(failure: Failure, proxy: Proxy | None) -> Failure:
     return replace(failure, message=f"{message} ({way})")
 
 
-def from_connection(error: BaseException, url: str) -> Failure:
-    """The failure for a connection that could not be made or that broke."""
+def from_connection(error: BaseException, url: str, options: Options, *, late: float = 0.0) -> Failure:
+    """The failure for a connection that could not be made or that broke.
+
+    `late`: for how many seconds of the attempt this process was too busy to notice what the server did.
+    """
     import httpx
 
     causes = [error]
@@ -183,7 +189,21 @@ def from_connection(error: BaseException, url: str) -> Failure:
             )
         if isinstance(cause, httpx.TooManyRedirects):
             return Failure("redirect", f"{url} redirects in a circle (is the address right?)", False, True)
-    texts = [str(cause) for cause in reversed(causes) if str(cause)]
+    if any(isinstance(cause, httpx.ConnectTimeout) for cause in causes):
+        within = f"within {options.connect_timeout:g} s (connect_timeout)"
+        if late >= options.connect_timeout / 2:
+            return Failure("busy", f"this process was too busy to connect to {url} {within}", ours=True)
+        return Failure(
+            "unreachable",
+            f"no server answers at {url} {within}: is it running there?",
+            unreachable=True,
+            outage=True,
+        )
+    texts = [
+        str(cause)
+        for cause in reversed(causes)
+        if str(cause) and not isinstance(cause, asyncio.CancelledError)
+    ]
     said = one_line(texts[0] if texts else type(error).__name__, limit=160)
     if any(isinstance(cause, httpx.UnsupportedProtocol) for cause in causes):
         return Failure(
@@ -191,7 +211,7 @@ def from_connection(error: BaseException, url: str) -> Failure:
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in said:
         return Failure("TLS", f"no secure connection to {url}: {said} ({_tls_advice(said)})", False, True)
-    if any(isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout) for cause in causes):
+    if any(isinstance(cause, httpx.ConnectError) for cause in causes):
         return Failure(
             "unreachable",
             f"no server answers at {url} (is it running there?): {said}",

@@ -8,13 +8,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...errors import InputError, UnknownNameError
 from ...files.web_environment import is_loopback
 from .. import EngineConfig
+from .http_address import EXAMPLE, server_address
 
-EXAMPLE = "`base_urls` http://localhost:8000/v1"
 ACCOUNT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 """Further variables that the client sends as headers."""
 RESERVED = {
@@ -39,7 +38,7 @@ RESERVED = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of one engine, checked.
+    """The settings of one engine, checked; `urls` are empty where the addresses come from elsewhere.
 
     Times are in seconds. `concurrency`: requests in flight at all servers together (None: 256 at each in
     completions mode, 64 in chat mode). `tokens`: the sum of prompt tokens and max_tokens in flight at each server.
@@ -47,7 +46,8 @@ class Options:
     `inactivity_timeout`: how long a server may send nothing. `max_wait`: the longest Retry-After that is obeyed.
     `stream_interval`: tokens per chunk, for servers that know the field. `send_extra`: send the fields beyond
     OpenAI's own (top_k, min_p, ...). `omit`: fields left out for servers that reject them. `extra_body`: fields
-    added to every request. `max_model_len` is used to build prompts and not sent.
+    added to every request. `max_model_len` is used to build prompts and not sent. `own_key`: the key of servers that
+    this process started, in place of one from the environment.
     """
 
     urls: tuple[str, ...] = ()
@@ -66,11 +66,12 @@ class Options:
     max_tokens_field: str = "max_tokens"
     omit: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    own_key: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str | None:
-        """The API key from the environment; None when unset or empty."""
-        return os.environ.get(self.api_key_env, "").strip() or None
+        """The key of servers that this process started, else the one from the environment; None when unset or empty."""
+        return self.own_key or os.environ.get(self.api_key_env, "").strip() or None
 
 
 INTEGERS = {"concurrency": 1, "tokens": 1, "attempts": 1, "stream_interval": 1, "max_model_len": 1}
@@ -163,63 +164,20 @@ def _extra_body(args: Mapping[str, Any]) -> dict[str, Any]:
 
 def _addresses(config: EngineConfig) -> tuple[str, ...]:
     given = config.base_urls
+    if config.servers is not None:
+        if given:
+            raise InputError("give `base_urls` or a `servers` file, not both")
+        return ()
     if not given and (variable := os.environ.get("OPENAI_BASE_URL", "").strip()):
         try:
-            return (_address(variable),)
+            return (server_address(variable),)
         except InputError as error:
             raise InputError(f"the environment variable OPENAI_BASE_URL: {error}") from None
     if not given:
-        raise InputError(f"`engine` openai needs a server: give {EXAMPLE} or set OPENAI_BASE_URL")
-    return tuple(dict.fromkeys(_address(url.strip()) for url in given))
-
-
-def _address(url: str) -> str:
-    """The address without a trailing slash; `/v1` is added when it has no path."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InputError(f"base url {_shown(url)!r} cannot be read ({error}): give {EXAMPLE}") from None
-    if parts.username is not None or parts.password is not None:
-        raise InputError("a base url must not contain a name or password: put the key into the environment")
-    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
-        raise InputError(f"base url {_shown(url)!r} is not an http or https address: give {EXAMPLE}")
-    if not _is_host(host):
         raise InputError(
-            f"base url {_shown(url)!r} has the host {host[:60]!r}, which cannot be one: give {EXAMPLE}"
+            f"`engine` openai needs a server: give {EXAMPLE}, a `servers` file, or set OPENAI_BASE_URL"
         )
-    if parts.query or parts.fragment:
-        raise InputError(f"base url {_shown(url)!r} must end with its path: give {EXAMPLE}")
-    path = parts.path.rstrip("/")
-    for tail in (
-        "/chat/completions",
-        "/completions",
-        "/chat",
-        "/responses",
-        "/messages",
-        "/models",
-        "/embeddings",
-    ):
-        if path.endswith(tail):
-            base = f"{parts.scheme}://{parts.netloc}{path.removesuffix(tail)}"
-            raise InputError(f"base url {_shown(url)!r} is an endpoint of the API: give `base_urls` {base}")
-    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
-
-
-def _is_host(host: str) -> bool:
-    """Whether the HTTP client can encode a host name."""
-    import httpx
-
-    try:
-        return bool(httpx.URL(scheme="http", host=host).raw_host)
-    except (httpx.InvalidURL, ValueError):
-        return False
-
-
-def _shown(url: str) -> str:
-    """A url for a message, without query, password and control characters, shortened."""
-    without = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
-    return "".join(char if char.isprintable() else "?" for char in without)[:120]
+    return tuple(dict.fromkeys(server_address(url.strip()) for url in given))
 
 
 def _check_key(options: Options) -> None:

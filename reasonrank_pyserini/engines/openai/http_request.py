@@ -49,6 +49,13 @@ def request_body(
     }
     if sampling.seed is not None:
         body["seed"] = sampling.seed
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.logprobs is not None:
+        chat = config.api == "chat"
+        body |= (
+            {"logprobs": True, "top_logprobs": sampling.logprobs} if chat else {"logprobs": sampling.logprobs}
+        )
     if options.send_extra:
         body |= _beyond_openai(config, options, prompt, sampling)
         if regex is not None:
@@ -96,6 +103,10 @@ def _beyond_openai(
         "skip_special_tokens": True,
         "stream_interval": options.stream_interval,
     }
+    if sampling.logprobs is not None:
+        fields["return_tokens_as_token_ids"] = True
+    if sampling.allowed_ids:
+        fields["allowed_token_ids"] = list(sampling.allowed_ids)
     if config.api == "completions":
         fields["add_special_tokens"] = False
     elif prompt.messages[-1].get("role") == "assistant":

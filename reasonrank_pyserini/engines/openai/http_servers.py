@@ -7,7 +7,7 @@ import math
 import ssl
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ...files.web_environment import Proxy, proxy_for
 from .http_clients import CLIENT_CONNECTIONS, certificates, connect
 from .http_failures import Failure
+from .http_loop import Broadcast, LoopClock
 from .http_options import Options
 
 if TYPE_CHECKING:
@@ -55,28 +56,9 @@ class ServerCounts:
         self.completion_tokens += completion_tokens
 
 
-class Broadcast:
-    """Wakes all current waiters; later ones wait for the next ring."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def wait(self, seconds: float | None) -> None:
-        """Returns at the next ring, or after that many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-
 @dataclass(slots=True)
 class Server:
-    """One address. Times are the event loop's; `requests` and `tokens` are those in flight.
+    """One address. Times are the event loop's, `last_byte` is by `clock`; `requests` and `tokens` are those in flight.
 
     A server is `out` after `OUT_AFTER` failures in a row, or as soon as it cannot be reached. It then pauses, twice as
     long each time, and gets a single request, the `probe`; once that is being answered it gets requests as before,
@@ -88,6 +70,7 @@ class Server:
     options: Options
     security: ssl.SSLContext
     bell: Broadcast
+    clock: LoopClock
     most: float = math.inf
     slots: list[ClientSlot] = field(default_factory=list)
     requests: int = 0
@@ -106,6 +89,8 @@ class Server:
     tally: ServerCounts = field(default_factory=ServerCounts)
     about: dict[str, Any] = field(default_factory=dict)
     proxy: Proxy | None = None
+    ended: bool = False
+    waiting: set[InactivityTimeout] = field(default_factory=set)
 
     @contextmanager
     def client(self) -> Iterator[openai.AsyncOpenAI]:
@@ -175,15 +160,27 @@ class Server:
             self.out, self.probe = False, None
             self.bell.ring()
 
+    def abandon(self) -> None:
+        """Wait for no answer any more: the server has ended, even if no connection has."""
+        self.ended = True
+        for patience in self.waiting:
+            patience.end()
+
+    def forgive(self) -> None:
+        """Reset the failures of a server that has rejoined."""
+        self.out, self.probe, self.rests, self.streak, self.ended = False, None, 0, 0, False
+        self.resting_until, self.window, self.last = 0.0, math.inf, None
+
     def served(self) -> None:
         """Record a complete answer: the server is healthy and may take slightly more requests."""
         self.answered, self.out, self.rests, self.streak = True, False, 0, 0
         self.window += 0.1
 
 
-def open_server(url: str, options: Options, bell: Broadcast, most: float) -> Server:
+def open_server(url: str, options: Options, bell: Broadcast, clock: LoopClock, most: float) -> Server:
     """A server with its first client, so that slow imports happen here."""
-    server = Server(url, options, certificates(url), bell, most, proxy=proxy_for(url))
+    proxy = None if options.own_key is not None else proxy_for(url)
+    server = Server(url, options, certificates(url), bell, clock, most, proxy=proxy)
     with server.client():
         return server
 
@@ -192,7 +189,8 @@ class InactivityTimeout:
     """Raises TimeoutError inside its block when no data has come for too long; call `touch()` on all data.
 
     Before its first byte a request may be in the server's queue: until then data of the same server for any request
-    also extends the timeout, up to `QUEUE_FACTOR` times.
+    also extends the timeout, up to `QUEUE_FACTOR` times. Time in which this process was too busy to read does not
+    count.
     """
 
     def __init__(self, server: Server, seconds: float) -> None:
@@ -201,29 +199,37 @@ class InactivityTimeout:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._start = self._last = self._loop.time()
-        self._handle = self._loop.call_at(self._start + self._seconds, self._check)
+        self._begun = self._loop.time()
+        self._start = self._last = self._server.clock.time()
+        self._handle = self._loop.call_later(self._seconds, self._check)
         await self._timer.__aenter__()
+        self._server.waiting.add(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.cancel()
+        self._server.waiting.discard(self)
         await self._timer.__aexit__(kind, error, trace)
 
     def touch(self) -> None:
-        self._last = self._server.last_byte = self._loop.time()
+        self._last = self._server.last_byte = self._server.clock.time()
         if not self._saw_byte:
             self._saw_byte = True
-            self._server.on_first_byte(self._start)
+            self._server.on_first_byte(self._begun)
+
+    def end(self) -> None:
+        """Wait no longer."""
+        with suppress(RuntimeError):  # it has just ended
+            self._timer.reschedule(self._loop.time())
 
     def _check(self) -> None:
-        now, due = self._loop.time(), self._last + self._seconds
+        now, due = self._server.clock.time(), self._last + self._seconds
         if not self._saw_byte:
             latest = self._start + QUEUE_FACTOR * self._seconds
             due = min(max(due, self._server.last_byte + self._seconds), latest)
         if now >= due:
-            self._timer.reschedule(now)
+            self.end()
         else:
-            self._handle = self._loop.call_at(due, self._check)
+            self._handle = self._loop.call_later(due - now, self._check)

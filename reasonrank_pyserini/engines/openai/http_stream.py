@@ -9,6 +9,7 @@ from typing import Any
 from .http_error_body import MESSAGE_FIELDS, BrokenAnswerError, error_text, reported
 from .http_events import Event, EventReader
 from .http_finish import as_sent, meaning
+from .http_logprobs import last_position
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Where servers put reasoning apart from the answer; the first that is filled counts."""
@@ -26,11 +27,13 @@ class AnswerReader:
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
     finish_reason: str | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    last_logprobs: dict[str, float] = field(default_factory=dict)
     _chat: bool = False
     _choices: int = 0
     _length: int = 0
@@ -132,8 +135,11 @@ class AnswerReader:
         self._choices += 1
         if inner := choice.get("error"):
             raise reported(inner)
+        self.last_logprobs = last_position(choice.get("logprobs")) or self.last_logprobs
         before, reason = self._length, as_sent(choice.get("finish_reason"))
         self._keep(self.content, choice.get("text"))
+        ids = choice.get("token_ids")
+        self.token_ids += [id for id in ids if isinstance(id, int)] if isinstance(ids, list) else ()
         message, delta = choice.get("message"), choice.get("delta")
         self._chat = self._chat or isinstance(delta, dict) or isinstance(message, dict)
         if isinstance(delta, dict) and delta:
@@ -166,6 +172,13 @@ class AnswerReader:
             self.completion_tokens = _count(usage, "completion_tokens") or self.completion_tokens
             self.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
             self.reasoning_tokens = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+
+    @property
+    def written_ids(self) -> tuple[int, ...] | None:
+        """The generated token ids without the one that ended the answer; None where the server does not report them."""
+        if not self.token_ids:
+            return None
+        return tuple(self.token_ids[:-1] if self.ended == "stop" else self.token_ids)
 
     @property
     def complete(self) -> bool:

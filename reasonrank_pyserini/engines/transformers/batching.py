@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from ...errors import EngineDiedError, EngineError, one_line
 from ...types import Completion, Sampling
-from .decoding import device_lost, draw, greedy, out_of_memory
+from ..cached_decoding import device_lost, draw, greedy, out_of_memory, restricted, top_logprobs
 
 GREEDY_BELOW = 1e-5
 """Temperatures below this take the most likely token."""
+STOP_TOKENS = 32
+"""Tokens at the end of a text in which a stop text is looked for after every step."""
 
 
 class Decodes(Protocol):
@@ -44,6 +46,7 @@ class Job:
     future: Future[Completion] = field(default_factory=Future)
     tokens: list[int] = field(default_factory=list)
     generator: Any = None
+    last: Any = None
 
     @property
     def need(self) -> int:
@@ -174,9 +177,11 @@ class BatchThread:
             return self._queue.popleft()
 
     def _advance(self, jobs: Sequence[Job], logits: Any) -> None:
-        best = greedy(logits) if any(job.greedy for job in jobs) else []
+        possible = restricted(logits, [job.sampling.allowed_ids for job in jobs])
+        best = greedy(possible) if any(job.greedy for job in jobs) else []
         for row, job in enumerate(jobs):
-            token = best[row] if job.greedy else draw(logits[row], job.sampling, job.generator)
+            token = best[row] if job.greedy else draw(possible[row], job.sampling, job.generator)
+            job.last = logits[row] if job.sampling.logprobs else None
             if token < 0:
                 _fail(job, EngineError("the model returned NaN: try `engine_args` dtype=bfloat16 or float32"))
             job.tokens.append(token)
@@ -186,25 +191,34 @@ class BatchThread:
         if job.future.done():
             return True
         stopped = job.tokens[-1] in self._stop_ids
-        if not stopped and len(job.tokens) < job.sampling.max_tokens:
-            return False
-        written = job.tokens[:-1] if stopped else job.tokens
         try:
-            text = self._decode(written)
+            if not stopped and not self._says_stop(job) and len(job.tokens) < job.sampling.max_tokens:
+                return False
+            completion = self._completion(job, stopped)
         except Exception as error:
             self._give_up([job], error)
             return True
-        completion = Completion(
-            text,
-            prompt_tokens=len(job.ids),
-            completion_tokens=len(job.tokens),
-            finish_reason="stop" if stopped else "length",
-            seconds=time.perf_counter() - job.submitted,
-            token_ids=tuple(written),
-        )
         if job.future.set_running_or_notify_cancel():
             job.future.set_result(completion)
         return True
+
+    def _says_stop(self, job: Job) -> bool:
+        stop = job.sampling.stop
+        return bool(stop) and _cut_at(self._decode(job.tokens[-STOP_TOKENS:]), stop) is not None
+
+    def _completion(self, job: Job, stopped: bool) -> Completion:
+        written, sampling = (job.tokens[:-1] if stopped else job.tokens), job.sampling
+        text = self._decode(written)
+        cut = _cut_at(text, sampling.stop)
+        return Completion(
+            text if cut is None else text[:cut],
+            prompt_tokens=len(job.ids),
+            completion_tokens=len(job.tokens),
+            finish_reason="stop" if stopped or cut is not None else "length",
+            seconds=time.perf_counter() - job.submitted,
+            token_ids=tuple(written) if cut is None else None,
+            logprobs=top_logprobs(job.last, sampling) if job.last is not None else None,
+        )
 
     def _recover(self, error: Exception) -> None:
         """After a failed step: out of memory restarts all rows with half the batch size, other errors fail them."""
@@ -230,6 +244,11 @@ class BatchThread:
             failure = EngineError(problem)
             failure.__cause__ = error
             _fail(job, failure)
+
+
+def _cut_at(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first of the stop texts begins; None where there is none."""
+    return min((at for at in map(text.find, stop) if at >= 0), default=None)
 
 
 def _fail(job: Job, error: EngineError) -> None:

@@ -195,7 +195,7 @@ def _cache_tokens(network: Any, device: Any) -> int | None:
     """How many tokens of key-value cache fit; InputError for a model with another kind of state."""
     import torch
 
-    from .decoding import Decoder
+    from ..cached_decoding import Decoder
 
     refused = InputError(
         f"{type(network).__name__} does not keep a plain key-value cache: use `engine` vllm for this model"

@@ -13,9 +13,9 @@ from ...errors import EngineDiedError, EngineError, InputError, PromptTooLongErr
 from ...models.identity import folder_hash, load_tokenizer, model_identity, tokenizer_hash
 from ...types import Completion, Limits, Prompt, Sampling
 from .. import EngineConfig
+from ..cached_decoding import Decoder
 from ..priority import ENGINE_PRIORITY
 from .batching import BatchThread, Job
-from .decoding import Decoder
 from .model_loading import DTYPES, Loaded, load, pick_device, pick_dtype
 
 QUEUED_BATCHES = 2
@@ -74,10 +74,6 @@ class TransformersEngine:
     @classmethod
     def from_config(cls, config: EngineConfig) -> TransformersEngine:
         """The engine, not yet loaded; InputError for settings that it cannot apply."""
-        if config.base_urls:
-            raise InputError(
-                "`base_urls` goes with `engine` openai; `engine` transformers runs in this process"
-            )
         if config.api == "chat":
             raise InputError("`api` chat goes with `engine` openai; `engine` transformers takes token ids")
         return cls(config, TransformersOptions.read(config.args))
@@ -169,6 +165,8 @@ class TransformersEngine:
         ids, loaded = prompt.token_ids, self._loaded
         if not ids:
             raise EngineError("the transformers engine needs the prompt's token ids")
+        if loaded is not None and not all(0 <= id < loaded.vocabulary for id in sampling.allowed_ids):
+            raise EngineError(f"`allowed_ids` must be from 0 to {loaded.vocabulary - 1}")
         if sampling.max_tokens < 1:
             raise EngineError(f"max_tokens is {sampling.max_tokens}: it must be at least 1")
         if loaded is not None and not (min(ids) >= 0 and max(ids) < loaded.vocabulary):

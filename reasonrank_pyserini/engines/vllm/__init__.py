@@ -1,1 +1,1 @@
-"""The vllm engine: vLLM in this process."""
+"""The vllm engine: vLLM servers that this process, or Ray, starts."""

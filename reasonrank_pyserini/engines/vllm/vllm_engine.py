@@ -1,254 +1,233 @@
-"""The vllm engine: vLLM's AsyncLLM in this process, from token ids to whole answers."""
+"""The vllm engine: starts vLLM servers and asks them over HTTP, from token ids to whole answers."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-import threading
-import time
-from collections.abc import AsyncGenerator, Mapping
+import json
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
-from ...errors import EngineDiedError, EngineError, PromptTooLongError
+from ...errors import EngineError, InputError, PromptTooLongError
+from ...lazy import resolve
 from ...types import Completion, Limits, Prompt, Sampling
-from .. import EngineConfig
-from ..fault_handlers import kept_fault_handlers
+from .. import ENGINES, EngineConfig
 from ..priority import ENGINE_PRIORITY
-from . import vllm_args as arguments
-from .vllm_errors import startup_error, vllm_message
-from .vllm_grammar import install, request_arguments
-from .vllm_process import EngineProcesses
-from .vllm_shutdown import Running, new_processes, on_cpu
+from ..servers import OwnServers, Servers
+from .local_servers import LocalServers, Place
+from .ray_messages import ClusterJob
+from .ray_servers import RayServers, Wish, check_ray
+from .vllm_command import ADAPTER, check_arguments, lora_folder, serve_command
+from .vllm_installation import Installation, find_vllm
+from .vllm_replicas import cards_per_replica, normalised, replica_environments, requests_together
+
+log = logging.getLogger(__name__)
 
 SURPLUS = 0.25
 """Requests kept waiting, as a share of those running, so that the next is ready when one ends."""
+ANSWER_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
+"""Never removed from an answer, even if the tokenizer marks them as special."""
+PERMUTATION = "reasonrank_permutation"
+"""The field of `vllm_xargs` that `on_server/reasonrank_permutation.py` reads."""
 OUTPUT_ARGUMENTS = (
+    "dtype",
     "hf_overrides",
     "kv_cache_dtype",
     "load_format",
     "logits_processors",
     "model_impl",
     "override_generation_config",
+    "quantization",
     "speculative_config",
 )
 """Engine arguments that may change the output, and so are part of the identity."""
 
 
 class VLLMEngine:
-    """Completes prompts with vLLM inside this process; the model runs in processes of its own.
+    """Completes prompts with vLLM servers that it starts, on this machine or in a Ray cluster.
 
-    Bound to the event loop in which it was entered. Every sampling field is sent, so the model's sampling defaults
-    do not apply; a prompt that does not fit raises an error, where vLLM would cut the answer short. The engine's
-    processes end with this one, however it ends. vLLM's queue follows the priorities of ThrottledEngine.
+    Every sampling field is sent, so the model's sampling defaults do not apply; a prompt that does not fit raises an
+    error. A server that dies is started again, and its calls are asked once more. The servers end with this process,
+    however it ends. vLLM's queue follows the priorities of ThrottledEngine. A sampling's `permutation` is enforced.
     """
 
     OPERATIONAL = frozenset({"scheduling_policy"})
     """Arguments that change the order of work, not the output."""
 
-    def __init__(self, config: EngineConfig) -> None:
-        arguments.check(config)
-        self.config = config
-        self._lock = threading.Lock()
-        self._vllm_config: Any = None
+    def __init__(self, config: EngineConfig, vllm: Installation) -> None:
+        self.config, self.vllm = config, vllm
         self._identity: dict[str, Any] | None = None
-        self._running: Running | None = None
-        self._numbers = itertools.count()
+        self._http: Any = None
+        self._kept: frozenset[str] = frozenset()
+        self._removed: re.Pattern[str] | None = None
+        self._given = normalised(config.args)
 
     @classmethod
     def from_config(cls, config: EngineConfig) -> VLLMEngine:
-        """An engine, not yet started; InputError for settings that it cannot apply."""
-        return cls(config)
+        """An engine, not yet started; InputError for settings that it cannot apply and where vLLM is missing."""
+        vllm = find_vllm(config.vllm_python)
+        check_arguments(config, vllm)
+        if config.ray is not None:
+            check_ray(config.ray)
+        requests_together(config)
+        replica_environments(config, on_cpu=vllm.on_cpu)
+        return cls(config, vllm)
+
+    @staticmethod
+    def readiness() -> str:
+        """vLLM's version and the servers that would be started, or what is missing."""
+        try:
+            vllm = find_vllm()
+        except InputError as error:
+            return str(error)
+        servers = len(replica_environments(EngineConfig(""), on_cpu=vllm.on_cpu))
+        version = ", ".join(f"{name} {version}" for name, version in vllm.versions.items())
+        return f"{version or 'vLLM'}: {servers} {'server' if servers == 1 else 'servers'}"
+
+    @property
+    def start_note(self) -> str:
+        """How many servers start, and where their logs are."""
+        config = self.config
+        where = "" if config.log_folder is None else f", logs: {config.log_folder}/vllm-*.log"
+        if config.ray is not None:
+            count = "vLLM servers" if config.replicas is None else f"{config.replicas} vLLM servers"
+            return f"starting {count} in the Ray cluster{where}"
+        number = config.replicas or len(replica_environments(config, on_cpu=self.vllm.on_cpu))
+        return f"starting {'a vLLM server' if number == 1 else f'{number} vLLM servers'}{where}"
 
     @property
     def limits(self) -> Limits:
-        """As many requests as vLLM runs together and a quarter more; vLLM itself limits the tokens."""
-        resolved = self._resolved()
-        together = resolved.scheduler_config.max_num_seqs * resolved.parallel_config.data_parallel_size
-        return Limits(requests=together + max(4, int(together * SURPLUS)))
+        """As many requests as the servers of now run together and a quarter more; vLLM itself limits the tokens."""
+        found: Limits = Limits(self._requests) if self._http is None else self._http.limits
+        return found
+
+    @property
+    def _requests(self) -> int:
+        """Requests in flight at one server."""
+        together = requests_together(self.config)
+        return together + max(4, int(together * SURPLUS))
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Engine, model with its revision or weights' hash, tokenizer, dtype, quantization, adapter."""
-        resolved = self._resolved()
-        with self._lock:
-            if self._identity is None:
-                self._identity = _identity(self.config, resolved.model_config)
-            return self._identity
+        """Engine, model with its revision or weights' hash, tokenizer, adapter, arguments that change the output."""
+        if self._identity is None:
+            self._identity = _identity(self.config, self._given)
+        return self._identity
 
-    def _resolved(self) -> Any:
-        """vLLM's configuration of this engine, made once (imports vLLM: seconds); starts nothing."""
-        with self._lock:
-            if self._vllm_config is None:
-                with kept_fault_handlers():
-                    self._vllm_config = _resolve(self.config)
-            return self._vllm_config
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """vLLM's version, servers started again, and for each server its counts and what it reported of itself."""
+        found: dict[str, Any] = {"vllm": dict(self.vllm.versions)}
+        if self._http is not None:
+            servers = self._http.servers
+            found |= {"restarts": servers.restarts, **getattr(servers, "details", {}), **self._http.details}
+        return found
 
     async def __aenter__(self) -> Self:
-        if self._running is not None:
+        if self._http is not None:
             raise EngineError("the vllm engine is running already")
-        processes = new_processes()
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start, processes))
+        await asyncio.to_thread(self._read_tokenizer)
+        self._http = await asyncio.to_thread(self._connected)
         try:
-            self._running = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            processes.kill()  # the start fails at once or, if it has succeeded, is undone
-            starting.add_done_callback(_abandon)
-            raise
-        try:
-            await self._running.llm.get_supported_tasks()  # the first call to the engine, from this loop
+            await self._http.__aenter__()
         except BaseException:
-            await self.__aexit__(None, None, None)
+            http, self._http = self._http, None
+            await http.__aexit__(None, None, None)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        running, self._running = self._running, None
-        if running is None:
-            return
-        stopping = asyncio.ensure_future(asyncio.to_thread(running.stop))
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            running.processes.kill()
-            await stopping
-            raise
-        await asyncio.sleep(0)  # lets vLLM close its sockets by a callback in this loop
-        running.release()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.__aexit__(kind, error, trace)
 
-    def _start(self, processes: EngineProcesses) -> Running:
-        resolved = self._resolved()
-        with kept_fault_handlers():
-            return Running.start(self.config, resolved, processes)
+    def _connected(self) -> Any:
+        """The HTTP engine over servers that are not started yet."""
+        key = secrets.token_urlsafe(32)
+        name = ADAPTER if lora_folder(self.config) is not None else self.config.model
+        config = replace(self.config, model=name, args={})
+        engine = resolve("engine", "openai", ENGINES)
+        return engine.of_own_servers(
+            config, self.new_servers(key), OwnServers(key, self._requests, self._fields)
+        )
+
+    def new_servers(self, key: str) -> Servers:
+        """The engine's servers, not yet started, which will take that key."""
+        config = self.config
+        command = serve_command(config, self.vllm)
+        if config.ray is None:
+            return LocalServers(command, Place(key, logs=config.log_folder), config.model)
+        gpus = 0 if self.vllm.on_cpu else cards_per_replica(config)
+        job = ClusterJob(config.ray, gpus, command, key, config.model)
+        return RayServers(job, Wish(config.replicas), config.log_folder)
+
+    def _read_tokenizer(self) -> None:
+        """Find the answer tags that the tokenizer marks as special: vLLM would remove them from the text."""
+        from ...models.identity import load_tokenizer
+
+        model, revision = self.config.tokenizer or self.config.model, self.config.revision
+        tokenizer = load_tokenizer(model, None if self.config.tokenizer else revision)
+        special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self._kept = frozenset(special & ANSWER_TAGS)
+        removed = sorted(special - ANSWER_TAGS, key=len, reverse=True) if self._kept else []
+        self._removed = re.compile("|".join(map(re.escape, removed))) if removed else None
+
+    def _fields(self, sampling: Sampling) -> dict[str, Any]:
+        """What a request to an own server has besides the fields of any server."""
+        fields: dict[str, Any] = {
+            "priority": ENGINE_PRIORITY.get(),
+            "return_token_ids": True,
+            "skip_special_tokens": not self._kept,
+            "spaces_between_special_tokens": False,
+        }
+        if sampling.permutation is not None:
+            fields["vllm_xargs"] = {PERMUTATION: json.dumps(asdict(sampling.permutation))}
+        return fields
+
+    async def served_context(self) -> int | None:
+        """The context of the servers in tokens."""
+        found: int | None = None if self._http is None else await self._http.served_context()
+        return found
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """The model's answer without special tokens except reasoning and answer tags; a permutation if requested.
 
-        PromptTooLongError when prompt and answer exceed the context; EngineDiedError once vLLM is gone.
+        PromptTooLongError when prompt and answer exceed the context; ServersGoneError once no server is left.
         """
-        running = self._running
-        if running is None:
+        if self._http is None:
             raise EngineError("the vllm engine is not running: use it inside `async with`")
-        ids = self._checked(prompt, sampling, running)
-        started = time.perf_counter()
-        output = await self._generate(running, ids, sampling)
-        answer = output.outputs[0]
-        if answer.finish_reason not in ("stop", "length"):
-            raise EngineError(f"vLLM ended a request early (finish reason {answer.finish_reason!r})")
-        return Completion(
-            text=running.readable(answer.text),
-            prompt_tokens=len(ids),
-            completion_tokens=len(answer.token_ids),
-            finish_reason=answer.finish_reason,
-            seconds=time.perf_counter() - started,
-            token_ids=tuple(answer.token_ids[:-1] if answer.finish_reason == "stop" else answer.token_ids),
-        )
+        self._check(prompt, sampling)
+        answer: Completion = await self._http.complete(prompt, sampling)
+        return answer if self._removed is None else replace(answer, text=self._removed.sub("", answer.text))
 
-    def _checked(self, prompt: Prompt, sampling: Sampling, running: Running) -> list[int]:
+    def _check(self, prompt: Prompt, sampling: Sampling) -> None:
         if not prompt.token_ids:
             raise EngineError(
                 "the vllm engine takes token ids, and this prompt has none: build it with the model's tokenizer"
             )
-        room = running.max_model_len
-        if len(prompt.token_ids) + sampling.max_tokens > room:
+        room = self._given.get("max_model_len", self.config.max_model_len)
+        if isinstance(room, int) and len(prompt.token_ids) + sampling.max_tokens > room:
             raise PromptTooLongError(
                 f"a prompt of {len(prompt.token_ids)} tokens and {sampling.max_tokens} for the answer exceed the "
                 f"engine's context of {room}: lower `window`, `passage_tokens` or `reasoning_tokens`"
             )
-        return list(prompt.token_ids)
-
-    async def _generate(self, running: Running, ids: list[int], sampling: Sampling) -> Any:
-        from vllm.exceptions import VLLMClientError
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
-
-        try:
-            async with contextlib.aclosing(self._stream(running, ids, sampling)) as stream:
-                async for output in stream:
-                    if output.finished:
-                        return output
-        except EngineDeadError as error:
-            raise EngineDiedError(f"vLLM died: {running.died()}") from error
-        except EngineGenerateError as error:
-            raise EngineError(f"vLLM failed: {vllm_message(error.__cause__ or error)}") from error
-        except (VLLMClientError, ValueError, TypeError) as error:
-            raise EngineError(f"vLLM refused a request: {vllm_message(error)}") from error
-        raise EngineError("vLLM ended a request without an answer")
-
-    def _stream(self, running: Running, ids: list[int], sampling: Sampling) -> AsyncGenerator[Any, None]:
-        from vllm.inputs.engine import tokens_input
-
-        parameters = sampling_parameters(sampling, skip_special_tokens=not running.kept_special)
-        name = f"window-{next(self._numbers)}"
-        stream: AsyncGenerator[Any, None] = running.llm.generate(
-            tokens_input(ids), parameters, name, lora_request=running.lora, priority=ENGINE_PRIORITY.get()
-        )
-        return stream
 
 
-def sampling_parameters(sampling: Sampling, *, skip_special_tokens: bool = True) -> Any:
-    """vLLM's SamplingParams for `sampling`, with every field that affects the output set."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams
-
-    return SamplingParams(
-        n=1,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        min_p=sampling.min_p,
-        seed=sampling.seed,
-        max_tokens=sampling.max_tokens,
-        min_tokens=0,
-        presence_penalty=0.0,
-        frequency_penalty=0.0,
-        repetition_penalty=1.0,
-        stop=None,
-        stop_token_ids=None,
-        bad_words=None,
-        ignore_eos=False,
-        skip_special_tokens=skip_special_tokens,
-        spaces_between_special_tokens=False,
-        extra_args=request_arguments(sampling.permutation),
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _abandon(starting: asyncio.Future[Running]) -> None:
-    """Stop an engine whose start was cancelled."""
-    if not starting.cancelled() and starting.exception() is None:
-        threading.Thread(target=starting.result().stop, name="reasonrank-vllm-stop").start()
-
-
-def _resolve(config: EngineConfig) -> Any:
-    arguments.import_vllm()
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.usage.usage_lib import UsageContext
-
-    settings = arguments.model_settings(config)
-    arguments.check_context(config)
-    try:
-        args = AsyncEngineArgs(**arguments.engine_arguments(config, settings, cpu=on_cpu()))
-        resolved = args.create_engine_config(UsageContext.LLM_CLASS)
-        install(resolved)
-    except Exception as error:
-        raise startup_error(error, config.model, "", arguments.normalised(config.args)) from error
-    return resolved
-
-
-def _identity(config: EngineConfig, model_config: Any) -> dict[str, Any]:
+def _identity(config: EngineConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     from ...models.identity import folder_hash, model_identity, tokenizer_hash
 
-    given = arguments.normalised(config.args)
-    adapter = given.get("lora")
+    adapter = lora_folder(config)
     tokenizer = (config.tokenizer, None) if config.tokenizer else (config.model, config.revision)
     return {
         "engine": "vllm",
         **model_identity(config.model, config.revision),
         "tokenizer": tokenizer_hash(*tokenizer),
-        "dtype": str(model_config.dtype).removeprefix("torch."),
-        "quantization": model_config.quantization,
         "lora": None if adapter is None else folder_hash(str(adapter)),
         "args": {name: given[name] for name in OUTPUT_ARGUMENTS if name in given},
     }

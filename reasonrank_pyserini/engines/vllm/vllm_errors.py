@@ -1,9 +1,8 @@
-"""vLLM's failures as one line; the cause is often in the log of another process."""
+"""Why a vLLM server ended, in one line, by what it wrote."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ...errors import EngineError, InputError, ReasonRankError, one_line
 
@@ -12,67 +11,72 @@ _RAISED = re.compile(
 )
 _GENERIC = re.compile(
     r"see (?:the )?(?:stack ?trace|root cause|error|log)|(?:stack ?trace|root cause) above"
-    r"|initialization failed|engine core",
+    r"|initialization failed|engine core|cancelled",
     re.IGNORECASE,
 )
+_USAGE = re.compile(r"^[\w.-]+(?: \w+)?: error: (\S.*)$")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PREFIX = re.compile(r"^\([\w ]+ pid=\d+\) ")
 _PYDANTIC_TAIL = re.compile(r"\s*\[type=.*$")
+_CONFIGURATION = (
+    "ValueError",
+    "ValidationError",
+    "OSError",
+    "TypeError",
+    "AssertionError",
+    "NotImplementedError",
+)
+_REFUSALS = ("VLLMValidationError", "RequestValidationError", "HTTPException")
+_LONGEST = 400
 
 
 def log_cause(log: str) -> str:
-    """The last specific exception in a log, as `Type: message`; empty when there is none."""
+    """The last specific failure in a log, as `Type: message`, or the complaint about the command line; else empty.
+    Refused requests do not count."""
     cause = generic = ""
-    for line in log.splitlines():
-        found = _RAISED.search(_ANSI.sub("", line).rstrip())
-        if not found:
+    lines = [_PREFIX.sub("", _ANSI.sub("", line).rstrip()) for line in log.splitlines()]
+    for number, line in enumerate(lines):
+        if usage := _USAGE.match(line):
+            return f"ValueError: {usage[1]}"
+        if (found := _RAISED.search(line)) is None or found[1].endswith(_REFUSALS):
             continue
-        text = f"{found[1].rpartition('.')[2]}: {found[2]}"
+        message = found[2]
+        if "validation error" in message and number + 2 < len(
+            lines
+        ):  # pydantic puts the reason below the field
+            message = _reason(lines[number + 1 : number + 4])
+        text = f"{found[1].rpartition('.')[2]}: {message}"
         if _GENERIC.search(text):
             generic = generic or text
         else:
             cause = text
-    return cause or generic
+    return one_line(cause or generic, _LONGEST) if cause or generic else ""
 
 
-def vllm_message(error: BaseException) -> str:
-    """The exception's message as one line, without pydantic's wrapping; its type when it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and "validation error" in lines[0]:
-        lines = [
-            _PYDANTIC_TAIL.sub("", line)
-            for line in lines[1:]
-            if not line.startswith("For further information")
-        ]
-        lines = [line.removeprefix("Value error, ").removeprefix("Assertion failed, ") for line in lines]
-    return one_line(" ".join(lines) or error, 400)
+def _reason(lines: list[str]) -> str:
+    """pydantic's reason without its wrapping."""
+    stripped = (_PYDANTIC_TAIL.sub("", line.strip()) for line in lines)
+    kept = [line for line in stripped if line and not line.startswith("For further information")]
+    return " ".join(line.removeprefix("Value error, ").removeprefix("Assertion failed, ") for line in kept)
 
 
-def startup_error(
-    error: BaseException, model: str, log: str | None, args: Mapping[str, object] | None = None
-) -> ReasonRankError:
-    """The exception to raise for an `error` at the start of the engine with the user's `args`."""
-    if isinstance(error, ReasonRankError):
-        return error
-    in_child = isinstance(error, (RuntimeError, EOFError, ConnectionError)) and _GENERIC.search(str(error))
-    if in_child:
-        cause = death_cause(log)
-        return EngineError(f"vLLM could not start {model!r}: {cause}{_advice(cause)}")
-    cause = vllm_message(error)
-    if isinstance(error, (ValueError, OSError, TypeError, AssertionError, NotImplementedError)):
-        given = ", ".join(f"{name}={value!r}" for name, value in (args or {}).items())
-        with_given = f" with {given}" if given else ""
-        return InputError(f"vLLM cannot run {model!r}{with_given}: {cause}{_advice(cause)}")
-    return EngineError(f"vLLM could not start {model!r}: {type(error).__name__}: {cause}{_advice(cause)}")
+def startup_error(log: str, model: str) -> ReasonRankError:
+    """The exception for a server that ended before it was ready: InputError for a setting that vLLM refuses."""
+    cause = death_cause(log)
+    kind, _, message = cause.partition(": ")
+    if kind in _CONFIGURATION and not _from_engine(log):
+        return InputError(f"vLLM cannot run {model!r}: {message}{_advice(cause)}")
+    return EngineError(f"vLLM could not start {model!r}: {cause}{_advice(cause)}")
 
 
-def death_cause(log: str | None) -> str:
-    """Why the engine's process ended, by its log; None for a log that the user has seen."""
-    if log is None:
-        return "see its log above"
-    return (
-        log_cause(log)
-        or "the engine process ended without a message (the system may have killed it for lack of memory)"
-    )
+def _from_engine(log: str) -> bool:
+    """Whether the engine's process failed, not the reading of its configuration."""
+    return "EngineCore failed to start" in log or "Engine core initialization failed" in log
+
+
+def death_cause(log: str) -> str:
+    """Why a server ended, by its log."""
+    return log_cause(log) or "it ended without a message (the system may have killed it for lack of memory)"
 
 
 def _advice(cause: str) -> str:

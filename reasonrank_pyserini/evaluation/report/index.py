@@ -54,6 +54,7 @@ def _result(result: Result, sources: Sources, scored: Scored | None) -> dict[str
         "model": str(manifest.get("model") or ""),
         "revision": str(manifest.get("revision") or ""),
         "engine": str(engine.get("name") or "") if isinstance(engine, dict) else str(engine or ""),
+        "fused": result.fused,
         "made_by": str(manifest.get("version") or ""),
         "queries": len(result.queries),
         "windows": len(windows),

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, InputError
-from ...jobs.trace import TRACES, QueryResult, TracedWindow, by_query, orders, read_manifest, read_trace
+from ...jobs.trace import (
+    TRACES,
+    QueryResult,
+    TracedWindow,
+    by_query,
+    fusion_of,
+    has_own_strategy,
+    orders,
+    read_manifest,
+    read_trace,
+)
 from ...runfile import read_run
 from ...scoring import Run
 from ...types import ScoredDocument
@@ -19,12 +29,14 @@ from ...types import ScoredDocument
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One reranking: its manifest ({} while it runs) and its queries, `before` in first-stage order."""
+    """One reranking: its manifest ({} while it runs) and its queries, `before` in first-stage order; `fused`: how their
+    orders are fused with the first stage, empty for not at all."""
 
     name: str
     path: Path
     manifest: Mapping[str, Any]
     queries: tuple[QueryResult, ...]
+    fused: str = ""
 
 
 def find_folders(given: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[Mapping[str, Any]]]:
@@ -54,12 +66,23 @@ def find_folders(given: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[Ma
 def read_result(name: str, path: Path, first_stage: Run | None = None) -> Result:
     """The reranking in a folder; without `first_stage` the order before is read off the windows.
 
-    Raises InputError for an empty trace.
+    Raises InputError for an empty trace, and where the windows of another strategy than the sliding window do not say
+    the order before, and for an unfinished reranking that is fused with the first stage in the end.
     """
     windows = by_query(read_trace(path))
     if not windows:
         raise InputError(f"{path} holds an empty trace: nothing has been reranked yet")
-    manifest = read_manifest(path)
+    if has_own_strategy(path) and (missing := windows.keys() - (first_stage or {}).keys()):
+        raise InputError(
+            f"the windows of {path}'s strategy do not show the first stage's order of {len(missing)} queries: "
+            "give the first stage as `run`"
+        )
+    manifest, fused = read_manifest(path), fusion_of(path)
+    if fused and not (path / "run.trec").is_file():
+        raise InputError(
+            f"{path} is not finished, and its order is fused with the first stage ({fused}), which the windows do not "
+            "show: report it once it is finished"
+        )
     final = read_run(path / "run.trec") if (path / "run.trec").is_file() else {}
     configuration = manifest.get("configuration")
     requested = configuration.get("queries") if isinstance(configuration, dict) else None
@@ -68,7 +91,7 @@ def read_result(name: str, path: Path, first_stage: Run | None = None) -> Result
     for id in ids:
         after = [document.id for document in final.get(id, ())]
         queries.append(_query_result(id, windows.get(id, []), after, (first_stage or {}).get(id)))
-    return Result(name, path, manifest, tuple(queries))
+    return Result(name, path, manifest, tuple(queries), fused)
 
 
 def _query_result(

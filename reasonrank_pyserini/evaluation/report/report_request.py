@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ...scoring import zero_reason
 from ...types import Document, Query
 from ..evaluation import RunSource
 from .page import write_report
+from .recorded_first_stage import recorded_first_stage
 from .report_inputs import Result, find_folders, read_result
 from .report_sources import Sources, add_recorded_dataset, open_sources
 
@@ -27,7 +28,8 @@ class ReportRequest:
     `folders` are output folders of a rerank, or hold such folders. Judgements come from `qrels` or `dataset`;
     `qrels_kind` (`plain`, `fixed`) chooses among those of a data set (None: the kind of a leaderboard in the
     folders, else plain). Passages come from `dataset`, `index` or `corpus`, as in a CollectionRequest. `run` is
-    the first stage; without it the order before is read off the windows. `topics` is a file, a Pyserini key,
+    the first stage; without it the order before is read off the windows, or for another strategy than the sliding
+    window taken from the file that a reproduction noted. `topics` is a file, a Pyserini key,
     queries, or texts by query id. `passage_chars` 0 shows docids alone. Without a `dataset`, the one that a
     folder's manifest names is used as far as it is on this machine.
     """
@@ -69,9 +71,12 @@ def build(request: ReportRequest, *, say: Say = silent) -> ReportResult:
         given = open_sources(request, kind, say)
     results = []
     for name, path in folders:
-        result = read_result(name, path, given.first_stage)
+        sources = given
+        if request.run is None:
+            sources = replace(given, first_stage=recorded_first_stage(path))
+        result = read_result(name, path, sources.first_stage)
         complete = request.dataset is not None
-        results.append((result, given if complete else add_recorded_dataset(given, result, kind, say)))
+        results.append((result, sources if complete else add_recorded_dataset(sources, result, kind, say)))
     _check_queries(request, given, [result for result, _ in results])
     for result, sources in results:
         before = {query.id: query.before for query in result.queries}

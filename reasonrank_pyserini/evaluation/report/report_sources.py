@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...datasets import Dataset, Docstore, load_dataset
 from ...errors import ReasonRankError
-from ...files.trec import order_by_score, read_run_report
+from ...files.runs import read_run_report
+from ...files.trec import order_by_score
 from ...jobs.collection import CollectionRequest, open_collection, read_topics_or_key
 from ...jobs.judgements import read_judgements
 from ...jobs.saying import Say
@@ -86,14 +87,20 @@ def _read_first_stage(run: str | Path | Run | None, say: Say) -> Run | None:
     return order_by_score(report.run)[0]
 
 
+def recorded_dataset(manifest: Mapping[str, Any]) -> str | None:
+    """The data set that a manifest names; None for none, and for a `module:attribute` name."""
+    inputs = manifest.get("inputs")
+    name = inputs.get("dataset") if isinstance(inputs, dict) else None
+    return name if isinstance(name, str) and ":" not in name else None
+
+
 def add_recorded_dataset(sources: Sources, result: Result, kind: str, say: Say) -> Sources:
     """The sources with what they lack taken from the data set that the manifest names.
 
     Only what is on this machine already: nothing is downloaded, and a `module:attribute` name is not imported.
     """
-    inputs = result.manifest.get("inputs")
-    name = inputs.get("dataset") if isinstance(inputs, dict) else None
-    if not isinstance(name, str) or ":" in name:
+    name = recorded_dataset(result.manifest)
+    if name is None:
         return sources
     problems: list[str] = []
 

@@ -162,10 +162,11 @@ function running() {
 
 function lead() {
   const models = [...new Set(DATA.results.map((result) => result.model).filter(Boolean))];
-  const unfinished = DATA.results.filter((result) => !result.finished);
+  const unfinished = DATA.results.filter((result) => !result.finished), fused = [...new Set(DATA.results.map((result) => result.fused).filter(Boolean))];
   at("title").textContent = short(DATA.title, 200);
   at("lead").append(...filled(make("span"), null, [listed(models), models.length ? ", " : "",
     plural(DATA.queries.length, "query", "queries"), several ? " in " + plural(DATA.results.length, "run") : "", ". ",
+    fused.length ? ["Reranked orders are fused with the first stage (", foreign(fused.join("; ")), "); windows show the orders of the model. "] : "",
     unfinished.length ? make("b", null, plural(unfinished.length, "run is", "runs are") + " not finished: this page shows what has been judged so far.") : ""]).childNodes);
   at("foot").textContent = "Made by reasonrank-pyserini " + DATA.version + ". This page is one file and loads nothing.";
 }

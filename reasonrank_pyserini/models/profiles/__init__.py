@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from ...errors import UnknownNameError
 from ...files.toml_tables import (
@@ -18,8 +20,22 @@ from ...files.toml_tables import (
     shipped_toml,
 )
 from ...types import AnswerForm, Sampling
+from .judge_settings import JUDGE_RULES, PUBLISHED_RULES, JudgeSettings, PublishedScore
 from .profile_rules import PROFILE_RULES, SIZE_RULES
 
+__all__ = [
+    "GENERIC",
+    "JudgeSettings",
+    "ModelSize",
+    "Profile",
+    "PublishedScore",
+    "find_profile",
+    "load_profile",
+    "model_name",
+    "parse_profile",
+    "profile_names",
+    "shipped_profile",
+]
 GENERIC = "generic"
 """The profile of a model without its own."""
 
@@ -45,7 +61,11 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The settings a model was published with; token counts are in its own tokens, `context` is prompt plus answer."""
+    """The settings a model was published with; token counts are in its own tokens, `context` is prompt plus answer.
+
+    `strategy` with `strategy_args`: which windows are judged, see `strategies`. `own_passage_tokens`: `passage_tokens`
+    stands whatever a data set's passage length is.
+    """
 
     name: str
     style: str
@@ -63,6 +83,11 @@ class Profile:
     dtype: str = "auto"
     match: tuple[str, ...] = ()
     size: ModelSize = field(default_factory=ModelSize)
+    strategy: str = "sliding"
+    strategy_args: Mapping[str, Any] = field(default_factory=dict)
+    own_passage_tokens: bool = False
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    published: tuple[PublishedScore, ...] = ()
 
     @property
     def max_tokens(self) -> int:
@@ -139,6 +164,10 @@ def _profile(file: TomlFile) -> Profile:
     values = file.check(file.values, PROFILE_RULES)
     size = file.check(values.pop("size", {}), SIZE_RULES, within="size")
     values["match"] = tuple(values.get("match", ()))
+    judge = file.check(values.pop("judge", {}), JUDGE_RULES, within="judge")
+    if "stop" in judge:
+        judge["stop"] = tuple(judge["stop"])
+    values["published"] = _published(file, values.get("published", []))
     if file.path == f"{GENERIC}.toml" and "extends" not in values:
         return Profile(**values, size=ModelSize(**size))
     parent = values.pop("extends", GENERIC)
@@ -146,8 +175,19 @@ def _profile(file: TomlFile) -> Profile:
         close = nearest(parent, profile_names())
         raise file.error("extends", f"extends {parent!r}: there is no shipped profile of that name{close}")
     base = shipped_profile(parent)
-    named = replace(base, name=Path(file.path).stem, size=replace(base.size, **size))
+    named = replace(
+        base,
+        name=Path(file.path).stem,
+        size=replace(base.size, **size),
+        judge=replace(base.judge, **judge),
+    )
     return _consistent(file, replaced(named, values))
+
+
+def _published(file: TomlFile, rows: list[Any]) -> tuple[PublishedScore, ...]:
+    needs = PUBLISHED_RULES.keys() - {"tasks"}
+    checked = [file.check(row, PUBLISHED_RULES, within="published", needs=sorted(needs)) for row in rows]
+    return tuple(PublishedScore(**{**row, "tasks": tuple(row.get("tasks", ()))}) for row in checked)
 
 
 def _consistent(file: TomlFile, profile: Profile) -> Profile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...files.toml_tables import Rule, list_of, number, one_of, table, text, whole
+from ...files.toml_tables import Rule, list_of, number, one_of, table, text, truth, whole
 
 
 def _pattern(value: Any) -> str | None:
@@ -21,6 +21,7 @@ PROFILE_RULES: Mapping[str, Rule] = {
     "step": whole(1, 1000),
     "passes": whole(1, 100),
     "passage_tokens": whole(1),
+    "own_passage_tokens": truth,
     "reasoning_tokens": whole(0),
     "answer_tokens": whole(1),
     "temperature": number(0, 2),
@@ -30,6 +31,10 @@ PROFILE_RULES: Mapping[str, Rule] = {
     "context": whole(64),
     "dtype": one_of("auto", "bfloat16", "float16", "float32"),
     "size": table,
+    "strategy": text,
+    "strategy_args": table,
+    "judge": table,
+    "published": list_of(table, "a list of tables ([[published]])"),
 }
 SIZE_RULES: Mapping[str, Rule] = {
     name: whole(1)

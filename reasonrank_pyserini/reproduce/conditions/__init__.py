@@ -13,7 +13,6 @@ from .condition_loading import Table, parse_table
 __all__ = [
     "BENCHMARKS",
     "NAMES",
-    "UPSTREAM_COMMIT",
     "Benchmark",
     "Condition",
     "FirstStageSource",
@@ -21,16 +20,14 @@ __all__ = [
     "conditions",
     "find_condition",
     "first_stage",
+    "gain",
     "upstream_url",
 ]
 
-UPSTREAM_COMMIT = "06721fd6ef3766c0e00d59a87d2696a0b4b0c17a"
-"""The commit of github 8421BCD/ReasonRank whose run files are listed."""
-
 
 def upstream_url(run: UpstreamRun) -> str:
-    """The address of the authors' run file."""
-    return f"https://raw.githubusercontent.com/8421BCD/ReasonRank/{UPSTREAM_COMMIT}/{run.path}"
+    """The address of the run file."""
+    return f"https://raw.githubusercontent.com/{run.repository}/{run.commit}/{run.path}"
 
 
 def conditions(benchmark: str) -> tuple[Condition, ...]:
@@ -44,6 +41,18 @@ def find_condition(benchmark: str, name: str) -> Condition:
     if name not in known:
         raise UnknownNameError(f"{benchmark} condition", name, known)
     return known[name]
+
+
+def gain(condition: Condition) -> float | None:
+    """How far the published average is above that of the condition's first stage; None where either is unknown."""
+    stage = _table(condition.benchmark).conditions.get(condition.first_stage)
+    if stage is None:
+        before, judged = first_stage(condition.benchmark, condition.first_stage).average, ("nDCG@10", "plain")
+    else:
+        before, judged = stage.average, (stage.measure, stage.qrels_kind)
+    if condition is stage or before is None or condition.average is None:
+        return None
+    return condition.average - before if judged == (condition.measure, condition.qrels_kind) else None
 
 
 def first_stage(benchmark: str, name: str) -> FirstStageSource:

@@ -10,11 +10,17 @@ from ...errors import UnknownNameError
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRun:
-    """A run file of the authors, by its path in their repository at UPSTREAM_COMMIT."""
+    """A run file of the authors, by its path in a GitHub repository at one commit.
 
+    It has a `sha256` or a `git_blob`, the id that git gives its content; `size` is in bytes, None where unknown.
+    """
+
+    repository: str
+    commit: str
     path: str
-    sha256: str
-    size: int
+    sha256: str | None = None
+    git_blob: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,8 @@ class FirstStageSource:
 
     `upstream`: task -> run file of the authors, empty where none is public. `method`: how Pyserini makes them, None
     where it cannot. `query_variant`: the queries that the first stage searches with; the reranker has the originals.
+    `average`: its published nDCG@10 x 100 over the tasks with the plain judgements, in `average_source`, where it has
+    no condition of its own.
     """
 
     name: str
@@ -30,6 +38,8 @@ class FirstStageSource:
     upstream: Mapping[str, UpstreamRun]
     method: str | None = None
     query_variant: str | None = None
+    average: float | None = None
+    average_source: str | None = None
 
     @property
     def usual(self) -> str:
@@ -42,8 +52,9 @@ class Condition:
     """One row of a results table and how it was made; `published` and `average` are as printed, x 100.
 
     `kind` is "reranker", "first-stage" or "reference" (other papers' numbers, which cannot be run). `window`, `step`
-    and `passes` are 0 where no window moves or the source does not say. `sampled`: the temperature is above 0, so one
-    run gets no verdict. `tolerance` and `average_tolerance` are for a reproduction's task and average.
+    and `passes` are 0 where no window moves or the source does not say; then the model's profile says how passages are
+    judged. `sampled`: the temperature is above 0, so one run gets no verdict. `tolerance` and `average_tolerance` are
+    for a reproduction's task and average.
     """
 
     name: str

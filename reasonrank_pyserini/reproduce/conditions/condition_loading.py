@@ -78,11 +78,19 @@ def _benchmark(name: str, values: dict[str, Any], file: TomlFile) -> Benchmark:
 
 def _first_stage(name: str, given: Any, benchmark: Benchmark, file: TomlFile) -> FirstStageSource:
     values = file.check(given, FIRST_STAGE_RULES, within=name, needs=["label"])
+    if "upstream" in values:
+        file.check(given, FIRST_STAGE_RULES, within=name, needs=["repository", "commit"])
+    if "average" in values:
+        file.check(given, FIRST_STAGE_RULES, within=name, needs=["average_source"])
+    place = {key: values.pop(key, "") for key in ("repository", "commit")}
     runs = {}
     for task, run in values.pop("upstream", {}).items():
         if task not in benchmark.tasks:
             raise file.error(task, f"{name}: unknown task {task!r}", name)
-        runs[task] = UpstreamRun(**file.check(run, RUN_RULES, within=task, needs=RUN_RULES))
+        checked = file.check(run, RUN_RULES, within=task, needs=["path"])
+        if not checked.keys() & {"sha256", "git_blob"}:
+            raise file.error(task, f"{name}: the run of {task} needs sha256 or git_blob", name)
+        runs[task] = UpstreamRun(**place, **checked)
     return FirstStageSource(name=name, upstream=runs, **values)
 
 
@@ -96,8 +104,9 @@ def _condition(name: str, given: Any, defaults: Any, benchmark: Benchmark, file:
             name, f"{name}: published holds {len(row)} numbers, there are {len(benchmark.tasks)} tasks"
         )
     values = _DEFAULTS | {"passes": 1 if values.get("window") else 0} | values
-    if (values["kind"] == "reranker") != (values["model"] is not None and values["window"] > 0):
-        raise file.error(name, f"{name}: a reranker, and nothing else, has a model and a window")
+    reranker = values["kind"] == "reranker"
+    if reranker != (values["model"] is not None) or (values["window"] and not reranker):
+        raise file.error(name, f"{name}: a reranker, and nothing else, has a model, and may have a window")
     if values["step"] > values["window"]:
         raise file.error(name, f"{name}: step {values['step']} is larger than window {values['window']}")
     published = dict(zip(benchmark.tasks, map(float, row), strict=True))

@@ -13,10 +13,14 @@ PERCENT = number(0, 100)
 PERCENTS = list_of(PERCENT, "a list of numbers from 0 to 100")
 
 
-def digest(value: Any) -> str | None:
-    """Rule: a SHA-256 digest."""
-    fits = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value)
-    return None if fits else "64 hexadecimal digits"
+def hexadecimal(digits: int) -> Rule:
+    """Rule: a digest of so many hexadecimal digits."""
+
+    def rule(value: Any) -> str | None:
+        fits = isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value)
+        return None if fits else f"{digits} hexadecimal digits"
+
+    return rule
 
 
 BENCHMARK_RULES: Mapping[str, Rule] = {
@@ -30,12 +34,21 @@ BENCHMARK_RULES: Mapping[str, Rule] = {
     "conditions": table,
 }
 TASK_RULES: Mapping[str, Rule] = {"label": text, "dataset": text}
-RUN_RULES: Mapping[str, Rule] = {"path": text, "sha256": digest, "size": whole(1)}
+RUN_RULES: Mapping[str, Rule] = {
+    "path": text,
+    "sha256": hexadecimal(64),
+    "git_blob": hexadecimal(40),
+    "size": whole(1),
+}
 FIRST_STAGE_RULES: Mapping[str, Rule] = {
     "label": text,
+    "repository": text,
+    "commit": hexadecimal(40),
     "upstream": table,
     "method": one_of("bm25", "bm25q"),
     "query_variant": text,
+    "average": PERCENT,
+    "average_source": text,
 }
 CONDITION_RULES: Mapping[str, Rule] = {
     "kind": one_of("reranker", "first-stage", "reference"),

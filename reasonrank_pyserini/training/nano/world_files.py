@@ -6,19 +6,24 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...datasets.nano.world import TOPICS, World
+from ...datasets.nano.world import NEW_SETTINGS, TOPICS, World
 from ...files.atomic import atomic_open
+from ...types import Document
 from .exercises import exercises
 
 
 def write_world(world: World, folder: Path) -> list[Path]:
     """Write the files in an existing folder, each whole or not at all; their paths.
 
-    `corpus.jsonl`; `exercises.jsonl`, which training from nothing begins with; by split `SPLIT.topics.tsv`,
-    `SPLIT.qrels` and, by domain, `SPLIT.sources-DOMAIN.jsonl`.
+    `corpus.jsonl`, and `test-settings.corpus.jsonl` for that split; `exercises.jsonl`, which training from nothing
+    begins with; by split `SPLIT.topics.tsv`, `SPLIT.qrels` and, by domain, `SPLIT.sources-DOMAIN.jsonl`.
     """
     rows = (json.dumps(row) for row in exercises(world))
-    lines = {"corpus.jsonl": _corpus(world), "exercises.jsonl": rows}
+    lines = {
+        "corpus.jsonl": _corpus(world.documents),
+        f"{NEW_SETTINGS}.corpus.jsonl": _corpus(world.corpus(NEW_SETTINGS)),
+        "exercises.jsonl": rows,
+    }
     for split in TOPICS:
         lines[f"{split}.topics.tsv"] = (f"{topic.id}\t{topic.text}" for topic in world.topics(split))
         lines[f"{split}.qrels"] = _qrels(world, split)
@@ -33,8 +38,8 @@ def _written(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
-def _corpus(world: World) -> Iterator[str]:
-    return (json.dumps({"id": document.id, "contents": document.text}) for document in world.documents)
+def _corpus(documents: Iterable[Document]) -> Iterator[str]:
+    return (json.dumps({"id": document.id, "contents": document.text}) for document in documents)
 
 
 def _qrels(world: World, split: str) -> Iterator[str]:

@@ -46,12 +46,15 @@ async def synthesize(
     A failed call raises, or with `on_error="drop"` drops its source.
     """
     rules = options or ListOptions()
-    requests = teacher.engine.limits.requests
+
+    def active() -> int:
+        requests = teacher.engine.limits.requests
+        return requests + max(2, requests // 4)
 
     async def one(pool: Pool) -> QueryOutcome:
         return await outcome_of(pool, teacher, rules)
 
-    async for outcome in stream(pools, one, requests + max(2, requests // 4)):
+    async for outcome in stream(pools, one, active):
         yield outcome
 
 

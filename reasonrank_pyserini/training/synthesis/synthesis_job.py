@@ -19,7 +19,7 @@ from ...jobs.collection import Collection, open_collection
 from ...jobs.run_source import read_source
 from ...jobs.saying import Say
 from ...models.identity import load_tokenizer
-from ...prompts import get_style
+from ...prompts import window_style
 from ...types import Sampling, ScoredDocument
 from .pools import Pool, make_pools
 from .sources import Page, Source, read_sources
@@ -41,7 +41,7 @@ class SynthesisJob:
     @classmethod
     def prepare(cls, request: SynthesisRequest) -> SynthesisJob:
         """The job of a request; InputError for whatever cannot work."""
-        get_style(request.student.style)
+        window_style(request.student.style)
         sources = _read_all(request)
         collection = _collection(request.candidates)
         if collection is None and not any(source.pages or source.negatives for source in sources):

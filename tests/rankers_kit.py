@@ -1,0 +1,25 @@
+"""The golden cases of other rerankers: read row by row, nothing of them known beforehand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+FOLDER = Path("golden") / "rankers"
+
+
+def rows(shared: Path, ranker: str, kind: str) -> list[dict[str, Any]]:
+    """The rows of `ranker.kind.jsonl`; the test is skipped where the folder is absent."""
+    file = shared / FOLDER / f"{ranker}.{kind}.jsonl"
+    if not file.exists():
+        pytest.skip(f"{file} is not here")
+    return [json.loads(line) for line in file.read_text(encoding="ascii").splitlines()]
+
+
+def number(value: Any) -> Any:
+    """A number of a row, which writes NaN and infinities as strings."""
+    return NUMBERS.get(value, value) if isinstance(value, str) else value
