@@ -121,16 +121,7 @@ class Reranker:
             base_urls=urls, servers=None if servers is None else Path(servers), replicas=replicas, ray=ray,
             vllm_python=vllm_python, api=api, engine_args=engine_args or {}, settings=overrides,
         )  # fmt: skip
-        plan = Plan.make(request)
-        if own is not None:
-            check_scores_come(type(own).__name__, own, plan.settings.style, plan.settings.judge.kind)
-        note = plan.replay_record(journal) if replay else None
-        for line in plan.preflight() if note is None else ():
-            log.info("%s", line)
-        parts = plan.parts(journal=journal, replay=note)
-        parts = parts if own is None else replace(parts, strategy=own)
-        if (damage := damage_line(parts.engine)) is not None:
-            log.warning("%s", damage)
+        parts = _parts(request, own, journal, replay)
         return cls.from_parts(parts, on_error=on_error, observe=observe, deadline=deadline)
 
     @classmethod
@@ -262,3 +253,19 @@ class Reranker:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+
+def _parts(
+    request: ModelRequest, own: RankingStrategy | None, journal: str | Path | None, replay: bool
+) -> RerankerParts:
+    """What `request` names, with the user's own strategy if there is one; what the start should say is logged."""
+    plan = Plan.make(request)
+    if own is not None:
+        check_scores_come(type(own).__name__, own, plan.settings.style, plan.settings.judge.kind)
+    note = plan.replay_record(journal) if replay else None
+    for line in plan.preflight() if note is None else ():
+        log.info("%s", line)
+    parts = plan.parts(journal=journal, replay=note)
+    if (damage := damage_line(parts.engine)) is not None:
+        log.warning("%s", damage)
+    return parts if own is None else replace(parts, strategy=own)

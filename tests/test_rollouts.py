@@ -21,6 +21,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from reasonrank_pyserini.errors import ReasonRankError
 from reasonrank_pyserini.training.data import Encoder
 from reasonrank_pyserini.training.grpo_trainer import in_groups, shared_log_probabilities
 from reasonrank_pyserini.training.rollouts import sample_answers
@@ -104,6 +105,15 @@ def test_answers_are_drawn_from_the_models_distribution_and_by_the_seed(nano: An
         for token, probability in enumerate(wanted.tolist()):
             spread = (count * probability * (1 - probability)) ** 0.5
             assert abs(seen[token] - count * probability) < 5 * spread + 3
+
+
+def test_a_model_that_has_diverged_is_one_line() -> None:
+    model = AutoModelForCausalLM.from_pretrained(NANO)
+    with torch.no_grad():
+        model.lm_head.weight.fill_(torch.nan)
+    sampling = Sampling(temperature=1.0, max_tokens=4)
+    with pytest.raises(ReasonRankError, match=r"diverged .*: set a lower learning_rate"):
+        sample_answers(model, "cpu", prompts(3), sampling, [END])
 
 
 def test_log_probabilities_and_gradients_are_those_of_whole_rows(nano: Any) -> None:

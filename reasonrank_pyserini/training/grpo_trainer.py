@@ -24,60 +24,61 @@ WHOLE = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 def trainer_class(encoder: Encoder) -> Any:
     """A subclass of TRL's trainer; InputError for a version of TRL whose methods are in another place."""
-    base: Any = require("trl", "training").GRPOTrainer
+    base = require("trl", "training").GRPOTrainer
     if not all(hasattr(base, name) for name in METHODS):
         raise InputError("this version of trl has other methods: pip install 'trl>=1.16,<1.17'")
+    return type("Trainer", (_SharedPrompts, base), {"encoder": encoder})
 
-    class Trainer(base):  # type: ignore[misc, unused-ignore]
-        """Tokenises prompts as at inference; TRL would turn control strings in passages into control tokens.
 
-        The rest only saves time, where a group's answers can share their prompt: see `GroupDecoder` for the
-        answers and `shared_log_probabilities` for the log-probabilities.
-        """
+class _SharedPrompts:
+    """Comes before TRL's trainer: prompts are tokenised as at inference; TRL would turn control strings in passages
+    into control tokens.
 
-        _buffered_inputs: Any
+    The rest only saves time, where a group's answers can share their prompt: see `GroupDecoder` for the
+    answers and `shared_log_probabilities` for the log-probabilities.
+    """
 
-        def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-            return [encoder.prompt(prompt) for prompt in prompts], None, {}
+    encoder: Encoder
+    _buffered_inputs: Any
 
-        def _generate_single_turn(self, prompt_ids: Any, *others: Any, **named: Any) -> tuple[Any, None]:
-            if self.use_vllm or not can_share(self):
-                return super()._generate_single_turn(prompt_ids, *others, **named)  # type: ignore[no-any-return, unused-ignore]
-            sampling = Sampling(
-                temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_completion_length
+    def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return [self.encoder.prompt(prompt) for prompt in prompts], None, {}
+
+    def _generate_single_turn(self: Any, prompt_ids: Any, *others: Any, **named: Any) -> tuple[Any, None]:
+        if self.use_vllm or not can_share(self):
+            found: tuple[Any, None] = super()._generate_single_turn(prompt_ids, *others, **named)  # type: ignore[misc]
+            return found
+        sampling = Sampling(
+            temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_completion_length
+        )  # fmt: skip
+        with _unwrapped(self) as model:
+            answers = sample_answers(model, self.accelerator.device, prompt_ids, sampling, self.eos_token_ids)
+        return answers, None
+
+    def _prepare_inputs(self: Any, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)  # type: ignore[misc]
+        if self._buffered_inputs is before or not _shares_gradients(self):
+            return inputs
+        self._buffered_inputs = in_groups(self._buffered_inputs, self.args.gradient_accumulation_steps)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _get_per_token_logps_and_entropies(
+        self: Any, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int,
+        batch_size: int | None = None, compute_entropy: bool = False, compute_aux_loss: bool = False, **others: Any,
+    ) -> Any:  # fmt: skip
+        if compute_aux_loss or not _shares_gradients(self):
+            return super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
+                **others,
             )  # fmt: skip
-            with _unwrapped(self) as model:
-                answers = sample_answers(
-                    model, self.accelerator.device, prompt_ids, sampling, self.eos_token_ids
-                )
-            return answers, None
-
-        def _prepare_inputs(self, generation_batch: Any) -> Any:
-            before = self._buffered_inputs
-            inputs = super()._prepare_inputs(generation_batch)
-            if self._buffered_inputs is before or not _shares_gradients(self):
-                return inputs
-            self._buffered_inputs = in_groups(self._buffered_inputs, self.args.gradient_accumulation_steps)
-            return self._buffered_inputs[self._step % self.args.steps_per_generation]
-
-        def _get_per_token_logps_and_entropies(
-            self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int,
-            batch_size: int | None = None, compute_entropy: bool = False, compute_aux_loss: bool = False, **others: Any,
-        ) -> Any:  # fmt: skip
-            if compute_aux_loss or not _shares_gradients(self):
-                return super()._get_per_token_logps_and_entropies(
-                    model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
-                    **others,
-                )  # fmt: skip
-            size = batch_size or len(input_ids)
-            with self.accelerator.autocast():
-                parts = [
-                    shared_log_probabilities(model, ids, mask, logits_to_keep)
-                    for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True)
-                ]
-            return _joined(parts, "log_probs"), _joined(parts, "entropy") if compute_entropy else None, None
-
-    return Trainer
+        size = batch_size or len(input_ids)
+        with self.accelerator.autocast():
+            parts = [
+                shared_log_probabilities(model, ids, mask, logits_to_keep)
+                for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True)
+            ]
+        return _joined(parts, "log_probs"), _joined(parts, "entropy") if compute_entropy else None, None
 
 
 def can_share(trainer: Any) -> bool:

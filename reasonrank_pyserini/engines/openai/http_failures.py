@@ -177,18 +177,8 @@ def from_connection(error: BaseException, url: str, options: Options, *, late: f
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
         causes.append(cause)
-    for cause in causes:
-        if isinstance(cause, RedirectedError):
-            base = one_line(re.sub(r"/(chat/)?completions/?$", "", cause.location), limit=200)
-            moved = f"HTTP {cause.status}: moved to {base or 'an address that it does not name'}"
-            return Failure(
-                "redirect",
-                f"{moved} (such a redirect drops the request's body: use that address)",
-                False,
-                True,
-            )
-        if isinstance(cause, httpx.TooManyRedirects):
-            return Failure("redirect", f"{url} redirects in a circle (is the address right?)", False, True)
+    if (redirect := _redirect(causes, url)) is not None:
+        return redirect
     if any(isinstance(cause, httpx.ConnectTimeout) for cause in causes):
         within = f"within {options.connect_timeout:g} s (connect_timeout)"
         if late >= options.connect_timeout / 2:
@@ -205,10 +195,6 @@ def from_connection(error: BaseException, url: str, options: Options, *, late: f
         if str(cause) and not isinstance(cause, asyncio.CancelledError)
     ]
     said = one_line(texts[0] if texts else type(error).__name__, limit=160)
-    if any(isinstance(cause, httpx.UnsupportedProtocol) for cause in causes):
-        return Failure(
-            "redirect", f"{url} redirects to an address that is not http or https: {said}", False, True
-        )
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in said:
         return Failure("TLS", f"no secure connection to {url}: {said} ({_tls_advice(said)})", False, True)
     if any(isinstance(cause, httpx.ConnectError) for cause in causes):
@@ -224,6 +210,27 @@ def from_connection(error: BaseException, url: str, options: Options, *, late: f
     elif "illegal status line" in said:
         hint = " (not an HTTP server: is `base_urls` right?)"
     return Failure("connection", f"the connection to {url} broke: {said}{hint}", outage=True)
+
+
+def _redirect(causes: Iterable[BaseException], url: str) -> Failure | None:
+    """The failure for a redirect that cannot be followed, None where no cause is one."""
+    import httpx
+
+    for cause in causes:
+        if isinstance(cause, RedirectedError):
+            base = one_line(re.sub(r"/(chat/)?completions/?$", "", cause.location), limit=200)
+            said = f"HTTP {cause.status}: moved to {base or 'an address that it does not name'}"
+            said += " (such a redirect drops the request's body: use that address)"
+        elif isinstance(cause, httpx.TooManyRedirects):
+            said = f"{url} redirects in a circle (is the address right?)"
+        elif isinstance(cause, httpx.UnsupportedProtocol):
+            said = (
+                f"{url} redirects to an address that is not http or https: {one_line(str(cause), limit=160)}"
+            )
+        else:
+            continue
+        return Failure("redirect", said, retry=False, fatal=True)
+    return None
 
 
 def _tls_advice(said: str) -> str:

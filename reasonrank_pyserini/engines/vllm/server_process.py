@@ -105,16 +105,19 @@ def _opened(log: Path | None) -> BinaryIO:
 
 
 def _is_ours(port: int) -> bool:
-    """Whether only this user listens at a port; True where the system has no /proc/net."""
-    owners = set()
+    """Whether this user alone is seen to listen at a port; True where the system has no /proc/net.
+
+    A table that changes while it is read may lack a row, so a port without a listener is not yet ours.
+    """
+    owners, tables = set(), 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table) as stream:
-            for row in map(
-                str.split, stream
-            ):  # address, state (0A: listening) and user are fields 1, 3 and 7
+            tables += 1
+            for row in map(str.split, stream):
+                # address, state (0A: listening) and user are fields 1, 3 and 7
                 if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port:
                     owners.add(int(row[7]))
-    return owners <= {os.getuid()}
+    return owners == {os.getuid()} or not tables
 
 
 _given: set[int] = set()
