@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
+from reasonrank_pyserini.engines.scripted import ScriptedEngine
+from reasonrank_pyserini.prompts import PromptBuilder
+from reasonrank_pyserini.ranking.asking import Asker
+from reasonrank_pyserini.types import Query, Sampling
+
 NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+QUERY = Query("q", "why do moths fly to lamps")
 FOLDER = Path("golden") / "rankers"
 
 
@@ -23,3 +29,16 @@ def rows(shared: Path, ranker: str, kind: str) -> list[dict[str, Any]]:
 def number(value: Any) -> Any:
     """A number of a row, which writes NaN and infinities as strings."""
     return NUMBERS.get(value, value) if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module")
+def qwen(shared: Path) -> Any:
+    """Qwen2.5's tokenizer."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(shared / "golden" / "qwen2.5-tokenizer")
+
+
+def asker(style: str, qwen: Any, script: Any, **sampling: Any) -> Asker:
+    """Asks the script in a style's words."""
+    return Asker(PromptBuilder(style, qwen), ScriptedEngine(script), Sampling(**sampling))

@@ -13,13 +13,15 @@ import prompts_kit as kit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rankers_kit import rows
+from rankers_kit import qwen, rows
 
 from reasonrank_pyserini.errors import InputError
 from reasonrank_pyserini.prompts import MessageStyle, PromptBuilder, get_style
 from reasonrank_pyserini.prompts.message_style import Turn, message_style_names
 from reasonrank_pyserini.prompts.score_lines import with_score_lines
 from reasonrank_pyserini.types import Document, Prompt
+
+__all__ = ["qwen"]  # fixture
 
 PROMPT_FILES = {
     "prompt_setwise-R1.toml": "rank-r1",
@@ -31,13 +33,6 @@ BEIR = {
     "ArguAna": "beir/arguana", "DBPedia": "beir/dbpedia-entity", "FiQA2018": "beir/fiqa",
     "NFCorpus": "beir/nfcorpus", "Touche2020": "beir/webis-touche2020", "SCIDOCS": "beir/scidocs",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def qwen(shared: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(shared / "golden" / "qwen2.5-tokenizer")
 
 
 @pytest.fixture(scope="module")

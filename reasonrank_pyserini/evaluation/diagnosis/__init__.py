@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .diagnose import DiagnosisRequest, TaskDiagnosis, diagnose
+from .diagnosis_run import DiagnosisRequest, TaskDiagnosis, diagnose
 
 __all__ = ["DiagnosisRequest", "TaskDiagnosis", "diagnose"]
