@@ -5,7 +5,7 @@
 Measured: windows of 20 passages of about 285 tokens (the texts of REQUESTS joined, TOKENIZER's tokens) through the
 real Reranker, prompts, gate, HTTP engine, journal and trace, against servers of this machine that answer with 750
 tokens in 24 parts, as vLLM sends them, prompt ids included. Milliseconds of processor time a window of the driver's
-process, its threads included; of building the same prompts again from nothing; and of the HTTP engine alone with
+process, its threads included; of building the same prompts again without a cache; and of the HTTP engine alone with
 requests of 5,687 ids, by the number of servers; medians over rounds with 95% intervals. Then for N modelled H200s,
 one server each, all of BRIGHT as in `gpu_model.py`: seconds, windows a second, and the cores that the driver needs.
 All but the tokenizer's own work is done by one thread at a time, so a driver ends at little more than one core. The
@@ -174,7 +174,7 @@ def whole_driver(urls: Sequence[str], tokenizer: Any, given: Sequence[Any]) -> d
 def prompts_alone(
     tokenizer: Any, shown: Sequence[tuple[Query, Sequence[str]]], texts: Mapping[str, Document]
 ) -> tuple[float, float]:
-    """Milliseconds of processor time for the prompt of a window, built again from nothing, and its mean length."""
+    """Milliseconds of processor time for the prompt of a window, built again without a cache, and its mean length."""
     builder = PromptBuilder("reasonrank", tokenizer, context=CONTEXT)
     before = time.process_time()
     built = [builder.build(q.text, [texts[id] for id in window], answer_tokens=1) for q, window in shown]

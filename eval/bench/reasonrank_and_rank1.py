@@ -4,7 +4,7 @@
         [--only modelled|measured] [--picture FILE.png] [--json FILE]
 
 Modelled: both models at 7B on modelled GPUs (`two_rerankers_modelled.py`), by class of GPU, by how many queries are
-asked at once, and by the length of Rank1's answers, which was not published, beside the published ratios. Measured:
+asked at once, and by the length of Rank1's answers, which was not published, with the published ratios. Measured:
 both rerankers' real prompts and calls through one real engine with the same two-layer random-weight model, in
 alternating rounds (`two_rerankers_measured.py`); answers have the lengths of the model's times `--scale`. It shows how
 calls and rounds turn into time on an engine that batches, on this machine; it says nothing about 7B or about GPUs.

@@ -1,4 +1,4 @@
-"""Seconds and GPU-seconds of every strategy on modelled GPUs, beside the modelled nDCG@10; nothing is measured.
+"""Seconds and GPU-seconds of every strategy on modelled GPUs, with the modelled nDCG@10; nothing is measured.
 
     python eval/bench/strategies_in_time.py [--gpu h200] [--gpus 1 8 64] [--picture FILE.png] [--json FILE]
 

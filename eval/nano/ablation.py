@@ -1,4 +1,4 @@
-"""The paper's ablation in miniature, on the nano world: every arm trained from nothing, reranked, compared.
+"""The paper's ablation in miniature, on the nano world: every arm trained from scratch, reranked, compared.
 
     python eval/nano/ablation.py -o build/nano [--seeds 1 2 3] [--arms grpo sft] [--jobs 2]
     python eval/nano/ablation.py -o build/nano --table      # only what is there

@@ -90,7 +90,7 @@ def read_results(folder: Path, split: str, seeds: Sequence[int]) -> Results:
 
 
 def _shares(folder: Path, arm: str, seed: int, split: str) -> Shares | None:
-    """From the trace, and written beside the scores; without a trace, as written there before."""
+    """From the trace, and written next to the scores; without a trace, as written there before."""
     path = folder / "shares" / split / f"{arm}-{seed}.json"
     found = shares(reranked_of(folder, arm, seed, split), split)
     if found is None:

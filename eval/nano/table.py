@@ -1,4 +1,4 @@
-"""What the arms scored, as tables: every test split beside the paper, and what went wrong on each."""
+"""What the arms scored, as tables: every test split next to the paper, and what went wrong on each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAPER_MAIN = chain(MAIN)[-1].paper or 0.0
 
 
 def overview(lines: Mapping[str, Sequence[Line]]) -> list[list[str]]:
-    """Cells of every arm on every test split beside the paper's, and the places among the arms that the paper has."""
+    """Cells of every arm on every test split next to the paper's, and the places among the arms that the paper has."""
     head, columns = ["arm"], []
     for split, found in lines.items():
         head += [f"nano/{split}", "95% interval", "vs SFT + RL", "95% interval", "place"]
@@ -105,7 +105,7 @@ def notes(folder: Path, seeds: Sequence[int]) -> list[str]:
     ]
     found = [
         f"100 {MEASURE} on {' and '.join(f'nano/{split}' for split in SPLITS)}: BM25's candidates, reranked by a "
-        "network trained from nothing. All arms and seeds start from the same exercises. The interval of a mean is a "
+        "network trained from scratch. All arms and seeds start from the same exercises. The interval of a mean is a "
         "bootstrap over queries of the mean over seeds, that of a difference is paired by query; sd is over seeds; "
         "training counts an arm's own stages, after the exercises.",
         "Paper: ReasonRank-7B on BRIGHT (arXiv 2508.07050), another task and another size: the figures are not "

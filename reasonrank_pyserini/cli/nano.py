@@ -49,7 +49,7 @@ def teacher(noise: float, pick_noise: float, seed: int, port: int) -> None:
     from ..training.nano.rule_teacher import Teacher
     from ..training.nano.teacher_server import TeacherServer
 
-    with TeacherServer(Teacher(World.load(), noise, seed, pick_noise), port) as server:
+    with TeacherServer(Teacher(World.load(), noise, pick_noise, seed), port) as server:
         click.echo(server.url)
         try:
             server.serve_forever()

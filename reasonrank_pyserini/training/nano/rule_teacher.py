@@ -48,8 +48,8 @@ class Teacher:
 
     world: World
     noise: float = 0.0
-    seed: int = 0
     pick_noise: float = 0.0
+    seed: int = 0
 
     def answer(self, messages: Sequence[Mapping[str, str]]) -> Taught:
         """The answer to the prompt in the last message; InputError when it holds no passages or no clues."""

@@ -15,7 +15,7 @@ from .exercises import exercises
 def write_world(world: World, folder: Path) -> list[Path]:
     """Write the files in an existing folder, each whole or not at all; their paths.
 
-    `corpus.jsonl`, and `test-settings.corpus.jsonl` for that split; `exercises.jsonl`, which training from nothing
+    `corpus.jsonl`, and `test-settings.corpus.jsonl` for that split; `exercises.jsonl`, which training from scratch
     begins with; by split `SPLIT.topics.tsv`, `SPLIT.qrels` and, by domain, `SPLIT.sources-DOMAIN.jsonl`.
     """
     rows = (json.dumps(row) for row in exercises(world))
