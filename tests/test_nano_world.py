@@ -215,10 +215,11 @@ def test_lexical_search_finds_the_relevant_and_ranks_them_low(
 
 
 def test_exercises_go_from_copying_to_lists_as_they_are_asked_for() -> None:
-    rows = list(exercises(WORLD, share=0.05))
+    rows = list(exercises(WORLD, share=0.2))
     kinds = [row["id"].rpartition("-")[0] for row in rows]
-    assert kinds.count("named") == NAMED // 20
+    assert kinds.count("named") == NAMED // 5
     assert list(dict.fromkeys(kinds)) == ["copying", "named", "reading-3", "reading-5", "reading-10", "asked"]
+    settings = set[str]()
     held_out = {
         tuple(sorted(topic.clues)) for split in ("validation", "test") for topic in WORLD.topics(split)
     }
@@ -231,15 +232,17 @@ def test_exercises_go_from_copying_to_lists_as_they_are_asked_for() -> None:
         )
         answer = row["output"].partition("<answer>")[2]
         assert sorted(map(int, re.findall(r"\d+", answer))) == numbers
-        if of_names := re.findall(r"Search Query: (\w+)\.\s", row["instruction"] + "\n"):
-            wanted = of_names[0]
-            fitting = re.findall(rf"\[(\d+)\] {wanted}\.", row["instruction"])
+        if of_names := re.findall(r"Search Query: In the (\w+): (\w+)\.\s", row["instruction"] + "\n"):
+            setting, wanted = of_names[0]
+            settings.add(setting)
+            fitting = re.findall(rf"\[(\d+)\] {wanted} in the {setting}\.", row["instruction"])
             assert re.findall(r"\d+", answer)[: len(fitting)] == fitting
             continue
         clues = re.findall(
             r"the \w+: ([^,.\n]+), ([^,.\n]+)\.", row["instruction"].rpartition("Search Query: ")[2]
         )
         assert tuple(sorted(clues[0])) not in held_out
+    assert {topic.setting for topic in WORLD.topics(NEW_SETTINGS)} < settings
     asked = rows[-1]
     shown = [
         Document(str(i), t) for i, t in re.findall(r"^\[(\d+)\] (.*)$", asked["instruction"], re.MULTILINE)

@@ -17,7 +17,7 @@ from .rule_teacher import Shown, order
 COPYING = 640
 """Exercises in copying, the first ones."""
 NAMED = 2_560
-"""Then lists of names whose query names what it is about: only reasoning and answer are to be written."""
+"""Then lists of names in a setting whose query names what it is about: only reasoning and answer are to be written."""
 READING = ((3, 1_920), (5, 1_920), (10, 1_920))
 """Then lists to rank: (passages of a list, number of lists)."""
 ASKED = 1_600
@@ -29,9 +29,10 @@ GROUPS, GROUP_WORDS = 6, 3
 def exercises(world: World, *, share: float = 1.0, seed: int = 0) -> Iterator[dict[str, Any]]:
     """Rows for supervised fine-tuning: copying, lists of names, then lists of train topics to rank, of growing length.
 
-    The lists of names stand for what a pretrained model brings along: it can write the form. Lists except the last
-    ones leave out the wording of the models' prompt, which makes them a third as long. Short lists are numbered with
-    gaps (`[2]`, `[5]`, `[9]`), so that every number is learnt early. The answers are the teacher's, without errors.
+    The lists of names stand for what a pretrained model brings along: it can write the form, and it knows the words
+    of texts that it was not trained on, here the names of the new settings. Lists except the last ones leave out the
+    wording of the models' prompt, which makes them a third as long. Short lists are numbered with gaps (`[2]`, `[5]`,
+    `[9]`), so that every number is learnt early. The answers are the teacher's, without errors.
     `share` is the part of each kind that comes.
     """
     draw = random.Random(f"{seed}\0nano exercises")
@@ -80,14 +81,17 @@ def _numbered_words(words: list[str], draw: random.Random) -> str:
 
 
 def _named(world: World, size: int, draw: random.Random, *, gaps: bool = False) -> _Task:
-    """Names of one domain, up to COPIES of them the one in the query."""
-    names = [concept.name for concept in draw.choice(world.domains).concepts]
+    """Names of one domain in one setting, old or new, up to COPIES of them the one in the query."""
+    domain = draw.choice(world.domains)
+    names = [concept.name for concept in domain.concepts]
+    setting = draw.choice([*domain.settings, *domain.new_settings])
     wanted = draw.choice(names)
     fitting = draw.randint(0, min(COPIES, size - 1))
     others = [name for name in names if name != wanted]
     chosen = [wanted] * fitting + draw.choices(others, k=size - fitting)
     draw.shuffle(chosen)
-    return _Task(wanted, wanted, _shown([f"{name}." for name in chosen], draw, gaps=gaps))
+    texts = [f"{name} in the {setting}." for name in chosen]
+    return _Task(f"In the {setting}: {wanted}", wanted, _shown(texts, draw, gaps=gaps))
 
 
 def _read(
