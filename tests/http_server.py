@@ -15,7 +15,8 @@ None: the usual answer).
 more: the moment for a kill that is the same however slow the machine is.
 
 `peak` is the most requests that were in flight together; `gone` counts clients that hung up before their
-answer was complete. `stop()` kills it half way: open connections are reset, the port refuses.
+answer was complete. `stop()` kills it half way: open connections are reset, the port refuses. Until the block ends no
+other process is given the port, so that another server can take it: `Server(port=server.port)`.
 
 The behaviours are in `http_behaviours`, one request and its answer in `http_exchange`; tests take every name from here.
 """
@@ -29,6 +30,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -48,6 +50,7 @@ from http_behaviours import (
     trickle,
 )
 from http_exchange import Behaviour, Exchange, Request
+from ports import kept_port
 
 __all__ = [
     "Behaviour", "Exchange", "Request", "Server", "answer", "choice", "close", "cut", "events", "garbage", "hang",
@@ -78,6 +81,7 @@ class Server:
     _script: deque[Behaviour] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _refused: OSError | None = None
+    _kept: ExitStack = field(default_factory=ExitStack)
 
     def script(self, *behaviours: Behaviour) -> None:
         """What to do with the next completion requests, in order of arrival."""
@@ -95,12 +99,14 @@ class Server:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Self:
+        self.port = self._kept.enter_context(kept_port(self.port))
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)), name="http-server")
         self._thread.start()
         started.wait()
         if self._refused is not None:
             self._thread.join()
+            self._kept.close()
             raise self._refused
         return self
 
@@ -108,6 +114,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._kept.close()
 
     def stop(self) -> None:
         """End at once: open connections are reset, new ones refused."""

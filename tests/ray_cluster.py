@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from ends_with_parent import watch
+from ports import kept_port
 
+SECONDS = 400
+"""What a node may take to start, however slow the machine is."""
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 """What everybody needs in the environment to use the cluster."""
 ROOT = Path(__file__).parents[1]
@@ -28,16 +30,17 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # its sockets need a short path
         self.address = ""
         self._nodes: list[tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]] = []
+        self._ports = ExitStack()
 
     def head(self, cpus: int) -> None:
         """Start the head, a node itself."""
         own = (
-            f"--ray-client-server-port={_free_port()}",
+            f"--ray-client-server-port={self._free_port()}",
             f"--temp-dir={self.folder}",
             "--include-dashboard=false",
         )
         self._start(cpus, "--head", "--port=0", "--num-gpus=0", *own)
-        note, deadline = self.folder / "ray_current_cluster", time.monotonic() + 120
+        note, deadline = self.folder / "ray_current_cluster", time.monotonic() + SECONDS
         while not (note.is_file() and note.read_text().strip()):
             assert time.monotonic() < deadline, "Ray has not noted its address"
             time.sleep(0.05)
@@ -61,7 +64,7 @@ class RayCluster:
                         "--disable-usage-stats",
                     ),
                     *(f"--num-cpus={cpus}",),
-                    *(f"--dashboard-agent-listen-port={_free_port()}", *arguments),
+                    *(f"--dashboard-agent-listen-port={self._free_port()}", *arguments),
                     "--object-store-memory=100000000",
                 ],
                 stdin=subprocess.DEVNULL,
@@ -77,7 +80,7 @@ class RayCluster:
                 start_new_session=True,
             )
         self._nodes.append((process, watch(process)))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + SECONDS
         while "Ray runtime started" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -86,29 +89,40 @@ class RayCluster:
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """End a node at once, without a word to the others; its actors' processes notice that by themselves."""
+        actors = self.actors()
         below = psutil.Process(node.pid).children(recursive=True)
         for process in [psutil.Process(node.pid), *below]:
-            if not process.name().startswith("ray::ServerActor"):
-                process.kill()
+            with suppress(psutil.NoSuchProcess):  # some end with those that were killed before them
+                if process not in actors:
+                    process.kill()
         node.wait()
 
     def actors(self) -> list[psutil.Process]:
         """The processes of the actors of this cluster."""
         nodes = [psutil.Process(node.pid) for node, _ in self._nodes if node.poll() is None]
         below = [child for node in nodes for child in node.children(recursive=True)]
-        return [process for process in below if process.name().startswith("ray::ServerActor")]
+        return [process for process in below if _name(process).startswith("ray::ServerActor")]
 
     def written(self) -> str:
         """All that Ray wrote into files."""
-        files = [path for path in self.folder.rglob("*") if path.is_file() and not path.is_symlink()]
-        return "\n".join(path.read_text(errors="replace") for path in files)
+        texts = []
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # Ray removes some of its files
+                if path.is_file() and not path.is_symlink():
+                    texts.append(path.read_text(errors="replace"))
+        return "\n".join(texts)
 
     def close(self) -> None:
         for process, watcher in reversed(self._nodes):
             self._end(process)
             watcher.kill()
             watcher.wait()
+        self._ports.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _free_port(self) -> int:
+        """A port that stays the cluster's."""
+        return self._ports.enter_context(kept_port())
 
     def _end(self, node: subprocess.Popen[bytes]) -> None:
         below: list[psutil.Process] = []
@@ -121,7 +135,7 @@ class RayCluster:
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
                 process.kill()
         node.wait()
-        psutil.wait_procs(below, timeout=10)
+        psutil.wait_procs(below, timeout=60)
 
 
 @contextmanager
@@ -135,8 +149,8 @@ def ray_cluster(cpus: int) -> Iterator[RayCluster]:
         cluster.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _name(process: psutil.Process) -> str:
+    """The name of a process, nothing if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.name()
+    return ""

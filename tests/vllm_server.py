@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ends_with_parent import watch
+from ports import kept_port
 
 CPU_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -47,20 +47,21 @@ def vllm_server(
     name: str = "tiny",
     max_model_len: int = 4096,
     port: int | None = None,
-    timeout: float = 240.0,
+    timeout: float = 800.0,
 ) -> Iterator[VLLMServer]:
     """A server of `model` under the name `name`, ready to answer; `arguments` go to vLLM's api_server.
 
     Its output is in `log`. `port` is free to choose, so that a killed server can come back under the same address.
     """
-    port = port or _free_port()
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)),
-        *("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
-        *("--max-model-len", str(max_model_len), "--enforce-eager", "--dtype", "float32"),
-        *arguments,
-    ]
-    with log.open("ab") as output:
+    with ExitStack() as stack:
+        port = stack.enter_context(kept_port(port or 0))
+        command = [
+            *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)),
+            *("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
+            *("--max-model-len", str(max_model_len), "--enforce-eager", "--dtype", "float32"),
+            *arguments,
+        ]
+        output = stack.enter_context(log.open("ab"))
         server = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -69,14 +70,14 @@ def vllm_server(
             env={**os.environ, **CPU_ENVIRONMENT},
             start_new_session=True,
         )
-    watcher = watch(server)
-    try:
-        _wait_until_ready(server, f"http://127.0.0.1:{port}/health", log, timeout)
-        yield VLLMServer(f"http://127.0.0.1:{port}/v1", name, server.pid, log)
-    finally:
-        _end(server)
-        watcher.kill()
-        watcher.wait()
+        watcher = watch(server)
+        try:
+            _wait_until_ready(server, f"http://127.0.0.1:{port}/health", log, timeout)
+            yield VLLMServer(f"http://127.0.0.1:{port}/v1", name, server.pid, log)
+        finally:
+            _end(server)
+            watcher.kill()
+            watcher.wait()
 
 
 @contextmanager
@@ -86,13 +87,6 @@ def coming_server(
     """A server that is starting, while other work goes on: this halves the wait."""
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         yield pool.submit(stack.enter_context, vllm_server(model, *arguments, log=log, name=name))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path, timeout: float) -> None:
@@ -114,7 +108,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=15)
     _kill_group(server.pid)
-    server.wait(timeout=15)
+    server.wait(timeout=120)
 
 
 def _kill_group(leader: int) -> None:
