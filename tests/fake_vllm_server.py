@@ -7,6 +7,7 @@ server alone:
 
     fake.on("unready-2")       # it does not listen before fake.off("unready-2")
     fake.on("hold")            # no answers
+    fake.on("answers", "3")    # each server gives so many answers, and holds the others
     fake.on("broken", "ValueError: no")      # a server that starts prints that and ends with status 1
     fake.on("deaf")            # it ignores SIGTERM
 
@@ -82,7 +83,7 @@ class FakeVLLM:
             return [event for event in found if event["event"] == name and server in (None, event["server"])]
         return []
 
-    def wait(self, true: Callable[[], object], seconds: float = 120.0) -> None:
+    def wait(self, true: Callable[[], object], seconds: float = 400.0) -> None:
         """Until that is true; AssertionError when it never is."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -90,8 +91,8 @@ class FakeVLLM:
             time.sleep(0.02)
 
     def pids(self) -> list[int]:
-        """Every server that was started, in that order, whether it lives or not."""
-        return [event["pid"] for event in self.events("start")]
+        """Every server that was started, by its number, whether it lives or not."""
+        return [event["pid"] for event in sorted(self.events("start"), key=lambda event: event["server"])]
 
 
 def ranking(ids: list[int], passages: int) -> str:
@@ -108,6 +109,7 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self, folder: Path, arguments: dict[str, str]) -> None:
         self.folder, self.arguments = folder, arguments
         self.number = next(number for number in count(1) if self._taken(number))
+        self.asked = count(1)
         self.note("start")
         if self.switch("deaf") is not None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -132,6 +134,11 @@ class FakeServer(ThreadingHTTPServer):
             with suppress(FileNotFoundError):
                 return path.read_text()
         return None
+
+    def holds(self, number: int) -> bool:
+        """Whether the call of that number waits for its answer."""
+        answers = self.switch("answers")
+        return self.switch("hold") is not None or (answers is not None and number > int(answers))
 
     def note(self, event: str, **more: Any) -> None:
         fields = {"event": event, "server": self.number, "pid": os.getpid(), "port": self.arguments["port"]}
@@ -160,8 +167,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
+        number = next(self.server.asked)
         self.server.note("asked", body=body)
-        while self.server.switch("hold") is not None:
+        while self.server.holds(number):
             readable, _, _ = select.select([self.connection], [], [], 0.02)
             if readable:  # no request follows before the answer to this one, so this is the end
                 self.server.note("left")

@@ -38,11 +38,11 @@ async def answers(engine: Engine, numbers: range) -> list[Completion]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 90))
+    return asyncio.run(asyncio.wait_for(work, 600))
 
 
 async def until(true: Any) -> None:
     """Until that is true, by turns of this loop."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(400):
         while not true():
             await asyncio.sleep(0.02)

@@ -64,7 +64,7 @@ class Engine:
     async def _one(self, number: int) -> Completion:
         return await self.engine.complete(Prompt(token_ids=ids(number)), Sampling(max_tokens=100))
 
-    async def until(self, true: Any, seconds: float = 120.0) -> None:
+    async def until(self, true: Any, seconds: float = 400.0) -> None:
         await asyncio.to_thread(self.fake.wait, true, seconds)
 
 

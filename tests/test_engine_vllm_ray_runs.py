@@ -60,9 +60,9 @@ def test_servers_end_with_the_driver(
     others = [actor_of(pid).pid for pid in fake.pids()]
     others += [child.pid for child in psutil.Process(driver.pid).children(recursive=True)]
     driver.send_signal(number)
-    output, errors = driver.communicate(timeout=150)
+    output, errors = driver.communicate(timeout=400)
     assert (driver.returncode, output) == (ends_with, b""), errors.decode()
-    assert gone([*fake.pids(), *others], 15)
+    assert gone([*fake.pids(), *others])
 
 
 OWN = (
@@ -80,7 +80,7 @@ def test_a_cluster_of_the_users_own_is_used_and_left_running(fake: FakeVLLM) -> 
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         changes = {"HOME": folder, "RAY_TMPDIR": folder}  # Ray keeps a token at home
         environment = {name: value for name, value in os.environ.items() if name not in TOKEN} | changes
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=400, env=environment)
     assert done.returncode == 0, done.stderr
     assert len(fake.events("answered")) == 4
 
@@ -95,18 +95,17 @@ def test_a_run_in_the_cluster_is_the_run_of_one_child(
     calls = len(fake.events("asked"))
     more = ("--ray", cluster.address, "--replicas", "2", "--engine-arg", "max_num_seqs=2")
     job = Run(fake, requests, tmp_path / "job", *more)
+    fake.on("answers", "4")
     process = job.start()
     watcher = watch(process)
-    fake.wait(lambda: len(fake.events("asked")) > calls)
-    fake.on("hold")
     fake.wait(lambda: job.answers())
     ray_child_of(process.pid).kill()
-    said = process.communicate(timeout=150)[1].decode()
+    said = process.communicate(timeout=400)[1].decode()
     assert process.returncode == 75, said
     watcher.kill()
     watcher.wait()
     assert "the same command continues" in said
-    fake.off("hold")
+    fake.off("answers")
     kept, before = job.answers(), len(fake.events("asked"))
     done = job.here()
     assert done.returncode == 0, done.stderr
@@ -116,7 +115,7 @@ def test_a_run_in_the_cluster_is_the_run_of_one_child(
     details = json.loads((tmp_path / "job" / "manifest.json").read_text())["engine"]["details"]
     urls = {server["url"] for server in details["servers"]}
     assert urls == details["ray"]["nodes"].keys()
-    assert gone(fake.pids(), 5)
+    assert gone(fake.pids())
 
 
 def totals(folder: Path) -> tuple[int, int]:
@@ -127,7 +126,7 @@ def totals(folder: Path) -> tuple[int, int]:
 
 @pytest.mark.vllm
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_vllm_in_the_cluster_writes_the_run_of_one_child(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,7 +145,7 @@ def test_vllm_in_the_cluster_writes_the_run_of_one_child(
     )
     watcher = watch(process)
     journal = tmp_path / "two" / "journal"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 800
     while not (journal.is_dir() and inspect(journal).keys):
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -154,7 +153,7 @@ def test_vllm_in_the_cluster_writes_the_run_of_one_child(
     actors = cluster.actors()
     below = [child.pid for actor in actors for child in actor.children(recursive=True)]
     actors[0].kill()
-    said = process.communicate(timeout=200)[1].decode()
+    said = process.communicate(timeout=800)[1].decode()
     watcher.kill()
     watcher.wait()
     assert process.returncode == 0, said
@@ -162,4 +161,4 @@ def test_vllm_in_the_cluster_writes_the_run_of_one_child(
     answers, requests_sent = zip(*(totals(tmp_path / name) for name in ("one", "two")), strict=True)
     assert answers[0] == answers[1] == requests_sent[0]
     assert requests_sent[1] <= requests_sent[0] + 8  # 4 run and 4 wait at a server
-    assert gone([*below, *(actor.pid for actor in actors)], 15)
+    assert gone([*below, *(actor.pid for actor in actors)])

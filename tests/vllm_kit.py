@@ -34,7 +34,7 @@ class Loop:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = 200.0) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = 800.0) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
     def close(self) -> None:
@@ -94,25 +94,35 @@ def descendants() -> list[int]:
     return found
 
 
-def gone(pids: list[int], seconds: float) -> bool:
+def gone(pids: list[int], seconds: float = 200.0) -> bool:
+    """Whether these processes end; a wait in vain takes that long."""
+    deadline = time.monotonic() + seconds
+    while any(map(_lives, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _lives(pid: int) -> bool:
     import psutil
 
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        alive = [pid for pid in pids if psutil.pid_exists(pid)]
-        if all(
-            psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in alive if psutil.pid_exists(pid)
-        ):
-            return True
-        time.sleep(0.05)
-    return False
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def named(pids: list[int], name: str) -> int:
     """The last of the processes with that in its command line."""
     import psutil
 
-    return [pid for pid in pids if name in " ".join(psutil.Process(pid).cmdline())][-1]
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            if name in " ".join(psutil.Process(pid).cmdline()):
+                found.append(pid)
+    return found[-1]
 
 
 def idle(pid: int, seconds: float = 0.5) -> None:
