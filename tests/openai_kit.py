@@ -41,7 +41,7 @@ def ask(setup: EngineConfig, prompt: Prompt | None = None, sampling: Sampling = 
         async with load_engine("openai", setup) as engine:
             return await engine.complete(prompt or (CHAT if setup.api == "chat" else IDS), sampling)
 
-    return asyncio.run(asyncio.wait_for(run(), 60))
+    return asyncio.run(asyncio.wait_for(run(), 600))
 
 
 def failure(setup: EngineConfig) -> str:

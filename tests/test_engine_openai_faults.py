@@ -70,12 +70,12 @@ def test_retries_are_counted_by_kind(server: srv.Server) -> None:
 
 def test_retry_after_is_honoured(server: srv.Server) -> None:
     server.script(
-        srv.status(429, headers={"Retry-After": "1"}), srv.status(503, headers={"retry-after-ms": "300"})
+        srv.status(429, headers={"Retry-After": "1"}), srv.status(503, headers={"retry-after-ms": "900"})
     )
     ask(config(server.url))
     first, second, third = (request.at for request in server.requests)
     assert second - first >= 1.0
-    assert third - second >= 0.3  # and not 300 s, which `ask` does not wait for
+    assert third - second >= 0.9  # and not 900 s, which `ask` does not wait for
 
 
 def test_silence_is_told_from_slowness(server: srv.Server, caplog: pytest.LogCaptureFixture) -> None:
@@ -235,7 +235,7 @@ def test_a_server_that_dies_half_way(server: srv.Server) -> None:
             await asyncio.to_thread(server.stop)
             return [first, *await asyncio.gather(*tasks, return_exceptions=True)]
 
-    first, *others = asyncio.run(asyncio.wait_for(run(), 60))
+    first, *others = asyncio.run(asyncio.wait_for(run(), 600))
     assert isinstance(first, Completion)
     assert [type(other) for other in others] == [ServersGoneError] * 5
     assert all("no server answers" in str(other) for other in others)

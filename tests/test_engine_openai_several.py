@@ -21,7 +21,7 @@ from reasonrank_pyserini.types import Completion, Prompt
 __all__ = ["no_key", "server"]  # fixtures
 
 T = TypeVar("T")
-LONG = {"backoff": 400, "max_backoff": 400}
+LONG = {"backoff": 10_000, "max_backoff": 10_000}
 """A pause that no test can wait for: a call that takes it exceeds the time limit."""
 
 
@@ -36,7 +36,7 @@ def run(use: Callable[[Engine], Awaitable[T]], *urls: str, **args: Any) -> T:
         async with load_engine("openai", config(*urls, api="completions", **args)) as engine:
             return await use(engine)
 
-    return asyncio.run(asyncio.wait_for(inside(), 120))
+    return asyncio.run(asyncio.wait_for(inside(), 600))
 
 
 def windows(count: int, tokens: int = 10) -> list[Prompt]:
