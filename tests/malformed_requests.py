@@ -236,7 +236,7 @@ def send(url: str, count: int, seed: int, token: str = "") -> tuple[Counter[str]
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     sent: Counter[str] = Counter()
     faults: list[str] = []
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=url, headers=headers, timeout=600) as client:
         for request in requests(seed):
             if sent.total() == count:
                 return sent, faults

@@ -40,14 +40,15 @@ def backwards(prompt: Prompt, sampling: Sampling) -> Completion:
 
 
 class GatedEngine(ScriptedEngine):
-    """Answers no call before `open` is set; `cancelled` counts the calls that were."""
+    """Answers no call before `open` is set; `asked` counts the calls, `cancelled` those that were."""
 
     def __init__(self, script: Script = backwards, *, requests: int = 64) -> None:
         super().__init__(script, requests=requests)
-        self.open, self.cancelled = threading.Event(), 0
+        self.open, self.asked, self.cancelled = threading.Event(), 0, 0
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         self.in_flight += 1
+        self.asked += 1
         try:
             while not self.open.is_set():
                 await asyncio.sleep(0.002)
@@ -87,7 +88,7 @@ def serving(reranker: Reranker, settings: ServerSettings | None = None) -> Itera
         thread.start()
         until(lambda: server.started)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
                 yield client
         finally:
             server.should_exit = True

@@ -23,7 +23,7 @@ from serve_kit import ServeCommand, serve_command, until
 from steered_engine import REQUESTS, SECRET
 
 DRIVER = Path(__file__).with_name("client_driver.py")
-DAY = 86_400
+PATIENT = ("--deadline", 86_400, "--max-deadline", 86_400)
 SAID = {"401": "bearer token", "429": "try again in", "500": "model call failed"}
 """A part of what the server says, by status."""
 
@@ -31,7 +31,7 @@ SAID = {"401": "bearer token", "429": "try again in", "500": "model call failed"
 @pytest.fixture(scope="module")
 def nano() -> Iterator[ServeCommand]:
     """A server of the toy model."""
-    with serve_command("--model", "nano", environment=TOKENS) as server:
+    with serve_command("--model", "nano", *PATIENT, environment=TOKENS) as server:
         yield server
 
 
@@ -43,12 +43,17 @@ def steered() -> Iterator[ServeCommand]:
 
 
 @pytest.fixture(scope="module")
+def patient() -> Iterator[ServeCommand]:
+    """The same with a deadline that no failure comes after."""
+    with serve_command(*STEERED, *PATIENT, environment=STEERED_ENVIRONMENT) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def full() -> Iterator[ServeCommand]:
     """A server that is full: requests that do not end on the same day have all its places."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(
-            serve_command(*STEERED, "--deadline", DAY, "--max-deadline", DAY, environment=STEERED_ENVIRONMENT)
-        )
+        server = stack.enter_context(serve_command(*STEERED, *PATIENT, environment=STEERED_ENVIRONMENT))
         for _ in range(REQUESTS):
             connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
             stack.callback(connection.close)
@@ -75,7 +80,7 @@ def _cases() -> list[Any]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("client", _cases())
 def test_client_gets_the_order_or_a_clear_error(
-    client: Client, nano: ServeCommand, steered: ServeCommand, full: ServeCommand
+    client: Client, nano: ServeCommand, steered: ServeCommand, patient: ServeCommand, full: ServeCommand
 ) -> None:
     if client.environment == OWN and find_spec("cohere") is None:
         pytest.skip("cohere is not installed: pip install 'reasonrank-pyserini[test]'")
@@ -86,7 +91,7 @@ def test_client_gets_the_order_or_a_clear_error(
         (nano, TOKEN, query),
         (nano, "of-somebody-else", query),
         (steered, TOKEN, "hang"),
-        (steered, TOKEN, "break"),
+        (patient, TOKEN, "break"),
         (full, TOKEN, query),
     )
     assert success == {"ranked": expected}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from clients_kit import STEERED, STEERED_ENVIRONMENT, nano_case
+from clients_kit import STEERED, STEERED_ENVIRONMENT, TOKEN, nano_case
 from rag_requests import REQUESTS, RagRequest
 from serve_kit import serve_command
 
@@ -16,7 +16,7 @@ CASES = pytest.mark.parametrize("request_of", REQUESTS, ids=lambda found: found.
 @pytest.fixture(scope="module")
 def nano() -> Iterator[httpx.Client]:
     """A server of the toy model."""
-    with serve_command("--model", "nano") as server, _client(server.url) as client:
+    with serve_command("--model", "nano", "--deadline", 300) as server, _client(server.url) as client:
         yield client
 
 
@@ -31,17 +31,20 @@ def steered() -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[httpx.Client]:
-    """A server that wants a token."""
-    with serve_command(*STEERED, environment=STEERED_ENVIRONMENT) as server, _client(server.url) as client:
+    """A server that wants a token; no failure comes after its deadline."""
+    options = (*STEERED, "--deadline", 300)
+    with serve_command(*options, environment=STEERED_ENVIRONMENT) as server, _client(server.url) as client:
         yield client
 
 
 def _client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=60)
+    return httpx.Client(base_url=url, timeout=600)
 
 
-def _post(client: httpx.Client, sent: RagRequest, query: str) -> httpx.Response:
-    headers = {**sent.headers, **({"Authorization": "Bearer of-somebody"} if sent.token else {})}
+def _post(client: httpx.Client, sent: RagRequest, query: str, token: str = "") -> httpx.Response:
+    """The request with that token, else with somebody's where its program sends one."""
+    key = token or ("of-somebody" if sent.token else "")
+    headers = {**sent.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
     return client.post(sent.path, json=sent.body(query, nano_case()[1]), headers=headers)
 
 
@@ -76,7 +79,7 @@ def test_at_the_deadline_all_documents_come_in_the_given_order(
 
 
 @CASES
-def test_a_failed_model_is_a_500_with_its_reason(request_of: RagRequest, steered: httpx.Client) -> None:
-    response = _post(steered, request_of, "break")
+def test_a_failed_model_is_a_500_with_its_reason(request_of: RagRequest, guarded: httpx.Client) -> None:
+    response = _post(guarded, request_of, "break", TOKEN)
     assert (response.status_code, response.json()["detail"]) == (500, response.json()["message"])
     assert "model call failed" in response.json()["detail"]

@@ -28,7 +28,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeCommand]:
 
 @pytest.fixture(scope="module")
 def client(command: ServeCommand) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=command.url, timeout=120) as client:
+    with httpx.Client(base_url=command.url, timeout=600) as client:
         yield client
 
 

@@ -88,7 +88,8 @@ def test_the_openapi_document_is_true(server: ServeCommand, tmp_path: Path) -> N
     done = subprocess.run(
         [program, "--config-file", CONFIGURATION, "run", f"{server.url}/openapi.json",
          "--header", f"Authorization: Bearer {TOKEN}",
-         "--checks", "all", "--max-examples", "30", "--seed", "1", "--no-color"],
+         "--checks", "all", "--max-examples", "30", "--seed", "1", "--no-color",
+         "--request-timeout", "600", "--suppress-health-check", "too_slow"],
         capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]

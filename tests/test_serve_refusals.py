@@ -198,7 +198,7 @@ def test_a_full_server_answers_429_at_once_with_retry_after() -> None:
     with served(engine, ServerSettings(MODEL, queue=1)) as client, ThreadPoolExecutor(3) as others:
 
         def post(_: int = 0) -> httpx.Response:
-            return httpx.post(f"{client.base_url}/v1/rerank", json=GOOD, timeout=60)
+            return httpx.post(f"{client.base_url}/v1/rerank", json=GOOD, timeout=600)
 
         answers = others.map(post, range(3))
         until(lambda: engine.in_flight == 2 and "in_flight 3.0" in client.get("/metrics").text)

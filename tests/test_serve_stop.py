@@ -30,7 +30,7 @@ def busy(*options: object) -> Iterator[tuple[ServeCommand, Server, threading.Eve
     with Server(always=held) as model, ThreadPoolExecutor(1) as pool:
         options = ("--model", "tiny", "--base-url", model.url, "--api", "chat", "--deadline", 300, *options)
         with serve_command(*options) as command:
-            under_way = pool.submit(httpx.post, f"{command.url}/v1/rerank", json=GOOD, timeout=120)
+            under_way = pool.submit(httpx.post, f"{command.url}/v1/rerank", json=GOOD, timeout=600)
             until(lambda: model.in_flight == 1)
             yield command, model, go_on, under_way
 
@@ -38,7 +38,7 @@ def busy(*options: object) -> Iterator[tuple[ServeCommand, Server, threading.Eve
 def refuses(command: ServeCommand) -> bool:
     """Whether connections are refused."""
     try:
-        httpx.get(f"{command.url}/health")
+        httpx.get(f"{command.url}/health", timeout=600)
     except httpx.TransportError:
         return True
     return False
@@ -80,10 +80,11 @@ def test_no_text_is_in_the_log() -> None:
         options = ("--model", "tiny", "--base-url", model.url, "--api", "chat", "--engine-arg", "attempts=1")
         with serve_command(*options) as command:
             for path in ("/v1/rerank", "/v2/rerank"):
-                assert httpx.post(f"{command.url}{path}", json=GOOD, timeout=60).status_code == 200
-            assert httpx.post(f"{command.url}/rerank", json={"query": QUERY, "texts": [1]}).status_code == 400
+                assert httpx.post(f"{command.url}{path}", json=GOOD, timeout=600).status_code == 200
+            wrong = {"query": QUERY, "texts": [1]}
+            assert httpx.post(f"{command.url}/rerank", json=wrong, timeout=600).status_code == 400
             model.stop()
-            assert httpx.post(f"{command.url}/v1/rerank", json=GOOD, timeout=60).status_code == 500
+            assert httpx.post(f"{command.url}/v1/rerank", json=GOOD, timeout=600).status_code == 500
             assert command.end() == 0
     assert "request" in command.log
     assert not any(text in command.log for text in (QUERY, *TEXTS))
@@ -97,10 +98,10 @@ def test_a_server_for_everybody_says_so() -> None:
         with serve_command(*options, environment={"REASONRANK_SERVE_TOKENS": "a:one-secret"}) as command:
             port = command.url.rpartition(":")[2]
             url = f"http://127.0.0.1:{port}/v1/rerank"
-            assert httpx.post(url, json=GOOD).status_code == 401
-            assert (
-                httpx.post(url, json=GOOD, headers={"Authorization": "Bearer one-secret"}).status_code == 200
-            )
+            with httpx.Client(timeout=600) as client:
+                assert client.post(url, json=GOOD).status_code == 401
+                client.headers["Authorization"] = "Bearer one-secret"
+                assert client.post(url, json=GOOD).status_code == 200
             command.end()
         assert "anyone" not in command.log
         assert "secret" not in command.log

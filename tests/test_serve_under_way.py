@@ -53,7 +53,8 @@ def test_at_the_deadline_the_order_so_far_is_the_reply_and_says_so(
         texts = client.post("/rerank", json={"query": QUERY, "texts": TEXTS, **fields}, headers=headers)
         assert texts.headers["x-reasonrank-cut-short"] == "true"
         assert [row["index"] for row in texts.json()] == [0, 1, 2, 3]
-        until(lambda: engine.cancelled == 2)
+        until(lambda: engine.in_flight == 0)
+        assert engine.cancelled == engine.asked
         assert "reasonrank_cut_short_total 2.0" in client.get("/metrics").text
         engine.open.set()
         whole = client.post("/v1/rerank", json=GOOD)
