@@ -16,6 +16,9 @@ from reasonrank_pyserini.ranking.oracle_judge import OracleJudge
 
 playwright = pytest.importorskip("playwright.sync_api")
 
+WAIT = 300_000
+"""Milliseconds that the browser may take for anything, however slow the machine is."""
+playwright.expect.set_options(timeout=WAIT)
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -32,7 +35,7 @@ def browser() -> Iterator[Any]:
     if not Path(CHROMIUM).is_file():
         pytest.skip("no chromium")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=WAIT)
         yield browser
         browser.close()
 
@@ -83,6 +86,7 @@ class View:
     def __init__(self, browser: Any, path: Path, fragment: str = "", first: str = "", **options: Any) -> None:
         """`first` is a script that runs before those of the page."""
         self.context = browser.new_context(**options)
+        self.context.set_default_timeout(WAIT)
         self.page = self.context.new_page()
         self.page.add_init_script(first)
         self.problems: list[str] = []
@@ -195,6 +199,7 @@ def test_hostile_text_is_text(browser: Any, tmp_path: Path) -> None:
         assert page.locator("h1").inner_text() == "<h2>t</h2>"
         page.get_by_role("button", name="<u>q</u> <s>struck</s> ⟦U+202E⟧").click()
         page.locator("details.window > summary").click()
+        playwright.expect(page.locator(".opened .said")).to_have_count(2)
         shown = page.locator(".opened").inner_text()
         visible = "onerror=\"document.title='ran'\"><b>bold</b> ⟦U+202E⟧evil⟦U+2069⟧"
         assert shown.count(visible) == 3, "passage, reasoning, answer"
