@@ -67,7 +67,7 @@ def run_python(
         text=True,
         env=variables,
         cwd=folder,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -26,7 +26,7 @@ def run(script: str, *arguments: object, **changes: str | None) -> subprocess.Co
         [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         env=environment(**changes),
         check=False,
     )
@@ -52,6 +52,6 @@ def run_and_signal(
                 assert line, "".join(before)
             process.send_signal(number)
             rest = process.stdout.read()
-            return process.wait(timeout=60), line + rest
+            return process.wait(timeout=600), line + rest
         finally:
             process.kill()

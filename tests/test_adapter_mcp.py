@@ -139,7 +139,7 @@ def test_nano_over_http(nano: Reranked) -> None:
             found = ask(url, call(**arguments))
         finally:
             process.terminate()
-        assert process.communicate(timeout=60)[0] == ""
+        assert process.communicate(timeout=600)[0] == ""
     assert indices(found) == order
 
 

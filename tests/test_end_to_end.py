@@ -130,7 +130,7 @@ def rendered_by(server: VLLMServer, model: Path) -> tuple[int, ...]:
         server.url.removesuffix("/v1") + "/tokenize", body, {"Content-Type": "application/json"}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=60) as answer:
+    with opener.open(request, timeout=600) as answer:
         return tuple(json.loads(answer.read())["tokens"])
 
 

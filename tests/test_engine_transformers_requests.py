@@ -65,7 +65,7 @@ def test_who_waits_is_served_in_the_gates_order(
     """The first call's step waits until all have been asked."""
     asked, order, said = threading.Event(), [], ids_of(chain, "x")
     asked.set()
-    forward(lambda ids: None if asked.wait(60) else pytest.fail("never asked"))
+    forward(lambda ids: None if asked.wait(600) else pytest.fail("never asked"))
 
     async def work(started: Engine) -> None:
         async def one(place: int) -> None:
@@ -184,7 +184,7 @@ def test_leaving_ends_the_thread_and_cancels_what_is_not_done(
         async with made as started:
             assert (await started.complete(prompt(0, 9), Sampling(max_tokens=3))).completion_tokens == 3
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 600))
 
 
 def test_the_event_loop_runs_on_while_it_generates(
@@ -198,7 +198,7 @@ def test_the_event_loop_runs_on_while_it_generates(
             return
         answered.clear()
         stepped.set()
-        assert answered.wait(60)
+        assert answered.wait(600)
 
     forward(step)
 

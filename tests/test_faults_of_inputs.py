@@ -150,7 +150,7 @@ def test_a_reranker_of_before_a_fork_says_so() -> None:
         answers = context.Queue()
         child = context.Process(target=in_child, args=(reranker, answers))
         child.start()
-        said = answers.get(timeout=120)
+        said = answers.get(timeout=600)
         child.join(120)
         assert "after the fork" in said
         assert child.exitcode == 0

@@ -225,12 +225,12 @@ def test_a_thread_with_one_query_does_not_wait_for_another_threads_queue() -> No
     with Reranker(judge, engine=judge.engine) as reranker:
         reading = threading.Thread(target=lambda: list(reranker.rerank_many(batch)))
         reading.start()
-        assert judge.coming["batch"].wait(60)
+        assert judge.coming["batch"].wait(600)
         lone = reranker.submit(Query("lone", "lone"), DOCUMENTS[:20])
-        assert judge.coming["lone"].wait(60)
+        assert judge.coming["lone"].wait(600)
         before = len(engine.order)
         open_.set()
-        lone.result(60)
+        lone.result(600)
         reading.join()
     assert engine.order.index("lone") <= before + 1
     assert len(engine.order) == 20 * 9 + 1

@@ -34,7 +34,7 @@ class Watched(PromptBuilder):
             self.all_asked.set()
 
     def build(self, *arguments: Any, **more: Any) -> Any:
-        assert self.all_asked.wait(60)
+        assert self.all_asked.wait(600)
         self.threads.add(threading.get_ident())
         self.building += 1
         self.most = max(self.most, self.building)
@@ -79,7 +79,7 @@ def test_a_prompt_thread_runs_calls_in_their_order_and_drops_those_that_nobody_a
 
     def call(number: int) -> int:
         began.set()
-        assert gate.wait(60)
+        assert gate.wait(600)
         done.append(number)
         if number == 3:
             raise ValueError("three")

@@ -14,7 +14,7 @@ __all__ = ["bundled", "index"]  # fixtures
 WAIT = """
 try:
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 finally:

@@ -263,13 +263,13 @@ def test_a_script_that_is_interrupted_continues(server: Server, tmp_path: Path, 
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     server.until_stalled(2, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode != 0
     if number == signal.SIGINT:
         assert "stopped; answers so far are in" in err
     assert not (out / "run.trec").exists()
     server.stall_after, asked = None, len(server.requests)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (0, f"{windows} True False\n"), done.stderr
     assert json.loads((out / "manifest.json").read_text())["cached"] == windows - (
         len(server.requests) - asked

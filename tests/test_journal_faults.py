@@ -198,7 +198,7 @@ def test_processes_write_side_by_side(tmp_path: Path) -> None:
         for me in (2, 4)
     ]
     for process in processes:
-        process.communicate(b"go\n", timeout=120)
+        process.communicate(b"go\n", timeout=600)
         assert process.returncode == 0
     journal = Journal(tmp_path)
     assert (journal.damaged, len(journal)) == (0, 1 + 99 * (4 + 1))
@@ -216,7 +216,7 @@ def test_the_disk_is_written_through_in_the_background(
     monkeypatch.setattr(os, "fsync", lambda handle: through.set())
     journal = Journal(tmp_path)
     journal.put(KEYS[0], SAID[KEYS[0]])
-    assert through.wait(60)
+    assert through.wait(600)
     journal.close()
 
 

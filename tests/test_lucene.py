@@ -158,7 +158,7 @@ def test_a_search_that_fails_names_the_query_and_the_reason(corpus: Path) -> Non
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.text(st.characters(), max_size=40), max_size=4))
 def test_no_text_can_make_a_search_fail(
     stage: LuceneFirstStage, stage_q: LuceneFirstStage, texts: list[str]

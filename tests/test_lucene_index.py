@@ -127,7 +127,7 @@ def test_two_processes_build_one_index(tmp_path: Path) -> None:
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120)[0] for process in processes]
+    said = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert said[0] == said[1]
     assert len([path for path in (tmp_path / "lucene").iterdir() if path.is_dir()]) == 1

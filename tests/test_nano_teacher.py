@@ -165,7 +165,7 @@ def asked(url: str, body: bytes | None = None) -> tuple[int, Any]:
     """Status and JSON of a GET, or of a POST with a body, never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, body), timeout=60) as response:
+        with opener.open(urllib.request.Request(url, body), timeout=600) as response:
             return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -243,7 +243,7 @@ def test_the_command_serves_a_synthesis_until_ctrl_c(
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            _, said = server.communicate(timeout=60)
+            _, said = server.communicate(timeout=600)
         finally:
             server.kill()
     assert server.returncode == 0

@@ -39,7 +39,7 @@ def isolated(*arguments: object, folder: Path, **variables: str) -> str:
     """The output of the command in a network namespace that has not even a loopback address."""
     done = subprocess.run(
         [*NAMESPACE, *REASONRANK, *map(str, arguments)],
-        env=environment(**variables), cwd=folder, capture_output=True, text=True, timeout=240, check=False,
+        env=environment(**variables), cwd=folder, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

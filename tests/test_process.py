@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=600)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     return done
@@ -95,7 +95,7 @@ cli.main()
 def ended(body: str, **environment: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-c", ENDING.format(body=body, hangup="SIG_DFL")],
-        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment},
+        capture_output=True, text=True, check=False, timeout=600, env={**os.environ, **environment},
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr.splitlines()

@@ -121,7 +121,6 @@ def cutting_tokenizer() -> Any:
 SHAPES = ("\r\n", "\n", " ", "a", "\u200b", "<|im_start|>")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("shape", SHAPES, ids=ascii)
 def test_megabytes_of_one_shape_are_cut_after_their_beginning(shared: Path, shape: str) -> None:
     """In the text and in the title, with and without a tokenizer; a beginning of tens of kilobytes gives the same."""

@@ -36,7 +36,7 @@ RAY = 'echo "$@" > ray.arguments; while [ "$1" != -- ]; do shift; done; shift; "
 DRIVER = """
 echo "$@" > driver.arguments
 trap 'kill $!; exit 75' USR1
-sleep 60 & touch driver.ready; wait
+sleep 600 & touch driver.ready; wait
 """
 
 
@@ -150,12 +150,12 @@ def test_servers_join_and_leave_the_list(tmp_path: Path) -> None:
 
     jobs["1"].send_signal(signal.SIGUSR1)
     until(lambda: lines(servers) == [second], jobs["2"])
-    assert jobs["1"].wait(60) == 0
+    assert jobs["1"].wait(600) == 0
     assert lines(tmp_path / "scontrol.log") == ["requeue 40_1"]
     assert [runs(tmp_path / f"vllm-{task}.pid") for task in "12"] == [False, True]
 
     jobs["2"].send_signal(signal.SIGTERM)
-    assert jobs["2"].wait(60) == 0
+    assert jobs["2"].wait(600) == 0
     assert lines(servers) == []
     assert lines(tmp_path / "scontrol.log") == ["requeue 40_1"], (
         "only a job whose time is over is queued again"
@@ -167,7 +167,7 @@ def test_servers_join_and_leave_the_list(tmp_path: Path) -> None:
 def test_a_server_that_cannot_start_is_not_in_the_list(tmp_path: Path) -> None:
     env = {**programs(tmp_path, vllm="exit 3"), "VLLM_API_KEY": "x", "SLURM_JOB_ID": "7"}
     job = start(tmp_path, env, "slurm-servers.sbatch", "nano", str(tmp_path / "servers.txt"))
-    assert job.wait(60) == 3
+    assert job.wait(600) == 3
     assert (tmp_path / "servers.txt").read_text() == ""
 
 
@@ -184,13 +184,13 @@ def test_the_line_of_a_killed_server_is_removed(tmp_path: Path) -> None:
     job = start(tmp_path, env, "slurm-servers.sbatch", "nano", str(servers))
     until(lambda: len(lines(servers)) == 3, job)
     os.kill(int((tmp_path / "vllm-1.pid").read_text()), signal.SIGKILL)
-    assert job.wait(60) == 128 + signal.SIGKILL
+    assert job.wait(600) == 128 + signal.SIGKILL
     assert lines(servers) == ["# ours", "http://other:1/v1"]
 
 
 def test_without_a_key_no_server_is_started(tmp_path: Path) -> None:
     env = {**programs(tmp_path, vllm="touch started"), "SLURM_JOB_ID": "7", "VLLM_API_KEY": ""}
-    assert start(tmp_path, env, "slurm-servers.sbatch", "nano", str(tmp_path / "servers.txt")).wait(60)
+    assert start(tmp_path, env, "slurm-servers.sbatch", "nano", str(tmp_path / "servers.txt")).wait(600)
     assert not (tmp_path / "started").exists()
 
 
@@ -207,7 +207,7 @@ def test_only_the_driver_of_a_ray_job_gets_the_signal(tmp_path: Path) -> None:
     job = start(tmp_path, env, "slurm-ray.sbatch", "bright", "reasonrank-7b", "an out", "--limit", "3")
     until((tmp_path / "driver.ready").exists, job)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(60) == 75
+    assert job.wait(600) == 75
     assert lines(tmp_path / "scontrol.log") == ["requeue 77"]
     asked = "reproduce bright --condition reasonrank-7b --limit 3 --ray auto --replicas 16 -o an out"
     assert lines(tmp_path / "driver.arguments") == [asked]
@@ -237,7 +237,7 @@ def test_a_job_whose_time_is_over_queues_itself_again(place: tuple[Path, dict[st
         job = subprocess.Popen(recipe, env={**env, "SLURM_JOB_ID": "77"}, cwd=folder, stderr=subprocess.PIPE)
         server.until_stalled(1, job)
         job.send_signal(signal.SIGUSR1)
-        job.communicate(timeout=60)
+        job.communicate(timeout=600)
         assert job.returncode == 75
         assert (folder / "scontrol.log").read_text() == "requeue 77\n"
         server.stall_after = None

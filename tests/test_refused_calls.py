@@ -81,7 +81,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refused(library: Path, rule: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "reasonrank_pyserini", *arguments],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
         env={**os.environ, "LD_PRELOAD": str(library), "REFUSE": rule, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
 

@@ -44,7 +44,7 @@ class Machine:
     def run_apart(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
         """In a process of its own: `fetch --to` has to come before the hub's client is loaded."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -121,7 +121,7 @@ def test_stopped_half_way_it_says_run_again(
     process = machine.start(*machine.arguments(tmp_path / "out", *limit, server=server))
     server.until_stalled(2, process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == {signal.SIGKILL: -9}.get(signal.Signals(number), 75)
     if number != signal.SIGKILL:
         assert "the same command continues" in err

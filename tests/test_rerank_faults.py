@@ -127,7 +127,7 @@ def test_killed_then_the_same_command(requests: Path, server: Server, tmp_path: 
     )
     server.until_stalled(4, process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == {9: -9, 2: 130, 15: 143}[number]
     if number != signal.SIGKILL:
         assert "the same command continues" in stderr
@@ -181,7 +181,7 @@ def test_the_server_dies_half_way(requests: Path, tmp_path: Path) -> None:
         )  # fmt: skip
         server.until_stalled(4, process)
         server.stop()
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=600)
     assert process.returncode == 75, "the same command continues"
     assert "Traceback" not in stderr
     assert not (out / "run.trec").exists()
@@ -276,7 +276,7 @@ def test_a_pipe_as_run_is_refused(server: Server, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for run_file in (tmp_path / "pipe", "-"):
         arguments = [*REASONRANK, "rerank", "--run", str(run_file), *given, *asked]
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=600, check=False)
         assert "run file" in one_line(done, 2)
     assert not (tmp_path / "out").exists()
 

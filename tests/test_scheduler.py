@@ -168,7 +168,7 @@ def test_the_first_failure_cancels_the_others() -> None:
         return item
 
     with pytest.raises(EngineError, match="boom"):
-        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=lambda: 8)), 60))
+        asyncio.run(asyncio.wait_for(collect(scheduler.stream(range(8), work, active=lambda: 8)), 600))
     assert finished == []
 
 
@@ -248,7 +248,7 @@ def test_a_finished_ranking_does_not_wait_for_the_next_request() -> None:
 
     def source() -> Iterator[tuple[str, list[str]]]:
         yield "first", ["a", "b"]
-        assert answered.wait(60)
+        assert answered.wait(600)
         yield "second", ["a", "b"]
 
     with Reranker(OracleJudge({})) as reranker:

@@ -131,7 +131,7 @@ def test_the_small_install_serves(api: str) -> None:
         options = ("--model", "nano", "--base-url", engine.url, "--api", api)
         with serve_command(*options, environment=environment, python=python) as command:
             asked = {"query": "lamp", "documents": ["moth", "lamp", "glass", "brass"]}
-            reply = httpx.post(f"{command.url}/v2/rerank", json=asked, timeout=60)
+            reply = httpx.post(f"{command.url}/v2/rerank", json=asked, timeout=600)
             assert command.end() == 0
     assert [result["index"] for result in reply.json()["results"]] == [3, 2, 1, 0]
     listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True).stdout

@@ -382,7 +382,7 @@ def test_a_stack_exchange_dump_becomes_sources(tmp_path: Path) -> None:
         <row Id="2" PostTypeId="2" Body="{body}" /><row Id="3" PostTypeId="2" Body="{body}" /></posts>"""
     )
     command = [sys.executable, str(RECIPE), str(tmp_path / "Posts.xml"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     (tmp_path / "dew.jsonl").write_text(done.stdout)
     (source,) = read_sources(tmp_path / "dew.jsonl", "qa")
     assert (source.id, source.text, source.gold) == ("1", "Wet glass\n\nWhy?", "See dew and x")

@@ -202,7 +202,7 @@ def test_a_synthesis_killed_twice_continues_and_pays_no_answered_call_again(tmp_
             assert process.returncode == -signal.SIGKILL
             assert not list(out.glob("*.jsonl"))
         server.choose = teach
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         asked = Counter(map(user_message, server.requests))
     counts = json.loads(done.stdout)
@@ -273,7 +273,7 @@ def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             server.until_stalled(2, process)
             process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=60)
+            _, error = process.communicate(timeout=600)
         assert process.returncode == 130, error
         assert "Traceback" not in error
         assert "the same command continues" in error
@@ -305,7 +305,7 @@ def test_pages_and_a_search_give_the_candidates(tmp_path: Path, monkeypatch: pyt
     ]  # fmt: skip
     with teaching() as server:
         done = subprocess.run(
-            [*arguments, "--base-url", server.url], capture_output=True, text=True, timeout=120, check=False
+            [*arguments, "--base-url", server.url], capture_output=True, text=True, timeout=600, check=False
         )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kept"] == 5

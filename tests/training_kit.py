@@ -129,7 +129,7 @@ def command(
                 process.kill()
                 break
             time.sleep(0.005)
-        process.join(200)
+        process.join(800)
         assert process.exitcode is not None
         return Done(process.exitcode, outputs[0].read_text(), outputs[1].read_text())
 

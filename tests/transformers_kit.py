@@ -32,7 +32,7 @@ def use(model: Path | str, work: Work, **args: Any) -> Any:
         async with engine(model, **args) as started:
             return await work(started)
 
-    return asyncio.run(asyncio.wait_for(main(), 120))
+    return asyncio.run(asyncio.wait_for(main(), 600))
 
 
 async def together(started: Engine, prompts: list[Prompt], sampling: Sampling) -> list[Completion]:
