@@ -34,7 +34,7 @@ def refused(fake: FakeVLLM, address: str, match: str) -> None:
 def test_an_address_without_a_cluster(fake: FakeVLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """This one comes before the cluster is there: `auto` finds every cluster of the machine."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if any(process.name() == "gcs_server" for process in psutil.process_iter()):
+    if any(process.info["name"] == "gcs_server" for process in psutil.process_iter(["name"])):
         pytest.skip("a Ray cluster is running on this machine")
     refused(fake, "auto", "type `ray start --head`")
     with pytest.raises(InputError, match="'ray://a:10001' cannot be used"):
