@@ -151,7 +151,7 @@ def test_a_reranker_of_before_a_fork_says_so() -> None:
         child = context.Process(target=in_child, args=(reranker, answers))
         child.start()
         said = answers.get(timeout=600)
-        child.join(120)
+        child.join(600)
         assert "after the fork" in said
         assert child.exitcode == 0
         assert reranker.rerank("q", ["a"]).ids == ("1",)
