@@ -26,7 +26,7 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Concepts that share the same settings; `new_settings` are those of the split test-settings alone."""
+    """Concepts that share the same settings; `new_settings` are those of the split test-settings, and of exercises."""
 
     name: str
     settings: tuple[str, ...]
