@@ -150,7 +150,7 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
             for name in ("sft.jsonl", "rl.jsonl"):
                 rows = [{"id": id, "size": size} for id in ids]
                 (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    lists.write_data(tmp_path)
+    lists.write_data(tmp_path, [1, 2])
     found = {
         path.relative_to(tmp_path / "data").as_posix(): [
             json.loads(line) for line in path.read_text().splitlines()
@@ -158,9 +158,12 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
         for path in (tmp_path / "data").rglob("*.jsonl")
     }
     assert set(found) == {
-        "held-out.jsonl", *(f"{kind}/{name}.jsonl" for kind in lists.KINDS for name in ("sft", "rl"))
+        "held-out.jsonl", *(f"{kind}/{name}.jsonl" for kind in lists.KINDS for name in ("sft-1", "sft-2", "rl"))
     }  # fmt: skip
-    tuned, reinforced = found["all/sft.jsonl"], found["all/rl.jsonl"]
+    tuned, reinforced = found["all/sft-1.jsonl"], found["all/rl.jsonl"]
+    other = found["all/sft-2.jsonl"]
+    assert tuned != other
+    assert sorted(map(json.dumps, tuned)) == sorted(map(json.dumps, other))
     assert len(tuned) == plan.FINE_TUNED * len(plan.LIST_SIZES)
     assert len(reinforced) == len(ids) - plan.FINE_TUNED - plan.HELD_OUT
     topics = [{row["id"] for row in rows} for rows in (tuned, reinforced, found["held-out.jsonl"])]
@@ -169,7 +172,7 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
     assert all(len({row["size"] for row in batch}) == 1 for batch in batches)
     web = {topic.id for topic in World.load().topics("train") if topic.domain == "web"}
     assert [row for row in tuned if row["id"] in web] != []
-    assert {row["id"] for row in found["web/sft.jsonl"]} == topics[0] & web
+    assert {row["id"] for row in found["web/sft-1.jsonl"]} == topics[0] & web
 
 
 def test_markdown_has_a_rule_as_wide_as_its_rows() -> None:

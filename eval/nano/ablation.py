@@ -65,7 +65,7 @@ def run_all(asked: argparse.Namespace, arms: Sequence[Arm]) -> None:
     if not all(fresh(step.makes, step.needs) for step in lists):
         with runner.teacher(NOISE, PICK_NOISE) as url:
             runner.run(list_steps(folder, url, REHEARSAL["lists"] if rehearse else ()))
-    write_data(folder)
+    write_data(folder, asked.seeds)
     limit = REHEARSAL["test"] if rehearse else ()
     steps = (arm_steps(folder, arm, seed, overrides, limit) for seed in asked.seeds for arm in arms)
     runner.run(list({step.name: step for some in steps for step in some}.values()))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plan import DOMAINS, FINE_TUNED, HELD_OUT, LIST_SIZES, held_out
+from plan import (
+    DOMAINS,
+    FINE_TUNED,
+    FIRST_SEED,
+    HELD_OUT,
+    LIST_SIZES,
+    fine_tuning_lists,
+    held_out,
+)
 from running import fresh
 
 from reasonrank_pyserini.datasets.nano.world import TOPICS, World
@@ -20,10 +28,11 @@ KINDS = {"all": "filter", "no-filter": "no-filter", "web": "filter"}
 """The kinds of data, and the lists that each is taken from; `web` takes those of domain web alone."""
 
 
-def write_data(folder: Path) -> None:
-    """`data/KIND/sft.jsonl` and `rl.jsonl` for every kind, and the lists that no training sees.
+def write_data(folder: Path, seeds: Iterable[int]) -> None:
+    """`data/KIND/sft-SEED.jsonl` and `rl.jsonl` for every kind, and the lists that no training sees.
 
-    Those of fine-tuning are in random order by batches: the lists of a batch have one size, so little is padded.
+    Those of fine-tuning are in random order by batches: the lists of a batch have one size, so little is padded. The
+    order is all that differs between seeds of fine-tuning, which draws nothing else.
     """
     topics = {topic.id: topic for topic in World.load().topics("train")}
     places = {id: place for place, id in enumerate(topics)}
@@ -40,17 +49,21 @@ def write_data(folder: Path) -> None:
             return wanted(row) and FINE_TUNED <= places[_topic(row)] < last
 
         lists, output = [folder / "lists" / f"{made}-{size}" for size in LIST_SIZES], folder / "data" / kind
-        _write(output / "sft.jsonl", [made / "sft.jsonl" for made in lists], fine_tuned, BATCH)
+        for seed in seeds:
+            sizes = [made / "sft.jsonl" for made in lists]
+            _write(fine_tuning_lists(folder, kind, seed), sizes, fine_tuned, BATCH, seed)
         _write(output / "rl.jsonl", [lists[0] / "rl.jsonl"], reinforced)
     whole = folder / "lists" / f"{KINDS['all']}-{LIST_SIZES[0]}" / "rl.jsonl"
     _write(held_out(folder), [whole], lambda row: places[_topic(row)] >= last)
 
 
-def _write(output: Path, inputs: Sequence[Path], wanted: Wanted, together: int = 1) -> None:
+def _write(
+    output: Path, inputs: Sequence[Path], wanted: Wanted, together: int = 1, seed: int = FIRST_SEED
+) -> None:
     """The rows that are wanted, in random order by so many rows of one input, unless they are there."""
     if fresh(output, inputs):
         return
-    draw, parts = random.Random(0), list[Sequence[Mapping[str, Any]]]()
+    draw, parts = random.Random(seed - FIRST_SEED), list[Sequence[Mapping[str, Any]]]()
     for path in inputs:
         rows = [row for _, row in read_rows(path) if wanted(row)]
         draw.shuffle(rows)

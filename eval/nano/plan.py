@@ -47,6 +47,8 @@ REHEARSAL = {
 }  # fmt: skip
 """What a rehearsal adds to the commands that make lists, that rerank the test topics, and to the recipe."""
 
+FIRST_SEED = 1
+"""Seeds of trainings count from here."""
 BASE_SEED = 0
 """Of the exercises: every arm and seed starts from the same model, as the paper's from one Qwen2.5."""
 MAIN = "grpo"
@@ -161,7 +163,11 @@ def arm_steps(
     needs: tuple[Path, ...] = ()
     if arm.start:
         before = model_of(folder, arm.start, seed)
-        data = folder / "data" / arm.data / {"sft": "sft.jsonl", "grpo": "rl.jsonl"}[arm.stage]
+        lists = {
+            "sft": fine_tuning_lists(folder, arm.data, seed),
+            "grpo": folder / "data" / arm.data / "rl.jsonl",
+        }
+        data = lists[arm.stage]
         start, needs = ("--model", str(before)), (before / "manifest.json",)
     own_seed = seed if arm.start else BASE_SEED
     train = (
@@ -208,17 +214,15 @@ def curve_steps(folder: Path, seeds: Sequence[int], arms: Sequence[Arm]) -> list
                 name = f"seed-{seed}/held-out/{arm.name}/{number}"
                 scores, needs = folder / f"{name}.json", (data, trained / "manifest.json")
                 score = (
-                    "train",
-                    "score",
-                    "--model",
-                    str(model),
-                    "--data",
-                    str(data),
-                    "--max-completion",
-                    "160",
-                )
+                    "train", "score", "--model", str(model), "--data", str(data), "--max-completion", "160",
+                )  # fmt: skip
                 steps.append(Step(name, score, scores, needs, printed=True))
     return steps
+
+
+def fine_tuning_lists(folder: Path, kind: str, seed: int) -> Path:
+    """Lists of that kind, in the seed's order."""
+    return folder / "data" / kind / f"sft-{seed}.jsonl"
 
 
 def held_out(folder: Path) -> Path:
