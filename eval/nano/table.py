@@ -103,6 +103,7 @@ def notes(folder: Path, seeds: Sequence[int]) -> list[str]:
         for kind, arm in kinds.items()
         if (examples := _trained(folder, arm.name, seeds).get("examples"))
     ]
+    counted = f"; lists of fine-tuning: {', '.join(counts)}" if counts else ""
     found = [
         f"100 {MEASURE} on {' and '.join(f'nano/{split}' for split in SPLITS)}: BM25's candidates, reranked by a "
         "network trained from scratch. All arms and seeds start from the same exercises. The interval of a mean is a "
@@ -115,7 +116,7 @@ def notes(folder: Path, seeds: Sequence[int]) -> list[str]:
         "of the relevant passages in the first and in the second half of those windows, the ones that the reasoning "
         "finds.",
         f"The teacher overlooks {settings.get('noise')} of the fitting passages in the second half of a list and errs "
-        f"in {settings.get('pick_noise')} of its picks; lists of fine-tuning: {', '.join(counts) or 'none yet'}.",
+        f"in {settings.get('pick_noise')} of its picks{counted}.",
     ]
     return ["**A rehearsal: these figures mean nothing.**", *found] if settings.get("rehearse") else found
 
