@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shipped model from scratch: the ablation's arm "SFT + RL" with seed 1, and what it scores on the test topics.
+# A model of the second edition, from scratch: the ablation's arm "SFT + RL" with seed 1, and what it scores on the test topics.
 # The same command again continues; the model is DIR/seed-1/grpo.
 #   bash eval/nano/model.sh build/nano-model
 set -euo pipefail
