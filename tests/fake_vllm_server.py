@@ -2,7 +2,7 @@
 
 For tests of what starts, watches and asks servers. `FakeVLLM(folder).python` is a Python whose `vllm` is this file: for
 `ServeCommand.python`, or as `vllm_python` of a whole engine. Servers are numbered from 1 in the order of their start,
-which is also how a restart is told from the first start. Switches are files of the folder, with `NAME-2` for the second
+which also distinguishes a restart from the first start. Switches are files of the folder, with `NAME-2` for the second
 server alone:
 
     fake.on("unready-2")       # it does not listen before fake.off("unready-2")

@@ -61,7 +61,7 @@ def test_predict_returns_what_is_asked_for(model: ReasonRankCrossEncoder) -> Non
     assert model.predict([]).shape == (0,)
 
 
-def test_what_is_no_text_is_refused(model: ReasonRankCrossEncoder) -> None:
+def test_what_is_not_text_is_refused(model: ReasonRankCrossEncoder) -> None:
     with pytest.raises(InputError, match="text"):
         model.rank("lamp", [{"image": "a.png"}])  # type: ignore[list-item]
 

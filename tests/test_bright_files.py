@@ -62,7 +62,7 @@ def test_a_table_of_ones_own_must_be_whole(tmp_path: Path, monkeypatch: pytest.M
         load_dataset("bright/pony").queries()
 
 
-def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
+def test_damage_is_reported_in_one_line(tmp_path: Path) -> None:
     files = {
         name: b"PAR1 no parquet" if "examples" in name else content for name, content in own_files().items()
     }

@@ -91,7 +91,7 @@ def test_rankllm_objects_and_the_hubs_own_field() -> None:
 @pytest.mark.parametrize(
     "record", [{"docid": "d1"}, {"id": "d1", "doc": None}, {"id": "d1", "doc": {"txt": "x"}}]
 )
-def test_a_record_without_a_text_is_no_empty_text(record: dict[str, object]) -> None:
+def test_a_record_without_a_text_is_not_an_empty_text(record: dict[str, object]) -> None:
     with pytest.raises(InputError, match="1 of 1 candidates have no text"):
         as_candidates([record])
 

@@ -57,7 +57,7 @@ def test_it_takes_exactly_the_permutations(count: int) -> None:
 @pytest.mark.parametrize(
     "text", ["[2]>[1]", "[2] > [1]", "[02] > [1]</answer>", "  [2] > [1]</answer>", "[2] > [1]x"]
 )
-def test_another_form_is_no_answer(text: str) -> None:
+def test_another_form_is_not_an_answer(text: str) -> None:
     assert not read(Grammar(2), text)
 
 

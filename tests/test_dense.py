@@ -173,7 +173,7 @@ def test_an_index_that_is_not_there(index: str, problem: str) -> None:
         DenseFirstStage(index, WordsEncoder())
 
 
-def test_a_folder_that_is_no_faiss_index(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_faiss_index(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="index and docid missing"):
         DenseFirstStage(tmp_path, WordsEncoder())
     (tmp_path / "segments_1").touch()

@@ -78,7 +78,7 @@ def test_retry_after_is_honoured(server: srv.Server) -> None:
     assert third - second >= 0.9  # and not 900 s, which `ask` does not wait for
 
 
-def test_silence_is_told_from_slowness(server: srv.Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_silence_is_distinguished_from_slowness(server: srv.Server, caplog: pytest.LogCaptureFixture) -> None:
     """The slow answer takes longer than the silence that is given up, and pauses for a tenth of that."""
     caplog.set_level("INFO")
     silence, slow = 1.5, "[1] > [2] > [3]"
@@ -159,7 +159,9 @@ def test_attempts_are_bounded(server: srv.Server) -> None:
         (srv.answer("half", finish="content_filter"), ["content filter"]),
     ],
 )
-def test_a_lasting_fault_is_told_at_once(server: srv.Server, fault: srv.Behaviour, words: list[str]) -> None:
+def test_a_lasting_fault_is_reported_at_once(
+    server: srv.Server, fault: srv.Behaviour, words: list[str]
+) -> None:
     server.always = fault
     message = failure(config(server.url))
     assert [word for word in words if word not in message] == []
@@ -173,7 +175,7 @@ def test_an_unknown_model_lists_what_the_server_has(server: srv.Server) -> None:
         ask(config(server.url, model="reasonrank-7b"))
 
 
-def test_a_server_without_token_ids_is_told_so(server: srv.Server) -> None:
+def test_a_server_without_token_ids_is_reported(server: srv.Server) -> None:
     server.always = srv.status(400, "prompt must be a string")
     assert "`api` chat" in failure(config(server.url, api="completions"))
 
@@ -183,7 +185,7 @@ def test_a_missing_page_names_the_other_mode(server: srv.Server) -> None:
     assert "`api` chat" in failure(config(server.url, api="completions"))
 
 
-def test_nobody_there_is_told_soon(server: srv.Server) -> None:
+def test_an_absent_server_is_reported_soon(server: srv.Server) -> None:
     server.stop()
     with pytest.raises(EngineDiedError, match=rf"no server answers at {server.url}.*3 attempts"):
         ask(config(server.url))

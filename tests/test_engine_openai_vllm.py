@@ -91,7 +91,7 @@ def test_a_prompt_or_an_answer_too_long_is_an_error(server: VLLMServer, prompt: 
             ask(config(server), Prompt(tuple(long)), Sampling(max_tokens=budget))
 
 
-def test_a_wrong_model_name_is_told_with_the_right_one(server: VLLMServer, prompt: Prompt) -> None:
+def test_a_wrong_model_name_is_reported_with_the_right_one(server: VLLMServer, prompt: Prompt) -> None:
     setup = EngineConfig("tinny", base_urls=(server.url,))
     with pytest.raises(EngineDiedError, match="did you mean 'tiny'"):
         ask(setup, prompt)
@@ -108,7 +108,9 @@ def test_the_server_is_described(server: VLLMServer, chain: Path) -> None:
     assert known["version"]
 
 
-def test_a_killed_server_is_told_and_nothing_hangs(server: VLLMServer, chain: Path, prompt: Prompt) -> None:
+def test_a_killed_server_is_reported_and_nothing_hangs(
+    server: VLLMServer, chain: Path, prompt: Prompt
+) -> None:
     """Last, because the server does not come back.
 
     It answers two of the 64 at a time and each at length, so most wait when it is killed, however late that is.

@@ -105,7 +105,7 @@ def test_other_architectures_give_the_text_of_generate(tmp_path: Path, name: str
     assert texts(use(model, work)) == [reference(model, item, 30) for item in prompts]
 
 
-def test_a_seed_gives_its_text_whatever_runs_beside_it(tiny_model: Path) -> None:
+def test_a_seed_gives_its_text_whatever_runs_at_the_same_time(tiny_model: Path) -> None:
     def sampling(seed: int) -> Sampling:
         return Sampling(temperature=0.9, top_p=0.95, top_k=40, seed=seed, max_tokens=20)
 

@@ -90,7 +90,7 @@ def test_a_lone_call_waits_for_one_of_another_caller() -> None:
     assert order.index(200) == 1
 
 
-def test_the_engine_is_told_that_a_lone_call_goes_first() -> None:
+def test_the_engine_learns_that_a_lone_call_goes_first() -> None:
     async def places() -> dict[str, int]:
         engine = Held(100)
         gated = ThrottledEngine(engine)

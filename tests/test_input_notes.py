@@ -44,7 +44,7 @@ def test_scores_that_are_all_0_are_explained(files: Path, name: str) -> None:
     assert note in done.stderr
 
 
-def test_normal_forms_of_an_id_are_told_apart(files: Path) -> None:
+def test_normal_forms_of_an_id_are_kept_apart(files: Path) -> None:
     notes = score({"1": {"cafe\u0301": 1}}, {"1": ["caf\u00e9"]}, ["nDCG@10"]).notes
     assert r"caf\u00e9 in the run" not in notes[0]
     assert r"café in the run and 'cafe\u0301' in the judgements" in notes[0]

@@ -77,7 +77,7 @@ for text in ("[" * 100_000, '{"a":' * 20_000):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_pyserinis_searcher_works_beside_ours_in_both_orders(index: Path, bundled: str, first: str) -> None:
+def test_pyserinis_searcher_works_with_ours_in_both_orders(index: Path, bundled: str, first: str) -> None:
     theirs = """
 from pyserini.search.lucene import LuceneSearcher
 assert [hit.docid for hit in LuceneSearcher(sys.argv[1]).search("pear")] == ["b"]
@@ -122,7 +122,7 @@ assert len(found) == 8 and len(set(found)) == 1, found
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_process_forked_off_a_running_java_is_told_to_open_the_index_itself(index: Path) -> None:
+def test_a_process_forked_off_a_running_java_has_to_open_the_index_itself(index: Path) -> None:
     """Java's threads do not come along: a call would wait for its collector without end."""
     script = """
 import multiprocessing

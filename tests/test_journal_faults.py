@@ -221,7 +221,7 @@ def test_the_disk_is_written_through_in_the_background(
 
 
 @pytest.mark.parametrize(("code", "reported"), [(errno.EIO, True), (errno.EINVAL, False)])
-def test_a_disk_that_loses_what_it_took_is_told_once(
+def test_a_disk_that_loses_what_it_took_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reported: bool
 ) -> None:
     def fsync(handle: int) -> None:

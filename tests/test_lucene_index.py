@@ -22,7 +22,7 @@ from reasonrank_pyserini.types import Document
 __all__ = ["cache", "corpus"]  # fixtures
 
 
-def test_what_is_no_index_is_one_line(corpus: Path, tmp_path: Path) -> None:
+def test_what_is_not_an_index_is_one_line(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file, not a folder"):
         LuceneFirstStage(corpus)
     with pytest.raises(InputError, match="there is no index folder"):

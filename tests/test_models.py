@@ -27,7 +27,7 @@ def test_a_path_where_nothing_is_says_what_to_give(model: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_file_is_no_model(tmp_path: Path) -> None:
+def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(InputError, match="is a file: give the folder"):
         load_tokenizer(str(tmp_path / "model.safetensors"))

@@ -124,7 +124,7 @@ def test_lines_of_means_spreads_and_paired_differences() -> None:
     assert (first.seeds, first.spread, first.early) == ({}, None, 0.7)
 
 
-def test_tables_of_both_splits_beside_the_paper() -> None:
+def test_tables_of_both_splits_next_to_the_paper() -> None:
     lines = results.compared(FOUND)
     head, *rows = table.overview({"test": lines, "test-settings": lines})
     places = [number for number, title in enumerate(head) if title == "place"]

@@ -197,7 +197,7 @@ def test_the_server_answers_whole_and_lists_its_model() -> None:
         ("engines", None, 404, "no page /v1/engines"),
     ],
 )
-def test_bad_requests_are_told_in_json(page: str, body: bytes | None, status: int, said: str) -> None:
+def test_bad_requests_are_explained_in_json(page: str, body: bytes | None, status: int, said: str) -> None:
     with serving(Teacher(WORLD)) as url:
         code, answer = asked(f"{url}/{page}", body)
     assert code == status

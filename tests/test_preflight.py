@@ -119,7 +119,7 @@ def test_an_apple_chip_works_in_main_memory_at_16_bits() -> None:
     assert "`engine_args` dtype" not in judge_machine(replace(LAPTOP, unified=True), SEVEN, LOCAL).notes[0]
 
 
-def test_unknown_facts_are_no_problem() -> None:
+def test_unknown_facts_are_not_a_problem() -> None:
     nothing = MachineFacts(None, None, None)
     assert judge_machine(nothing, ModelFacts("m", here=False), LOCAL).problems == ()
     assert judge_machine(nothing, SEVEN, VLLM).problems == ()

@@ -168,7 +168,7 @@ def test_a_bad_profile_is_one_line_with_its_place(tmp_path: Path, text: str, lin
     assert (caught.value.path, caught.value.line) == (str(file), line)
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         load_profile(tmp_path / "bad.toml")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from math import inf, log, nan
+from collections.abc import Callable
+from math import nan
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strategies_kit import by, erratic, listwise, run, silent, strategies
 
 from reasonrank_pyserini.errors import InputError, VerdictError
 from reasonrank_pyserini.strategies import (
     STRATEGIES,
-    Belief,
     Groups,
     Passes,
     Pointwise,
@@ -31,110 +30,8 @@ from reasonrank_pyserini.strategies import (
     TwoPass,
     named_strategy,
 )
-from reasonrank_pyserini.strategies.belief import normal_scores
-from reasonrank_pyserini.types import ParseStatus, Verdict, Window
+from reasonrank_pyserini.types import Verdict, Window
 
-Judge = Callable[[Window], Verdict]
-
-
-@dataclass
-class Done:
-    """What a flow did: its final order and the windows of each round."""
-
-    order: tuple[int, ...]
-    rounds: list[list[Window]]
-
-    @property
-    def windows(self) -> list[Window]:
-        return [window for windows in self.rounds for window in windows]
-
-
-def run(strategy: RankingStrategy, n: int, judge: Judge) -> Done:
-    flow, rounds = strategy.rank(n), []
-    try:
-        windows = next(flow)
-        while True:
-            rounds.append(list(windows))
-            windows = flow.send([judge(window) for window in windows])
-    except StopIteration as end:
-        return Done(end.value, rounds)
-
-
-def drive(flow: Generator[list[Window], list[Verdict], Belief], judge: Judge) -> Belief:
-    try:
-        windows = next(flow)
-        while True:
-            windows = flow.send([judge(window) for window in windows])
-    except StopIteration as end:
-        belief: Belief = end.value
-        return belief
-
-
-def by(utility: Callable[[int], float]) -> Judge:
-    """A judge without errors, of groups: the order and the scores of its utility."""
-
-    def judge(window: Window) -> Verdict:
-        order = sorted(range(len(window)), key=lambda at: -utility(window[at]))
-        return Verdict(tuple(order), scores=tuple(map(utility, window)))
-
-    return judge
-
-
-def listwise(judge: Judge) -> Judge:
-    return lambda window: Verdict(judge(window).order)
-
-
-def silent(window: Window) -> Verdict:
-    return Verdict(tuple(range(len(window))), ParseStatus.FAILED)
-
-
-def erratic(stream: random.Random) -> Judge:
-    """Random orders, failed answers, scores that are missing or no numbers."""
-
-    def judge(window: Window) -> Verdict:
-        kind, order = stream.randrange(6), list(range(len(window)))
-        if kind == 0:
-            return silent(window)
-        stream.shuffle(order)
-        scores = tuple(stream.choice([0.0, 1.0, -3.5, nan, inf, -inf]) for _ in window)
-        return Verdict(tuple(order), scores=scores if kind > 2 else None)
-
-    return judge
-
-
-sizes = st.integers(2, 30)
-unsampled = st.one_of(
-    st.builds(SlidingWindow, sizes, st.just(2), st.integers(1, 3)),
-    st.builds(Passes, sizes, st.just(1)),
-    st.builds(SingleWindow, sizes),
-    sizes.flatmap(
-        lambda size: st.builds(
-            TopDown,
-            st.just(size),
-            st.integers(1, size - 1),
-            st.none() | st.just(0) | st.integers(size, 60),
-            st.none() | st.integers(1, 120),
-            st.none() | st.integers(1, 20),
-        )
-    ),
-    st.builds(
-        Groups,
-        sizes,
-        st.integers(1, 4),
-        st.sampled_from(["shuffled", "strided"]),
-        st.integers(0),
-        st.booleans(),
-    ),
-    st.builds(Setwise, st.integers(1, 20), st.integers(1, 25), st.booleans()),
-    st.just(Pointwise()),
-    st.builds(TwoPass, st.integers(1, 40), st.integers(1, 4), st.booleans()),
-    sizes.flatmap(lambda size: st.builds(Tournament, st.just(size), st.none() | st.integers(1, size // 2))),
-    st.builds(PooledWindows, sizes, st.none() | st.integers(1, 20), st.booleans(), st.integers(1, 30)),
-    st.builds(
-        PooledWindows, sizes, st.none() | st.integers(5, 20), samples=st.integers(1, 5), seed=st.integers(0)
-    ),
-)
-strategies = unsampled | st.builds(Sampled, unsampled, st.integers(1, 4), st.integers(0))
 EXACT = (SlidingWindow, SingleWindow, Groups, Pointwise, TwoPass, Tournament)
 """Their cost is exact, not an upper bound."""
 
@@ -356,102 +253,3 @@ def test_equal_strategies_are_one(n: int) -> None:
         assert one == other
         assert hash(one) == hash(other)
         assert run(one, n, by(float)).order == run(other, n, by(float)).order
-
-
-def test_a_belief_moves_with_the_order_and_grows_surer() -> None:
-    prior = Belief.of_ranks(4, slope=1.0)
-    assert prior.order() == (0, 1, 2, 3)
-    assert prior.means[1] - prior.means[0] == pytest.approx(-log(3 / 2))
-    after = prior.updated((1, 3), (3, 1), noise=1.0)
-    assert after.means[0] == prior.means[0]
-    assert after.means[3] > prior.means[3]
-    assert after.variances == (1.0, 0.5, 1.0, 0.5)  # 1 / (1 / 1 + 1 / noise**2)
-    centre = (prior.means[1] + prior.means[3]) / 2
-    assert (after.means[1] + after.means[3]) / 2 == pytest.approx(centre)
-    for _ in range(50):
-        after = after.updated((0, 1, 2, 3), (3, 2, 1, 0), noise=1.0)
-    assert after.order() == (3, 2, 1, 0)
-
-
-def test_an_unsure_candidate_may_be_the_best() -> None:
-    belief = Belief((3.0, 2.0, 1.0, 0.9), (0.01, 0.01, 0.01, 4.0))
-    assert belief.promising(2, margin=1.0) == (0, 3)
-    assert belief.promising(2, margin=0.0) == (0, 1)
-
-
-def test_normal_scores() -> None:
-    assert normal_scores(1) == (0.0,)
-    assert normal_scores(2) == pytest.approx((0.589, -0.589), abs=0.001)  # Blom; exact 0.564
-    assert normal_scores(20)[0] == pytest.approx(1.867, abs=0.01)
-
-
-def test_pooled_windows_go_from_all_to_the_best() -> None:
-    done = run(PooledWindows(), 100, by(lambda candidate: -abs(candidate - 50)))
-    first, second, third = done.rounds
-    assert [rank // 5 for rank in first[0]] == list(range(20))
-    assert [len(window) for window in second + third] == [20, 20, 20]
-    assert set(third[0]) <= {one for window in second for one in window}
-
-
-def test_adaptive_windows_end_where_nothing_changes() -> None:
-    as_ranked = by(lambda candidate: -candidate)
-    assert len(run(PooledWindows(adaptive=True, budget=20), 100, as_ranked).windows) < 20
-    belief = drive(PooledWindows().believe(100), as_ranked)
-    assert belief.order()[:5] == (0, 1, 2, 3, 4)
-    assert belief.variances[0] < belief.variances[99] < 1
-
-
-@given(unsampled, st.integers(0, 120), st.integers(0, 2**32))
-@settings(max_examples=100)
-def test_one_sample_is_the_strategy_itself(strategy: RankingStrategy, n: int, seed: int) -> None:
-    one, other = (
-        run(made, n, erratic(random.Random(seed))) for made in (strategy, Sampled(strategy, 1, seed=seed))
-    )
-    assert (one.order, one.rounds) == (other.order, other.rounds)
-
-
-@pytest.mark.parametrize(
-    "make", [lambda s: PooledWindows(samples=3, seed=s), lambda s: Sampled(SlidingWindow(), 3, s)]
-)
-def test_samples_are_shuffled_by_seed_and_window_alone(make: Callable[[int], RankingStrategy]) -> None:
-    random.seed(1)
-    first = run(make(3), 60, by(float))
-    random.seed(2)
-    assert run(make(3), 60, by(float)) == first
-    assert run(make(4), 60, by(float)).rounds != first.rounds
-    for windows in first.rounds:
-        for at in range(0, len(windows), 3):
-            shown, *again = windows[at : at + 3]
-            assert {frozenset(window) for window in again} == {frozenset(shown)}
-            assert len({shown, *again}) == 3
-
-
-def test_samples_of_a_window_outvote_one_that_errs() -> None:
-    answers = iter([(2, 1, 0), None, (0, 1, 2), (0, 1, 2)])  # orders of candidates; the second cannot be read
-
-    def judge(window: Window) -> Verdict:
-        answer = next(answers)
-        return silent(window) if answer is None else Verdict(tuple(window.index(one) for one in answer))
-
-    assert run(Sampled(SlidingWindow(), 4), 3, judge).order == (0, 1, 2)
-
-
-def test_a_judge_that_prefers_the_first_places_is_averaged_out() -> None:
-    def lazy(window: Window) -> Verdict:  # the shown order, but for a passage that it knows
-        order = sorted(range(len(window)), key=lambda at: (window[at] != 15, at))
-        return Verdict(tuple(order))
-
-    alone, pooled = (run(made, 20, lazy).order for made in (SingleWindow(), Sampled(SingleWindow(), 9)))
-    assert alone == (15, *(one for one in range(20) if one != 15))
-    assert pooled[0] == 15
-    assert pooled != alone
-
-
-def test_samples_average_scores() -> None:
-    scores = iter([{0: 1.0, 1: 5.0}, {0: nan, 1: 1.0}, {0: 6.0, 1: 3.0}])
-
-    def judge(window: Window) -> Verdict:
-        given = next(scores)
-        return Verdict(tuple(range(len(window))), scores=tuple(given[one] for one in window))
-
-    assert run(Sampled(Groups(size=2, epochs=1), 3), 2, judge).order == (0, 1)  # 3.5 against 3

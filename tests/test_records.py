@@ -115,7 +115,7 @@ def test_bad_records_name_the_line(tmp_path: Path, change: dict[str, Any], said:
     assert said in str(caught.value)
 
 
-def test_other_rows_are_no_examples(tmp_path: Path) -> None:
+def test_other_rows_are_not_examples(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"r.jsonl:1: not a rendered example"):
         list(read_examples(written(tmp_path / "r.jsonl", PUBLISHED)))
     row = {"instruction": "rank", "output": "no order"}

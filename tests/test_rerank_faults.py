@@ -292,7 +292,7 @@ def test_ids_that_no_run_can_hold_are_refused_before_a_call(
     assert server.requests == []
 
 
-def test_the_trace_of_a_killed_run_is_no_other_results(
+def test_the_trace_of_a_killed_run_does_not_become_another_result(
     requests: Path, server: Server, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -310,7 +310,7 @@ def test_the_trace_of_a_killed_run_is_no_other_results(
 
 
 @pytest.mark.parametrize("key", ["api_key", "openai_key", "client_secret", "password"])
-def test_secrets_are_no_arguments(requests: Path, server: Server, tmp_path: Path, key: str) -> None:
+def test_secrets_are_not_arguments(requests: Path, server: Server, tmp_path: Path, key: str) -> None:
     done = run(requests, server.url, tmp_path / "out", "--engine-arg", f"{key}=sk-123")
     line = one_line(done, 2)
     assert "keys come from the environment" in line

@@ -324,7 +324,7 @@ class Slow:
         raise AssertionError("never stopped")
 
 
-def test_a_reader_that_stops_early_is_no_traceback(files: Path) -> None:
+def test_a_reader_that_stops_early_causes_no_traceback(files: Path) -> None:
     Path("long.trec").write_text("".join(f"q{n} Q0 d{n} 1 1 a\n" for n in range(50_000)))
     code = "from reasonrank_pyserini.cli import main; main()"
     pipe = f"{sys.executable} -c '{code}' retrieve --run long.trec -o - | head -1"

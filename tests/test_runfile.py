@@ -368,7 +368,7 @@ def test_standard_output_and_pipes_are_written_directly(
         assert pipe.read() == b"q Q0 a 1 1 t\n"
 
 
-def test_text_that_is_no_text_is_an_input_error(tmp_path: Path) -> None:
+def test_undecodable_text_is_an_input_error(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="cannot be encoded as UTF-8"),
         atomic_open(tmp_path / "file") as stream,

@@ -43,7 +43,7 @@ def test_malformed_requests_are_refused_with_a_clear_text(server: ServeCommand) 
         (400, "no"),
         (400, "KeyError: 'query' is missing"),
         (400, "see /usr/lib/python3/thing for more"),
-        (400, f"the query {CANARY} is no text"),
+        (400, f"the query {CANARY} is not text"),
         (400, "two\nlines of text"),
     ],
 )
@@ -51,10 +51,10 @@ def test_answers_at_fault_are_found(status: int, message: str) -> None:
     answer = dict.fromkeys(ERROR_KEYS, message)
     assert fault(status, json.dumps(answer)) is not None
     assert (
-        fault(400, json.dumps({**dict.fromkeys(ERROR_KEYS, "the query is no text"), "detail": [1]}))
+        fault(400, json.dumps({**dict.fromkeys(ERROR_KEYS, "the query is not text"), "detail": [1]}))
         is not None
     )
-    assert fault(400, json.dumps(dict.fromkeys(ERROR_KEYS, "the query is no text"))) is None
+    assert fault(400, json.dumps(dict.fromkeys(ERROR_KEYS, "the query is not text"))) is None
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def error_of(response: httpx.Response) -> str:
         ('{"query": "q", "documents": ["a"]}'.encode("utf-16"), "not UTF-8"),
     ],
 )
-def test_a_body_that_is_no_json_object_of_texts_is_400(client: httpx.Client, body: bytes, said: str) -> None:
+def test_a_body_that_is_not_a_json_object_of_texts_is_400(
+    client: httpx.Client, body: bytes, said: str
+) -> None:
     response = client.post("/v1/rerank", content=body, headers=JSON)
     assert (response.status_code, said in error_of(response)) == (400, True), response.text
 

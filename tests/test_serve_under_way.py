@@ -71,7 +71,7 @@ def test_no_request_waits_longer_than_the_server_allows(deadline: float | None) 
 
 
 @pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "-1", "0"])
-def test_a_deadline_header_that_is_no_number_is_400(text: str) -> None:
+def test_a_deadline_header_that_is_not_a_number_is_400(text: str) -> None:
     with served(ScriptedEngine(backwards)) as client:
         response = client.post("/v1/rerank", json=GOOD, headers={"X-Reasonrank-Deadline": text})
         assert (response.status_code, "X-Reasonrank-Deadline" in response.json()["detail"]) == (400, True)

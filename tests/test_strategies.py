@@ -94,7 +94,7 @@ def test_bad_parameters_are_one_clear_line(options: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize("order", [(), (0, 1), (0, 1, 1), (1, 2, 3), (0, 1, 2, 3)])
-def test_a_verdict_that_is_no_permutation_is_an_error(order: tuple[int, ...]) -> None:
+def test_a_verdict_that_is_not_a_permutation_is_an_error(order: tuple[int, ...]) -> None:
     flow = SlidingWindow().rank(3)
     assert next(flow) == [(0, 1, 2)]
     with pytest.raises(VerdictError, match=r"each of 0\.\.2 once"):

@@ -149,7 +149,7 @@ def test_pages_without_text_are_reported(tmp_path: Path) -> None:
     assert [page.name for page in empty] == ["a.html", "b.pdf", "c"]
 
 
-def test_a_copy_of_a_passage_is_no_candidate_of_its_own() -> None:
+def test_a_copy_of_a_passage_is_not_another_candidate() -> None:
     corpus = Corpus(
         {id: Document(id, text) for id, text in (("a", "same  text"), ("b", "same text"), ("c", "x"))}
     )

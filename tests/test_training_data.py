@@ -67,7 +67,7 @@ def test_the_authors_rows_are_read_too(tmp_path: Path) -> None:
         ({"relevant": "d1"}, "must be lists of docids"),
     ],
 )
-def test_a_line_that_is_no_example_is_named(tmp_path: Path, change: dict[str, Any], line: str) -> None:
+def test_a_line_that_is_not_an_example_is_named(tmp_path: Path, change: dict[str, Any], line: str) -> None:
     path = examples(tmp_path / "x.jsonl", kit.example(1), {**kit.example(2), **change})
     with pytest.raises(FileFormatError) as caught:
         read_examples(path)

@@ -106,7 +106,7 @@ def sample_answers(
     """The ids of one answer to each prompt, its end token included, drawn with torch's generator of the device.
 
     Equal prompts that follow each other are one group. Temperature, top-k and top-p are those of `generate`.
-    ReasonRankError when the model's probabilities are no numbers: its training has diverged.
+    ReasonRankError when the model's probabilities are NaN: its training has diverged.
     """
     groups = [list(group) for _, group in groupby(range(len(prompts)), key=lambda i: tuple(prompts[i]))]
     width = max(map(len, groups))

@@ -39,7 +39,7 @@ class JudgedTrace:
     """The windows of a trace by query, without their texts, and counts over all windows.
 
     Places are known where the answer says something about every passage (CLEAN) or has scores. In other windows
-    (`left_out`) passages that the answer does not name follow in the order shown, which is no judgement.
+    (`left_out`) passages that the answer does not name follow in the order shown, which is not a judgement.
     """
 
     windows: dict[str, list[JudgedWindow]] = field(default_factory=dict)
