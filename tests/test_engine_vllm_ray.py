@@ -198,9 +198,7 @@ def test_a_cluster_without_its_token(
 
 
 def test_an_address_of_nothing(cluster: RayCluster, fake: FakeVLLM) -> None:
-    begun = time.monotonic()
     refused(fake, "127.0.0.1:9", "cannot be used from this machine")
-    print(f"refused after {time.monotonic() - begun:.1f} s")
 
 
 def test_ray_gives_each_server_its_gpus(cluster: RayCluster, fake: FakeVLLM) -> None:
