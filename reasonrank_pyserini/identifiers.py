@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from unicodedata import decimal
 
-BRACKETED = re.compile(r"[\[［【]\s*+([^\W_]++(?:\s*+[,;、，]\s*+[^\W_]++)*+)\s*+\\?[\]］】]")
+BRACKETED = re.compile(r"[\[［【]\s*+([^\W_]++(?:\s*+[,;、，]\s*+[^\W_]++)*)\s*+\\?[\]］】]")
 """One identifier in brackets, or several: `[3]`, `[3, 1]`."""
 _LABELLED = re.compile(
     r"\b(?:doc(?:ument)?|passage|text|candidate|psg|pid|identifier|id|index)s?[ \t_-]?(?:id|number|index|no\.?)?"
@@ -24,7 +24,7 @@ _IDENTIFIER = (
     r"(?:(?:passage|doc(?:ument)?)[ \t]?)?[\[［【*`\"'#({\\]{0,4}[ \t]?+\d{1,9}[ \t]?+[\]］】*`\"')}\\]{0,4}"
 )
 _CHAIN = re.compile(
-    rf"{_IDENTIFIER}(?:\s*+(?:>|&gt;|＞|≻|→|\\succ|=|,|;|、|，)++\s*+{_IDENTIFIER})++", re.IGNORECASE
+    rf"{_IDENTIFIER}(?:\s*+(?:>|&gt;|＞|≻|→|\\succ|=|,|;|、|，)++\s*+{_IDENTIFIER})+", re.IGNORECASE
 )
 _RANGE = re.compile(
     r"[\[［【]?(?<!\d)(\d{1,6})[\]］】]?[ \t]?(?:-|–|—|~|\.\.\.?|…|to|through)[ \t]?[\[［【]?(\d{1,6})(?!\d)[\]］】]?"

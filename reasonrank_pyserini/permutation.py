@@ -12,7 +12,9 @@ from .types import AnswerForm, Parsed, ParseStatus
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE | re.ASCII)
 _REASONED_ANSWER = re.compile(r"</think>\s*+<answer>")
 _OPEN_BRACKET = re.compile(r"\[\s*+[^\W_]++\s*+\Z")
-_ONLY_IDENTIFIERS = re.compile(r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)++")
+_ONLY_IDENTIFIERS = re.compile(
+    r"(?:\[\s*+\d++\s*+\][\s>,;=]*+)+"
+)  # a possessive group is wrong in Python 3.11.2
 """Bracketed identifiers with only separators between them."""
 _OTHER_REASONING = re.compile(
     r"(?:<|◁)(/?)(thinking|thoughts?|reasoning|seed:think|think(?=▷))(?:>|▷)|\[(/?)(THINK)\]",

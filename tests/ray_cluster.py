@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -34,11 +35,9 @@ class RayCluster:
 
     def head(self, cpus: int) -> None:
         """Start the head, a node itself."""
-        own = (
-            f"--ray-client-server-port={self._free_port()}",
-            f"--temp-dir={self.folder}",
-            "--include-dashboard=false",
-        )
+        own: tuple[str, ...] = (f"--temp-dir={self.folder}", "--include-dashboard=false")
+        if importlib.util.find_spec("grpc"):  # without it Ray starts no server for remote clients
+            own += (f"--ray-client-server-port={self._free_port()}",)
         self._start(cpus, "--head", "--port=0", "--num-gpus=0", *own)
         note, deadline = self.folder / "ray_current_cluster", time.monotonic() + SECONDS
         while not (note.is_file() and note.read_text().strip()):
