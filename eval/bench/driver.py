@@ -35,7 +35,7 @@ from reasonrank_pyserini.engines import EngineConfig
 from reasonrank_pyserini.engines.gate import ThrottledEngine
 from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.openai.http_engine import OpenAIEngine
-from reasonrank_pyserini.engines.servers import FixedServers
+from reasonrank_pyserini.engines.servers import FixedServers, OwnServers
 from reasonrank_pyserini.jobs.run_folder import RunFolder
 from reasonrank_pyserini.models.cost import GPUS, WINDOW_NEW_TOKENS, WINDOW_PROMPT_TOKENS
 from reasonrank_pyserini.models.identity import load_tokenizer
@@ -116,8 +116,8 @@ def http_engine(urls: Sequence[str]) -> ThrottledEngine:
     def fields(sampling: Sampling) -> Mapping[str, Any]:
         return {"priority": 0, "return_token_ids": True, "spaces_between_special_tokens": False}
 
-    config = EngineConfig("model")
-    return ThrottledEngine(OpenAIEngine.of_own_servers(config, FixedServers(tuple(urls)), "key", fields))
+    config, own = EngineConfig("model"), OwnServers("key", TOGETHER, fields)
+    return ThrottledEngine(OpenAIEngine.of_own_servers(config, FixedServers(tuple(urls)), own))
 
 
 async def http_alone(urls: Sequence[str]) -> float:

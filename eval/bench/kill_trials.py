@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from http_server import Server  # noqa: E402 (the tests' own server)
+from http_server import Server as Server  # noqa: E402 (the tests' own server)
 from server_processes import MINE, gone, parts, pids_of_servers  # noqa: E402
 
 from reasonrank_pyserini.engines.journal.upkeep import inspect  # noqa: E402

@@ -29,11 +29,12 @@ from reasonrank_pyserini.engines.journal import Journal, Recorded
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
 from reasonrank_pyserini.files.requests import read_requests
 from reasonrank_pyserini.jobs.run_folder import RunFolder
-from reasonrank_pyserini.prompts import PromptBuilder, get_style
+from reasonrank_pyserini.prompts import PromptBuilder
 from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.types import Prompt, Sampling
 
 BEAT = 0.001
+SAMPLING = Sampling(max_tokens=3_172)
 
 
 def answer(prompt: Prompt, sampling: Sampling) -> str:
@@ -83,7 +84,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     builder = PromptBuilder("reasonrank", AutoTokenizer.from_pretrained(given.tokenizer), context=32768)
     scripted = ScriptedEngine(answer, requests=given.requests, delay=given.delay)
     engine = Recorded(ThrottledEngine(scripted), Journal(folder / "journal"))
-    judge = LLMJudge(builder, engine, get_style("reasonrank").sampling)
+    judge = LLMJudge(builder, engine, SAMPLING)
     requests = [(request.query, request.candidates) for request in read_requests(given.collection)]
     lags: list[float] = []
     with (

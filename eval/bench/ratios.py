@@ -71,7 +71,7 @@ class Worker:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args} ended with exit code {self._process.wait()}")
+            raise RuntimeError(f"{self._process.args!r} ended with exit code {self._process.wait()}")
         return json.loads(line)
 
     def __enter__(self) -> Self:
@@ -128,7 +128,7 @@ def requests_of(path: Path, queries: int | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def write_figures(path: Path | None, figures: dict[str, Any]) -> None:
+def write_figures(path: Path | None, figures: Any) -> None:
     """The figures as JSON, intervals as records; nothing without a path."""
     if path is not None:
         path.write_text(json.dumps(figures, indent=1, default=asdict) + "\n")

@@ -123,8 +123,8 @@ def measure(engine: str, options: Sequence[str], given: argparse.Namespace) -> l
             lasted = time.monotonic() - begin
             rows.append(
                 Load(
-                    engine, callers, *(percentile(took, percent) for percent in (50, 95, 99)), len(took) / lasted,
-                    dict(statuses), cut_short, start / MIB, process.memory_full_info().uss / MIB,
+                    engine, callers, percentile(took, 50), percentile(took, 95), percentile(took, 99),
+                    len(took) / lasted, dict(statuses), cut_short, start / MIB, process.memory_full_info().uss / MIB,
                 )
             )  # fmt: skip
             print(shown(rows[-1]), flush=True)
@@ -133,7 +133,7 @@ def measure(engine: str, options: Sequence[str], given: argparse.Namespace) -> l
 
 def in_process(seconds: float, documents: int) -> float:
     """The median of the library's own seconds for the same requests with the instant engine, one after the other."""
-    took = []
+    took = list[float]()
     with Reranker.from_pretrained("nano", engine=INSTANT[1], depth=20) as reranker:
         end = time.monotonic() + seconds
         for body in bodies(documents, 0):

@@ -69,7 +69,7 @@ def our_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any
         begin = time.perf_counter()
         steps = [step for ranking in reranker.rerank_many(given) for step in ranking.steps]
         seconds = time.perf_counter() - begin
-        done = [step.verdict.completion for step in steps]
+        done = [step.verdict.completion for step in steps if step.verdict.completion]
         return {
             "seconds": seconds,
             "windows": len(done),
@@ -83,7 +83,7 @@ def our_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any
 def rankllm_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any]:
     import rank_llm.rerank.vllm_handler as handler
 
-    class EagerHandler(handler.VllmHandler):  # type: ignore[misc, name-defined]
+    class EagerHandler(handler.VllmHandler):  # type: ignore[misc]
         def __init__(self, **arguments: Any) -> None:
             super().__init__(**{**arguments, "enforce_eager": True})
 

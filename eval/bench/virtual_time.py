@@ -23,7 +23,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def run_in_executor(self, executor: Any, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: Any, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         done = self.create_future()
         try:
             done.set_result(work(*args))
@@ -32,7 +32,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return done
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     """Real sockets, such as the loop's own to be woken by, and a virtual clock."""
 
     def __init__(self, loop: VirtualLoop) -> None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,9 @@ async def requests(rounds: int, folder: Path) -> dict[str, list[dict[str, float]
     subprocess.run(model, check=True, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
     ways = {"with token ids": True, "without": False}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
-    async with Asking.from_config(EngineConfig(str(folder), max_model_len=8192, args=SMALL)) as engine:
+    config = EngineConfig(str(folder), max_model_len=8192, args=SMALL)
+    async with Asking.from_config(config) as engine:
+        assert isinstance(engine, Asking)
         await asked(engine, 2 * rounds)
         for number in range(rounds):
             for place, name in enumerate(sorted(ways, reverse=number % 2 == 1)):
@@ -125,7 +127,7 @@ def starts(count: int, folder: Path) -> list[Start]:
     return [started([*command, str(folder / f"run-{n}")], folder / f"run-{n}") for n in range(count)]
 
 
-def by_part(rows: list[Mapping[str, float]], scale: float = 1.0) -> dict[str, Interval]:
+def by_part(rows: Sequence[Mapping[str, float]], scale: float = 1.0) -> dict[str, Interval]:
     return {part: median([scale * row[part] for row in rows]) for part in rows[0]}
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reasonrank_pyserini import Candidate, Document, Query, SlidingWindow
-from reasonrank_pyserini.prompts import STYLES, PromptBuilder
+from reasonrank_pyserini.prompts import STYLES, PromptBuilder, PromptStyle
 from reasonrank_pyserini.prompts.prompt_thread import PromptThread
 from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.ranking.scheduler import rerank_query
@@ -47,7 +47,9 @@ async def rerank(
     """The ids of a document's candidates, best first, and how the answer of each window was read."""
     records = document.metadata["candidates"]
     candidates = [Candidate(Document.from_record(str(record["id"]), record)) for record in records]
-    judge = LLMJudge(builder, GenerateEngine(generate), builder.style.sampling, prompt_thread=thread)
+    engine: Any = GenerateEngine(generate)
+    assert isinstance(builder.style, PromptStyle)
+    judge = LLMJudge(builder, engine, builder.style.sampling, prompt_thread=thread)
     ranking = await rerank_query(Query(str(document.id), document.text), candidates, SlidingWindow(), judge)
     return {"ranking": list(ranking.ids), "statuses": [step.verdict.status.value for step in ranking.steps]}
 
