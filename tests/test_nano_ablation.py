@@ -15,6 +15,7 @@ from reasonrank_pyserini.errors import InputError, ReasonRankError, UnknownNameE
 FOLDER = Path(__file__).parents[1] / "eval" / "nano"
 sys.path.insert(0, str(FOLDER))
 try:
+    import arms
     import errors
     import lists
     import plan
@@ -26,18 +27,20 @@ finally:
 
 
 def test_an_arm_comes_after_what_it_is_trained_from() -> None:
-    names = [arm.name for arm in plan.with_starts(["grpo-web", "grpo"])]
+    names = [arm.name for arm in arms.with_starts(["grpo-web", "grpo"])]
     assert names == ["base", "sft-web", "grpo-web", "sft", "grpo"]
+    kinds = arms.kinds(arms.with_starts(["grpo-web"]))
+    assert list(kinds) == ["web"]
     with pytest.raises(UnknownNameError, match="unknown arm 'grop': did you mean 'grpo'"):
-        plan.with_starts(["grop"])
+        arms.with_starts(["grop"])
 
 
 def test_trainings_differ_in_what_the_arm_says(tmp_path: Path) -> None:
     def training(name: str) -> list[str]:
-        return list(plan.arm_steps(tmp_path, plan.chain(name)[-1], 7, ("grpo.rounds=3",), ())[0].arguments)
+        return list(plan.arm_steps(tmp_path, arms.chain(name)[-1], 7, ("grpo.rounds=3",), ())[0].arguments)
 
     whole, ndcg = training("grpo"), training("grpo-ndcg")
-    at = whole.index("seed=7") + 1 + len(plan.STAGE_SETTINGS["grpo"])
+    at = whole.index("seed=7") + 1 + len(arms.STAGE_SETTINGS["grpo"])
     assert ndcg[at : at + 2] == ["recall_weight=0", "rbo_weight=0"]
     assert ndcg[:at] + ndcg[at + 2 : -1] == whole[:-1]
     assert whole[whole.index("--model") + 1] == str(tmp_path / "seed-7" / "sft")
@@ -48,8 +51,8 @@ def test_a_curve_has_the_start_and_every_checkpoint(tmp_path: Path) -> None:
     trained = plan.model_of(tmp_path, "grpo", 1)
     for number in (20, 40, 120):
         (trained / "checkpoints" / f"checkpoint-{number}").mkdir(parents=True)
-    arms = [plan.chain(name)[-1] for name in ("sft", "grpo")]
-    steps = plan.curve_steps(tmp_path, [1], arms)
+    trained_arms = [arms.chain(name)[-1] for name in ("sft", "grpo")]
+    steps = plan.curve_steps(tmp_path, [1], trained_arms)
     models = [step.arguments[step.arguments.index("--model") + 1] for step in steps]
     assert models == [
         str(plan.model_of(tmp_path, "sft", 1)),
@@ -99,7 +102,7 @@ FOUND = results.Results(
     {
         "grpo": {1: result(80, 60), 2: result(90, 70, complete=0.5)},
         "sft": {1: result(70, 50), 3: result(0, 0)},
-        "base": {plan.BASE_SEED: result(30, 30)},
+        "base": {arms.BASE_SEED: result(30, 30)},
     },
 )
 
@@ -133,7 +136,7 @@ def test_tables_of_both_splits_next_to_the_paper() -> None:
     assert [by_arm["SFT only"][at] for at in places] == ["2", "2", "4"]  # 35.74, 34.20 twice, 33.15
     assert [by_arm["first stage"][at] for at in places] == ["3", "3", "5"]
     assert [by_arm["SFT only"][head.index("paper") + n] for n in (0, 1)] == ["33.15", "-2.59"]
-    assert [row[1] for row in rows].count("not run") == len(plan.ARMS) - 3
+    assert [row[1] for row in rows].count("not run") == len(arms.ARMS) - 3
     head, *rows = table.details(lines, [1, 2, 3])
     row = dict(zip(head, next(row for row in rows if row[0] == "SFT only"), strict=True))
     assert (row["seed 1"], row["seed 2"], row["seed 3"]) == ("60.00", "-", "0.00")
@@ -143,14 +146,15 @@ def test_tables_of_both_splits_next_to_the_paper() -> None:
 def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
     """Rows of every topic and size go by topic, and the lists of a batch have one size."""
     ids = [topic.id for topic in World.load().topics("train")]
-    for made in plan.MIN_NDCG:
-        for size in plan.LIST_SIZES:
-            folder = tmp_path / "lists" / f"{made}-{size}"
-            folder.mkdir(parents=True)
-            for name in ("sft.jsonl", "rl.jsonl"):
-                rows = [{"id": id, "size": size} for id in ids]
-                (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    lists.write_data(tmp_path, [1, 2])
+    seen = arms.kinds((*arms.ARMS, *arms.SHIPPED))
+    for step in plan.list_steps(tmp_path, seen, "", ()):
+        folder = step.makes.parent
+        size = int(step.arguments[step.arguments.index("--list-size") + 1])
+        folder.mkdir(parents=True)
+        for name in ("sft.jsonl", "rl.jsonl"):
+            rows = [{"id": id, "size": size} for id in ids]
+            (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    lists.write_data(tmp_path, [1, 2], seen)
     found = {
         path.relative_to(tmp_path / "data").as_posix(): [
             json.loads(line) for line in path.read_text().splitlines()
@@ -158,18 +162,21 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
         for path in (tmp_path / "data").rglob("*.jsonl")
     }
     assert set(found) == {
-        "held-out.jsonl", *(f"{kind}/{name}.jsonl" for kind in lists.KINDS for name in ("sft-1", "sft-2", "rl"))
+        "held-out.jsonl", *(f"{kind}/{name}.jsonl" for kind in arms.KINDS for name in ("sft-1", "sft-2", "rl"))
     }  # fmt: skip
     tuned, reinforced = found["all/sft-1.jsonl"], found["all/rl.jsonl"]
     other = found["all/sft-2.jsonl"]
     assert tuned != other
     assert sorted(map(json.dumps, tuned)) == sorted(map(json.dumps, other))
-    assert len(tuned) == plan.FINE_TUNED * len(plan.LIST_SIZES)
+    assert len(tuned) == plan.FINE_TUNED * len(arms.KINDS["all"].sizes)
     assert len(reinforced) == len(ids) - plan.FINE_TUNED - plan.HELD_OUT
     topics = [{row["id"] for row in rows} for rows in (tuned, reinforced, found["held-out.jsonl"])]
     assert sum(map(len, topics)) == len(set().union(*topics)) == len(ids)
     batches = [tuned[start : start + lists.BATCH] for start in range(0, len(tuned), lists.BATCH)]
     assert all(len({row["size"] for row in batch}) == 1 for batch in batches)
+    every = found["every-size/sft-1.jsonl"], found["every-size/rl.jsonl"]
+    assert [sorted({row["size"] for row in rows}) for rows in every] == [list(range(3, 11)), [3, 6, 8, 10]]
+    assert not {row["id"] for row in every[0]} & {row["id"] for row in every[1]}
     web = {topic.id for topic in World.load().topics("train") if topic.domain == "web"}
     assert [row for row in tuned if row["id"] in web] != []
     assert {row["id"] for row in found["web/sft-1.jsonl"]} == topics[0] & web
@@ -178,7 +185,7 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
 def test_markdown_has_a_rule_as_wide_as_its_rows() -> None:
     cells = table.details(results.compared(results.Results(result(1, 2), {})), [1])
     head, rule, *body = table.markdown(cells).splitlines()
-    assert len(body) == 1 + len(plan.ARMS)
+    assert len(body) == 1 + len(arms.ARMS)
     assert {line.count("|") for line in (head, rule, *body)} == {len(cells[0]) + 1}
 
 

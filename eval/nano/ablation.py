@@ -18,20 +18,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from arms import ARMS, SHIPPED, Arm, kinds, with_starts
 from lists import write_data
 from pictures import draw_arms, draw_curves
 from plan import (
-    ARMS,
     NOISE,
     PICK_NOISE,
     REHEARSAL,
     SPLITS,
-    Arm,
     arm_steps,
     curve_steps,
     list_steps,
     settings,
-    with_starts,
     world_steps,
 )
 from results import compared, read_results
@@ -61,11 +59,12 @@ def run_all(asked: argparse.Namespace, arms: Sequence[Arm]) -> None:
     claim(folder, settings(overrides, rehearse))
     runner = Runner(folder, asked.jobs, say)
     runner.run(world_steps(folder))
-    lists = list_steps(folder, "", ())
+    seen = kinds(arms)
+    lists = list_steps(folder, seen, "", ())
     if not all(fresh(step.makes, step.needs) for step in lists):
         with runner.teacher(NOISE, PICK_NOISE) as url:
-            runner.run(list_steps(folder, url, REHEARSAL["lists"] if rehearse else ()))
-    write_data(folder, asked.seeds)
+            runner.run(list_steps(folder, seen, url, REHEARSAL["lists"] if rehearse else ()))
+    write_data(folder, asked.seeds, seen)
     limit = REHEARSAL["test"] if rehearse else ()
     steps = (arm_steps(folder, arm, seed, overrides, limit) for seed in asked.seeds for arm in arms)
     runner.run(list({step.name: step for some in steps for step in some}.values()))
@@ -103,7 +102,8 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         default=[arm.name for arm in ARMS],
         metavar="ARM",
-        help=f"Some of {', '.join(arm.name for arm in ARMS)}, with what they start from.",
+        help=f"Some of {', '.join(arm.name for arm in ARMS)} (default: these), and of "
+        f"{', '.join(arm.name for arm in SHIPPED)}, which make the shipped model; with what they start from.",
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="Commands side by side.")
     parser.add_argument(

@@ -7,28 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from arms import CURVE_KIND, FIRST_SEED, Lists
 from plan import (
-    DOMAINS,
     FINE_TUNED,
-    FIRST_SEED,
     HELD_OUT,
-    LIST_SIZES,
     fine_tuning_lists,
     held_out,
+    made_lists,
+    reinforcement_lists,
 )
 from running import fresh
 
-from reasonrank_pyserini.datasets.nano.world import TOPICS, World
+from reasonrank_pyserini.datasets.nano.world import TOPICS, Topic, World
 from reasonrank_pyserini.training.list_records import read_rows, write_rows
 
 Wanted = Callable[[Mapping[str, Any]], bool]
 BATCH = 16
 """Lists of an optimizer step of fine-tuning, as the recipe nano has them."""
-KINDS = {"all": "filter", "no-filter": "no-filter", "web": "filter"}
-"""The kinds of data, and the lists that each is taken from; `web` takes those of domain web alone."""
 
 
-def write_data(folder: Path, seeds: Iterable[int]) -> None:
+def write_data(folder: Path, seeds: Iterable[int], kinds: Mapping[str, Lists]) -> None:
     """`data/KIND/sft-SEED.jsonl` and `rl.jsonl` for every kind, and the lists that no training sees.
 
     Those of fine-tuning are in random order by batches: the lists of a batch have one size, so little is padded. The
@@ -37,24 +35,25 @@ def write_data(folder: Path, seeds: Iterable[int]) -> None:
     topics = {topic.id: topic for topic in World.load().topics("train")}
     places = {id: place for place, id in enumerate(topics)}
     last = TOPICS["train"] - HELD_OUT
-    for kind, made in KINDS.items():
+    for kind, lists in kinds.items():
 
-        def of_kind(row: Mapping[str, Any], kind: str = kind) -> bool:
-            return kind != DOMAINS[0] or topics[_topic(row)].domain == kind
+        def fine_tuned(row: Mapping[str, Any], domain: str = lists.domain) -> bool:
+            return _of(topics[_topic(row)], domain) and places[_topic(row)] < FINE_TUNED
 
-        def fine_tuned(row: Mapping[str, Any], wanted: Wanted = of_kind) -> bool:
-            return wanted(row) and places[_topic(row)] < FINE_TUNED
+        def reinforced(row: Mapping[str, Any], domain: str = lists.domain) -> bool:
+            return _of(topics[_topic(row)], domain) and FINE_TUNED <= places[_topic(row)] < last
 
-        def reinforced(row: Mapping[str, Any], wanted: Wanted = of_kind) -> bool:
-            return wanted(row) and FINE_TUNED <= places[_topic(row)] < last
-
-        lists, output = [folder / "lists" / f"{made}-{size}" for size in LIST_SIZES], folder / "data" / kind
         for seed in seeds:
-            sizes = [made / "sft.jsonl" for made in lists]
-            _write(fine_tuning_lists(folder, kind, seed), sizes, fine_tuned, BATCH, seed)
-        _write(output / "rl.jsonl", [lists[0] / "rl.jsonl"], reinforced)
-    whole = folder / "lists" / f"{KINDS['all']}-{LIST_SIZES[0]}" / "rl.jsonl"
-    _write(held_out(folder), [whole], lambda row: places[_topic(row)] >= last)
+            made = [made_lists(folder, lists.made, size) / "sft.jsonl" for size in lists.sizes]
+            _write(fine_tuning_lists(folder, kind, seed), made, fine_tuned, BATCH, seed)
+        made = [made_lists(folder, lists.made, size) / "rl.jsonl" for size in lists.reinforced]
+        _write(reinforcement_lists(folder, kind), made, reinforced)
+        if kind == CURVE_KIND:
+            _write(held_out(folder), made, lambda row: places[_topic(row)] >= last)
+
+
+def _of(topic: Topic, domain: str) -> bool:
+    return not domain or topic.domain == domain
 
 
 def _write(

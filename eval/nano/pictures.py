@@ -7,25 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plan import CURVE_ARMS, MAIN, chain, model_of
+from arms import CURVE_ARMS, MAIN, SHIPPED, chain
+from plan import model_of
 from results import MEASURE, Line
 
 from reasonrank_pyserini.lazy import require
 from reasonrank_pyserini.training.curves import COLOURS, read_log, smoothed
 
 GREY = "#8a8a8a"
-COMPARED = dict(zip(CURVE_ARMS, COLOURS, strict=True))
-"""The arms whose reinforcement is drawn."""
+TUNED, REINFORCED = ("sft", "sft-no-filter", SHIPPED[0].name), (*CURVE_ARMS, SHIPPED[1].name)
+"""The arms whose trainings are drawn, those that are there."""
+COLOUR = {
+    "base": COLOURS[0],
+    **dict(zip(TUNED, COLOURS, strict=True)),
+    **dict(zip(REINFORCED, (*COLOURS, "#7b4fa3"), strict=True)),
+}
 HELD_OUT = "RL: reward on held-out lists, greedy"
 PANELS = (
     ("exercises: loss", "loss", ("base",)),
-    ("SFT: loss", "loss", ("sft", "sft-no-filter")),
-    ("RL: the reward trained on, sampled", "reward", CURVE_ARMS),
+    ("SFT: loss", "loss", TUNED),
+    ("RL: the reward trained on, sampled", "reward", REINFORCED),
     (HELD_OUT, "total", CURVE_ARMS),
-    ("RL: form of the samples", "format", CURVE_ARMS),
-    ("RL: groups of equal rewards, share", "groups_alike", CURVE_ARMS),
-    ("RL: KL divergence from the start", "kl", CURVE_ARMS),
-    ("RL: entropy of a token, nats", "entropy", CURVE_ARMS),
+    ("RL: form of the samples", "format", REINFORCED),
+    ("RL: groups of equal rewards, share", "groups_alike", REINFORCED),
+    ("RL: KL divergence from the start", "kl", REINFORCED),
+    ("RL: entropy of a token, nats", "entropy", REINFORCED),
 )
 """Title, field of the log or of the score on held-out lists, arms."""
 
@@ -101,7 +107,7 @@ def _curves(axes: Any, found: Sequence[Mapping[int, float]], arm: str, *, smooth
     series = [points for points in found if points]
     if not series:
         return
-    colour = COMPARED.get(arm, COLOURS[1] if arm == "sft-no-filter" else COLOURS[0])
+    colour = COLOUR[arm]
     for points in series:
         axes.plot(list(points), list(points.values()), color=colour, linewidth=0.6, alpha=0.3)
     steps = sorted(set.intersection(*(set(points) for points in series)))

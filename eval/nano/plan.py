@@ -1,15 +1,23 @@
-"""The plan of the ablation: its arms, and the command lines that make each of them."""
+"""The plan of the ablation: the command lines that make each arm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from arms import (
+    BASE_SEED,
+    CURVE_ARMS,
+    KINDS,
+    MIN_NDCG,
+    STAGE_SETTINGS,
+    Arm,
+    Lists,
+    chain,
+)
 from running import Step
 
-from reasonrank_pyserini.errors import UnknownNameError
 from reasonrank_pyserini.training.recipe_loading import load_recipe, parse_settings
 
 EDITION = 2
@@ -17,12 +25,8 @@ EDITION = 2
 NOISE, PICK_NOISE = 0.5, 0.05
 """Share of the fitting passages in the second half of a list that the teacher overlooks when it ranks, and share of
 its picks that are wrong."""
-LIST_SIZES = (10, 7)
-"""Passages of the lists that are made of every train topic, one list of each size; reinforcement sees the first."""
 POOL = 20
 """Candidates that the teacher picks from: BM25's first, so that a list has one to three relevant passages."""
-MIN_NDCG = {"filter": 0.4, "no-filter": 0.0}
-"""The paper's threshold of the self-consistency filter, and none."""
 FINE_TUNED, HELD_OUT = 1200, 100
 """Train topics whose lists fine-tuning sees, the first ones, and whose lists no training sees, the last ones;
 reinforcement gets those between."""
@@ -30,13 +34,6 @@ SPLITS = ("test-settings", "test")
 """Test topics over pairs of clues that were trained on, in new settings; and over pairs that were not."""
 DEPTH, CANDIDATES = 40, 100
 DOMAINS = ("web", "qa", "coding", "math")
-STAGE_SETTINGS = {
-    "sft": ("steps=240", "order=given"),
-    "grpo": ("keep_checkpoints=4",),
-}
-"""What is set over the recipe nano: fine-tuning takes the same steps on every kind of lists."""
-CURVE_ARMS = ("grpo", "grpo-ndcg", "grpo-only")
-"""The arms whose checkpoints are scored on held-out lists, for a curve."""
 REHEARSAL = {
     "lists": ("--limit", "40"),
     "test": ("--limit", "4"),
@@ -47,71 +44,12 @@ REHEARSAL = {
 }  # fmt: skip
 """What a rehearsal adds to the commands that make lists, that rerank the test topics, and to the recipe."""
 
-FIRST_SEED = 1
-"""Seeds of trainings count from here."""
-BASE_SEED = 0
-"""Of the exercises: every arm and seed starts from the same model, as the paper's from one Qwen2.5."""
-MAIN = "grpo"
-"""The whole recipe: every other arm is compared with it."""
-FIRST_STAGE, PAPER_FIRST_STAGE = "first stage", 30.59
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A model that one training makes: `stage` sft or grpo, from the model of `start`, on the lists of `data`.
-
-    `paper`: nDCG@10 on BRIGHT of the same arm of ReasonRank-7B (arXiv 2508.07050), None where it has none.
-    """
-
-    name: str
-    title: str
-    stage: str
-    start: str
-    data: str
-    paper: float | None = None
-    settings: tuple[str, ...] = ()
-
-    @property
-    def own_settings(self) -> tuple[str, ...]:
-        """The stage's own settings."""
-        return (*STAGE_SETTINGS.get(self.stage if self.start else "", ()), *self.settings)
-
-
-ARMS = (
-    Arm("base", "before: exercises only", "sft", "", "exercises",
-        settings=("scheduler=constant_with_warmup",)),
-    Arm("grpo-only", "RL only", "grpo", "base", "all", 28.69),
-    Arm("sft", "SFT only", "sft", "base", "all", 33.15),
-    Arm(MAIN, "SFT + RL", "grpo", "sft", "all", 35.74),
-    Arm("grpo-ndcg", "SFT + RL, nDCG-only reward", "grpo", "sft", "all", 34.20,
-        settings=("recall_weight=0", "rbo_weight=0")),
-    Arm("sft-no-filter", "no self-consistency filter, SFT", "sft", "base", "no-filter"),
-    Arm("grpo-no-filter", "no self-consistency filter, SFT + RL", "grpo", "sft-no-filter", "no-filter", 34.20),
-    Arm("sft-web", "web lists only, SFT", "sft", "base", "web"),
-    Arm("grpo-web", "web lists only, SFT + RL", "grpo", "sft-web", "web", 30.08),
-)  # fmt: skip
-"""In the order of the table."""
-_BY_NAME = {arm.name: arm for arm in ARMS}
-
-
-def chain(name: str) -> tuple[Arm, ...]:
-    """The trainings that lead to an arm, in order, its own the last; UnknownNameError for no arm."""
-    if name not in _BY_NAME:
-        raise UnknownNameError("arm", name, _BY_NAME)
-    arm = _BY_NAME[name]
-    return (*(chain(arm.start) if arm.start else ()), arm)
-
-
-def with_starts(names: Iterable[str]) -> list[Arm]:
-    """The arms and all that they are trained from, each once, after what it needs."""
-    return list(dict.fromkeys(arm for name in names for arm in chain(name)))
-
 
 def settings(overrides: Sequence[str], rehearse: bool) -> dict[str, Any]:
     """All that the results depend on; InputError for overrides that the recipe does not know."""
     recipe = load_recipe("nano", parse_settings(overrides)).as_dict()
     return {
-        "edition": EDITION, "noise": NOISE, "pick_noise": PICK_NOISE, "list_sizes": LIST_SIZES, "pool": POOL,
+        "edition": EDITION, "noise": NOISE, "pick_noise": PICK_NOISE, "list_sizes": KINDS["all"].sizes, "pool": POOL,
         "min_ndcg": MIN_NDCG, "fine_tuned": FINE_TUNED, "held_out": HELD_OUT, "stages": STAGE_SETTINGS,
         "candidates": CANDIDATES, "depth": DEPTH, "rehearse": rehearse, "set": list(overrides),
         "recipe": {name: recipe[name] for name in ("network", "sft", "grpo")},
@@ -131,20 +69,24 @@ def world_steps(folder: Path) -> list[Step]:
     return steps
 
 
-def list_steps(folder: Path, url: str, limit: Sequence[str]) -> list[Step]:
-    """Lists of the teacher at `url`, with the self-consistency filter and without, for each size."""
+def list_steps(folder: Path, kinds: Mapping[str, Lists], url: str, limit: Sequence[str]) -> list[Step]:
+    """Those lists of the teacher at `url` that the kinds are taken from, each once."""
     sources = _sources(folder)
     steps = []
-    for kind, least in MIN_NDCG.items():
-        for size in LIST_SIZES:
-            output = folder / "lists" / f"{kind}-{size}"
-            arguments = (
-                "synthesize", "--sources", *map(str, _sources(folder, "train")), "--dataset", "nano/train",
-                "--model", "nano-teacher", "--base-url", url, "--pool", str(POOL), "--list-size", str(size),
-                "--min-ndcg", str(least), "--seed", str(size), *limit, "-o", str(output),
-            )  # fmt: skip
-            steps.append(Step(f"lists/{kind}-{size}", arguments, output / "manifest.json", (sources[0],)))
+    for made, size in dict.fromkeys(each for lists in kinds.values() for each in _made(lists)):
+        output = made_lists(folder, made, size)
+        arguments = (
+            "synthesize", "--sources", *map(str, _sources(folder, "train")), "--dataset", "nano/train",
+            "--model", "nano-teacher", "--base-url", url, "--pool", str(POOL), "--list-size", str(size),
+            "--min-ndcg", str(MIN_NDCG[made]), "--seed", str(size), *limit, "-o", str(output),
+        )  # fmt: skip
+        steps.append(Step(f"lists/{made}-{size}", arguments, output / "manifest.json", (sources[0],)))
     return steps
+
+
+def made_lists(folder: Path, made: str, size: int) -> Path:
+    """The folder of the teacher's lists of that size, with the filter or without."""
+    return folder / "lists" / f"{made}-{size}"
 
 
 def model_of(folder: Path, arm: str, seed: int) -> Path:
@@ -165,7 +107,7 @@ def arm_steps(
         before = model_of(folder, arm.start, seed)
         lists = {
             "sft": fine_tuning_lists(folder, arm.data, seed),
-            "grpo": folder / "data" / arm.data / "rl.jsonl",
+            "grpo": reinforcement_lists(folder, arm.data),
         }
         data = lists[arm.stage]
         start, needs = ("--model", str(before)), (before / "manifest.json",)
@@ -225,9 +167,18 @@ def fine_tuning_lists(folder: Path, kind: str, seed: int) -> Path:
     return folder / "data" / kind / f"sft-{seed}.jsonl"
 
 
+def reinforcement_lists(folder: Path, kind: str) -> Path:
+    """Lists of that kind, in one order for all seeds."""
+    return folder / "data" / kind / "rl.jsonl"
+
+
 def held_out(folder: Path) -> Path:
     """Lists that no training sees."""
     return folder / "data" / "held-out.jsonl"
+
+
+def _made(lists: Lists) -> list[tuple[str, int]]:
+    return [(lists.made, size) for size in dict.fromkeys((*lists.sizes, *lists.reinforced))]
 
 
 def _first_stage(folder: Path, split: str) -> Path:

@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from errors import Shares, shares
-from plan import (
+from arms import (
     ARMS,
     BASE_SEED,
     FIRST_STAGE,
     MAIN,
     PAPER_FIRST_STAGE,
+    SHIPPED,
     chain,
-    model_of,
-    reranked_of,
 )
+from errors import Shares, shares
+from plan import model_of, reranked_of
 from running import total_seconds
 
 from reasonrank_pyserini.errors import InputError
@@ -75,7 +75,7 @@ def read_results(folder: Path, split: str, seeds: Sequence[int]) -> Results:
     """What is there for a test split."""
     seconds = total_seconds(folder)
     found: dict[str, dict[int, Result]] = {}
-    for arm in ARMS:
+    for arm in (*ARMS, *SHIPPED):
         found[arm.name] = {}
         for seed in seeds if arm.start else [BASE_SEED]:
             scores = _per_query(folder / "scores" / split / f"{arm.name}-{seed}.json")
@@ -109,13 +109,16 @@ def _per_query(path: Path) -> dict[str, float] | None:
 
 
 def compared(found: Results) -> list[Line]:
-    """The first stage and every arm, in the table's order; InputError when nothing is there."""
+    """The first stage, every arm in the table's order, and those of the shipped model that are there.
+
+    InputError when nothing is there.
+    """
     if found.first is None and not any(found.arms.values()):
         raise InputError("no results yet: run it without --table")
     main = found.arms.get(MAIN, {})
     first = {} if found.first is None else {BASE_SEED: found.first}
     lines = [_without_seeds(FIRST_STAGE, PAPER_FIRST_STAGE, first, main)]
-    for arm in ARMS:
+    for arm in (*ARMS, *(arm for arm in SHIPPED if found.arms.get(arm.name))):
         make = _line if arm.start else _without_seeds
         lines.append(make(arm.title, arm.paper, found.arms.get(arm.name, {}), main))
     return lines
@@ -141,7 +144,7 @@ def _line(title: str, paper: float | None, own: Mapping[int, Result], main: Mapp
         bootstrap_mean(list(_over_seeds(own, own).values())),
         statistics.stdev(by_seed.values()) if len(by_seed) > 1 else None,
         None if own is main else _difference(own, main),
-        *(_mean([getattr(r.shares, name, None) for r in own.values()]) for name in SHARES),
+        **{name: _mean([getattr(r.shares, name, None) for r in own.values()]) for name in SHARES},
         seconds=_mean([result.seconds for result in own.values()]),
     )
 

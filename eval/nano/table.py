@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plan import ARMS, MAIN, SPLITS, chain, model_of
+from arms import ARMS, MAIN, SHIPPED, chain
+from plan import SPLITS, model_of
 from results import MEASURE, SHARES, Line
 
 from reasonrank_pyserini.files.locks import read_json
@@ -20,7 +21,7 @@ def overview(lines: Mapping[str, Sequence[Line]]) -> list[list[str]]:
     for split, found in lines.items():
         head += [f"nano/{split}", "95% interval", "vs SFT + RL", "95% interval", "place"]
         places = _places(
-            {line.title: line.mean and line.mean.mean for line in found if line.paper is not None}
+            {line.title: line.mean.mean if line.mean else None for line in found if line.paper is not None}
         )
         columns.append([[*_means(line), places.get(line.title, "-")] for line in found])
     arms = next(iter(lines.values()))
@@ -97,7 +98,7 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
 def notes(folder: Path, seeds: Sequence[int]) -> list[str]:
     """What the table's figures are, a paragraph each."""
     settings = read_json(folder / "settings.json") or {}
-    kinds = {arm.data: arm for arm in ARMS if arm.stage == "sft" and arm.start}
+    kinds = {arm.data: arm for arm in (*ARMS, *SHIPPED) if arm.stage == "sft" and arm.start}
     counts = [
         f"{examples['kept']:,} {kind}"
         for kind, arm in kinds.items()
