@@ -175,7 +175,7 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
     batches = [tuned[start : start + lists.BATCH] for start in range(0, len(tuned), lists.BATCH)]
     assert all(len({row["size"] for row in batch}) == 1 for batch in batches)
     every = found["every-size/sft-1.jsonl"], found["every-size/rl.jsonl"]
-    assert [sorted({row["size"] for row in rows}) for rows in every] == [list(range(3, 11)), [3, 6, 8, 10]]
+    assert [sorted({row["size"] for row in rows}) for rows in every] == [list(range(2, 11)), [3, 6, 8, 10]]
     assert not {row["id"] for row in every[0]} & {row["id"] for row in every[1]}
     web = {topic.id for topic in World.load().topics("train") if topic.domain == "web"}
     assert [row for row in tuned if row["id"] in web] != []
