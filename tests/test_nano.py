@@ -105,9 +105,12 @@ def test_its_judgements_can_be_trusted(work: Path, capsys: pytest.CaptureFixture
 def short_list(topic: Topic, length: int) -> tuple[Query, list[Document]]:
     """A topic with passages of its setting on other concepts, then a relevant one."""
     texts = {document.id: document for document in WORLD.documents}
-    near = [ids[0] for (name, place), ids in WORLD.named.items() if place == topic.setting != name]
-    relevant = WORLD.named[topic.concept, topic.setting][0]
-    others = [id for id in near if id != relevant][: length - 1]
+    near = [
+        ids[0]
+        for (name, place), ids in WORLD.named.items()
+        if place == topic.setting and name != topic.concept
+    ]
+    relevant, others = WORLD.named[topic.concept, topic.setting][0], near[: length - 1]
     return Query(topic.id, topic.text), [texts[id] for id in (*others, relevant)]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,24 @@ def test_trainings_differ_in_what_the_arm_says(tmp_path: Path) -> None:
     assert ndcg[:at] + ndcg[at + 2 : -1] == whole[:-1]
     assert whole[whole.index("--model") + 1] == str(tmp_path / "seed-7" / "sft")
     assert "--model" not in training("base")
+
+
+def test_the_shipped_model_has_lists_and_steps_of_its_own(tmp_path: Path) -> None:
+    """Nothing that the ablation makes is made in another way for it, and the last of two settings holds."""
+
+    def made(wanted: Sequence[arms.Arm]) -> dict[str, str]:
+        steps = plan.list_steps(tmp_path, arms.kinds(arms.with_starts(arm.name for arm in wanted)), "", ())
+        return {step.name: step.arguments[step.arguments.index("--pool") + 1] for step in steps}
+
+    ablation, shipped = made(arms.ARMS), made(arms.SHIPPED)
+    names = [f"lists/{made}-{size}" for made in ("filter", "no-filter") for size in (10, 7)]
+    assert ablation == dict.fromkeys(names, "20")
+    assert shipped == {f"lists/filter-{size}-of-30": "30" for size in range(2, 11)}
+    for arm, last in zip(arms.SHIPPED, ("steps=540", "rounds=60"), strict=True):
+        arguments = plan.arm_steps(tmp_path, arm, 1, (), ())[0].arguments
+        assert arguments[-3:] == (last, "-o", str(tmp_path / "seed-1" / arm.name))
+    noted = [plan.settings((), False, wanted) for wanted in (arms.ARMS, (*arms.ARMS, *arms.SHIPPED))]
+    assert noted[1].keys() - noted[0].keys() == {"shipped"}
 
 
 def test_a_curve_has_the_start_and_every_checkpoint(tmp_path: Path) -> None:
@@ -108,7 +128,7 @@ FOUND = results.Results(
 
 
 def test_lines_of_means_spreads_and_paired_differences() -> None:
-    lines = {line.title: line for line in results.compared(FOUND)}
+    lines = {line.title: line for line in results.compared({"test": FOUND})["test"]}
     whole, sft, first = lines["SFT + RL"], lines["SFT only"], lines["first stage"]
     base = lines["before: exercises only"]
     assert whole.mean is not None
@@ -128,8 +148,9 @@ def test_lines_of_means_spreads_and_paired_differences() -> None:
 
 
 def test_tables_of_both_splits_next_to_the_paper() -> None:
-    lines = results.compared(FOUND)
-    head, *rows = table.overview({"test": lines, "test-settings": lines})
+    both = results.compared({"test": FOUND, "test-settings": FOUND})
+    lines = both["test"]
+    head, *rows = table.overview(both)
     places = [number for number, title in enumerate(head) if title == "place"]
     by_arm = {row[0]: row for row in rows}
     assert [by_arm["SFT + RL"][at] for at in places] == ["1", "1", "1"]
@@ -141,6 +162,14 @@ def test_tables_of_both_splits_next_to_the_paper() -> None:
     row = dict(zip(head, next(row for row in rows if row[0] == "SFT only"), strict=True))
     assert (row["seed 1"], row["seed 2"], row["seed 3"]) == ("60.00", "-", "0.00")
     assert (row["found early"], row["found late"]) == ("70.0%", "-")
+
+
+def test_the_shipped_model_has_a_row_where_one_split_has_it() -> None:
+    shipped = arms.SHIPPED[0]
+    other = replace(FOUND, arms={**FOUND.arms, shipped.name: {1: result(50, 70)}})
+    _, *rows = table.overview(results.compared({"test-settings": other, "test": FOUND}))
+    assert [row[0] for row in rows][len(arms.ARMS) + 1 :] == [shipped.title]
+    assert (rows[-1][1], rows[-1][6]) == ("60.00", "not run")
 
 
 def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
@@ -176,14 +205,15 @@ def test_no_list_serves_two_purposes(tmp_path: Path) -> None:
     assert all(len({row["size"] for row in batch}) == 1 for batch in batches)
     every = found["every-size/sft-1.jsonl"], found["every-size/rl.jsonl"]
     assert [sorted({row["size"] for row in rows}) for rows in every] == [list(range(2, 11)), [3, 6, 8, 10]]
-    assert not {row["id"] for row in every[0]} & {row["id"] for row in every[1]}
+    assert [{row["id"] for row in rows} for rows in every] == topics[:2]
     web = {topic.id for topic in World.load().topics("train") if topic.domain == "web"}
     assert [row for row in tuned if row["id"] in web] != []
     assert {row["id"] for row in found["web/sft-1.jsonl"]} == topics[0] & web
 
 
 def test_markdown_has_a_rule_as_wide_as_its_rows() -> None:
-    cells = table.details(results.compared(results.Results(result(1, 2), {})), [1])
+    found = results.compared({"test": results.Results(result(1, 2), {})})
+    cells = table.details(found["test"], [1])
     head, rule, *body = table.markdown(cells).splitlines()
     assert len(body) == 1 + len(arms.ARMS)
     assert {line.count("|") for line in (head, rule, *body)} == {len(cells[0]) + 1}
@@ -219,4 +249,4 @@ def test_what_went_wrong_is_counted_over_windows_that_show_something_relevant(tm
 
 def test_nothing_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results yet"):
-        results.compared(results.read_results(tmp_path, "test", [1]))
+        results.compared({"test": results.read_results(tmp_path, "test", [1])})

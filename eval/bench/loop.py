@@ -34,7 +34,7 @@ from reasonrank_pyserini.ranking.listwise_judge import LLMJudge
 from reasonrank_pyserini.types import Prompt, Sampling
 
 BEAT = 0.001
-SAMPLING = Sampling(max_tokens=3_172)
+SAMPLING = Sampling(max_tokens=3_172, reasoning_tokens=3_072)
 
 
 def answer(prompt: Prompt, sampling: Sampling) -> str:

@@ -9,7 +9,7 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -128,7 +128,7 @@ def requests_of(path: Path, queries: int | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def write_figures(path: Path | None, figures: Any) -> None:
+def write_figures(path: Path | None, figures: Mapping[str, Any] | Sequence[Any]) -> None:
     """The figures as JSON, intervals as records; nothing without a path."""
     if path is not None:
         path.write_text(json.dumps(figures, indent=1, default=asdict) + "\n")

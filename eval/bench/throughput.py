@@ -70,6 +70,7 @@ def our_worker(model: str, tokens: int, stack: ExitStack) -> Callable[[Any], Any
         steps = [step for ranking in reranker.rerank_many(given) for step in ranking.steps]
         seconds = time.perf_counter() - begin
         done = [step.verdict.completion for step in steps if step.verdict.completion]
+        assert len(done) == len(steps)
         return {
             "seconds": seconds,
             "windows": len(done),

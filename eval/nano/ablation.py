@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arms import ARMS, SHIPPED, Arm, kinds, with_starts
+from arms import ARMS, FIRST_SEED, SHIPPED, Arm, kinds, with_starts
 from lists import write_data
 from pictures import draw_arms, draw_curves
 from plan import (
@@ -56,7 +56,7 @@ def run_all(asked: argparse.Namespace, arms: Sequence[Arm]) -> None:
     """Every step that is missing; ReasonRankError when some fail."""
     folder, rehearse = asked.output, asked.rehearse
     overrides = [*(REHEARSAL["train"] if rehearse else ()), *asked.set]
-    claim(folder, settings(overrides, rehearse))
+    claim(folder, settings(overrides, rehearse, arms))
     runner = Runner(folder, asked.jobs, say)
     runner.run(world_steps(folder))
     seen = kinds(arms)
@@ -73,7 +73,8 @@ def run_all(asked: argparse.Namespace, arms: Sequence[Arm]) -> None:
 
 def conclude(folder: Path, seeds: Sequence[int]) -> None:
     """Print the table of what is there; write ablation.md and the pictures."""
-    lines = {split: compared(read_results(folder, split, seeds)) for split in SPLITS}
+    found = {split: read_results(folder, split, seeds) for split in SPLITS}
+    lines = compared(found)
     whole, parts = overview(lines), {split: details(found, seeds) for split, found in lines.items()}
     print(text(whole), *(f"\nnano/{split}\n{text(cells)}" for split, cells in parts.items()), sep="\n")
     tables = [markdown(whole), *(f"nano/{split}:\n\n{markdown(cells)}" for split, cells in parts.items())]
@@ -114,8 +115,8 @@ def arguments() -> argparse.Namespace:
         "--table", action="store_true", help="Run nothing: table and pictures of what is there."
     )
     asked = parser.parse_args()
-    if asked.jobs < 1 or len(set(asked.seeds)) < len(asked.seeds) or min(asked.seeds) < 0:
-        parser.error("--jobs is 1 or more; --seeds are different, 0 or more")
+    if asked.jobs < 1 or len(set(asked.seeds)) < len(asked.seeds) or min(asked.seeds) < FIRST_SEED:
+        parser.error("--jobs is 1 or more; --seeds are different, 1 or more")
     return asked
 
 

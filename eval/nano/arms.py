@@ -11,7 +11,7 @@ STAGE_SETTINGS = {
     "sft": ("steps=240", "order=given"),
     "grpo": ("keep_checkpoints=4",),
 }
-"""What is set over the recipe nano: fine-tuning takes the same steps on every kind of lists."""
+"""What is set over the recipe nano: in the ablation, fine-tuning takes the same steps on every kind of lists."""
 CURVE_ARMS = ("grpo", "grpo-ndcg", "grpo-only")
 """The arms whose checkpoints are scored on held-out lists, for a curve."""
 CURVE_KIND = "all"
@@ -23,6 +23,11 @@ BASE_SEED = 0
 MAIN = "grpo"
 """The whole recipe: every other arm is compared with it."""
 FIRST_STAGE, PAPER_FIRST_STAGE = "first stage", 30.59
+"""What every arm reranks, in the table's words, and the paper's nDCG@10 of it (ReasonIR on BRIGHT)."""
+MIN_NDCG = {"filter": 0.4, "no-filter": 0.0}
+"""The paper's threshold of the self-consistency filter, and none."""
+POOL = 20
+"""Candidates that the teacher picks from: BM25's first, so that a list has one to three relevant passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +35,25 @@ class Lists:
     """A kind of lists, all of one teacher.
 
     `made`: with the self-consistency filter or without, by the names of `MIN_NDCG`. `sizes`: passages of the lists of
-    fine-tuning, one list of each size for every topic; `reinforced`: the same of reinforcement. `domain`: of the
-    topics, or "" for all.
+    fine-tuning, one list of each size for every topic; `reinforced`: the same of reinforcement. `pool`: candidates that
+    the teacher picks from. `domain`: of the topics, or "" for all.
     """
 
     made: str
     sizes: tuple[int, ...] = (10, 7)
     reinforced: tuple[int, ...] = (10,)
+    pool: int = POOL
     domain: str = ""
 
 
-MIN_NDCG = {"filter": 0.4, "no-filter": 0.0}
-"""The paper's threshold of the self-consistency filter, and none."""
 KINDS = {
     "all": Lists("filter"),
     "no-filter": Lists("no-filter"),
     "web": Lists("filter", domain="web"),
-    "every-size": Lists("filter", sizes=tuple(range(2, 11)), reinforced=(3, 6, 8, 10)),
+    "every-size": Lists("filter", sizes=tuple(range(2, 11)), reinforced=(3, 6, 8, 10), pool=30),
 }
-"""The lists of the arms; `every-size` is for the shipped model, which users give as many passages as they have."""
+"""The lists of the arms. `every-size` is for the shipped model: users have lists of every length, and with 30
+candidates about as many of the teacher's lists name three passages as name one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,5 @@ def with_starts(names: Iterable[str]) -> list[Arm]:
 
 
 def kinds(arms: Iterable[Arm]) -> dict[str, Lists]:
-    """The kinds of lists that the arms see, by name, in the order of `KINDS`."""
-    seen = {arm.data for arm in arms}
-    return {name: lists for name, lists in KINDS.items() if name in seen}
+    """The kinds of lists that the arms see, by name."""
+    return {arm.data: KINDS[arm.data] for arm in arms if arm.start}

@@ -50,7 +50,7 @@ def measured(reranker: Reranker, lists: Sequence[tuple[Query, list[Document], st
 
 
 def main() -> int:
-    """The exit status: 0, or 2 for a model that is not there."""
+    """The exit status: 0, 2 for a model that is not there, 1 when it fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

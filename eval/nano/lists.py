@@ -1,4 +1,4 @@
-"""Which lists each training of the ablation sees: chosen by topic, so that no list serves two purposes."""
+"""Which lists each training sees: chosen by topic, so that no list serves two purposes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plan import (
 )
 from running import fresh
 
-from reasonrank_pyserini.datasets.nano.world import TOPICS, Topic, World
+from reasonrank_pyserini.datasets.nano.world import TOPICS, World
 from reasonrank_pyserini.training.list_records import read_rows, write_rows
 
 Wanted = Callable[[Mapping[str, Any]], bool]
@@ -26,34 +26,27 @@ BATCH = 16
 """Lists of an optimizer step of fine-tuning, as the recipe nano has them."""
 
 
-def write_data(folder: Path, seeds: Iterable[int], kinds: Mapping[str, Lists]) -> None:
-    """`data/KIND/sft-SEED.jsonl` and `rl.jsonl` for every kind, and the lists that no training sees.
+def write_data(folder: Path, seeds: Iterable[int], seen: Mapping[str, Lists]) -> None:
+    """`data/KIND/sft-SEED.jsonl` and `rl.jsonl` for every kind seen; of `CURVE_KIND`, also lists that no training sees.
 
     Those of fine-tuning are in random order by batches: the lists of a batch have one size, so little is padded. The
     order is all that differs between seeds of fine-tuning, which draws nothing else.
     """
-    topics = {topic.id: topic for topic in World.load().topics("train")}
-    places = {id: place for place, id in enumerate(topics)}
+    topics = World.load().topics("train")
     last = TOPICS["train"] - HELD_OUT
-    for kind, lists in kinds.items():
+    for kind, lists in seen.items():
 
-        def fine_tuned(row: Mapping[str, Any], domain: str = lists.domain) -> bool:
-            return _of(topics[_topic(row)], domain) and places[_topic(row)] < FINE_TUNED
+        def of(first: int, end: int, domain: str = lists.domain) -> Wanted:
+            ids = {topic.id for topic in topics[first:end] if domain in ("", topic.domain)}
+            return lambda row: _topic(row) in ids
 
-        def reinforced(row: Mapping[str, Any], domain: str = lists.domain) -> bool:
-            return _of(topics[_topic(row)], domain) and FINE_TUNED <= places[_topic(row)] < last
-
+        tuning = [made_lists(folder, lists, size) / "sft.jsonl" for size in lists.sizes]
         for seed in seeds:
-            made = [made_lists(folder, lists.made, size) / "sft.jsonl" for size in lists.sizes]
-            _write(fine_tuning_lists(folder, kind, seed), made, fine_tuned, BATCH, seed)
-        made = [made_lists(folder, lists.made, size) / "rl.jsonl" for size in lists.reinforced]
-        _write(reinforcement_lists(folder, kind), made, reinforced)
+            _write(fine_tuning_lists(folder, kind, seed), tuning, of(0, FINE_TUNED), BATCH, seed)
+        reinforcing = [made_lists(folder, lists, size) / "rl.jsonl" for size in lists.reinforced]
+        _write(reinforcement_lists(folder, kind), reinforcing, of(FINE_TUNED, last))
         if kind == CURVE_KIND:
-            _write(held_out(folder), made, lambda row: places[_topic(row)] >= last)
-
-
-def _of(topic: Topic, domain: str) -> bool:
-    return not domain or topic.domain == domain
+            _write(held_out(folder), reinforcing, of(last, len(topics)))
 
 
 def _write(

@@ -14,13 +14,14 @@ from results import MEASURE, Line
 from reasonrank_pyserini.lazy import require
 from reasonrank_pyserini.training.curves import COLOURS, read_log, smoothed
 
-GREY = "#8a8a8a"
-TUNED, REINFORCED = ("sft", "sft-no-filter", SHIPPED[0].name), (*CURVE_ARMS, SHIPPED[1].name)
+GREY, PURPLE = "#8a8a8a", "#7b4fa3"
+TUNED = ("sft", "sft-no-filter", *(arm.name for arm in SHIPPED if arm.stage == "sft"))
+REINFORCED = (*CURVE_ARMS, *(arm.name for arm in SHIPPED if arm.stage == "grpo"))
 """The arms whose trainings are drawn, those that are there."""
 COLOUR = {
     "base": COLOURS[0],
     **dict(zip(TUNED, COLOURS, strict=True)),
-    **dict(zip(REINFORCED, (*COLOURS, "#7b4fa3"), strict=True)),
+    **dict(zip(REINFORCED, (*COLOURS, PURPLE), strict=True)),
 }
 HELD_OUT = "RL: reward on held-out lists, greedy"
 PANELS = (

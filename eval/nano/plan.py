@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from arms import (
     CURVE_ARMS,
     KINDS,
     MIN_NDCG,
+    POOL,
+    SHIPPED,
     STAGE_SETTINGS,
     Arm,
     Lists,
     chain,
+    kinds,
 )
 from running import Step
 
@@ -25,8 +29,6 @@ EDITION = 2
 NOISE, PICK_NOISE = 0.5, 0.05
 """Share of the fitting passages in the second half of a list that the teacher overlooks when it ranks, and share of
 its picks that are wrong."""
-POOL = 20
-"""Candidates that the teacher picks from: BM25's first, so that a list has one to three relevant passages."""
 FINE_TUNED, HELD_OUT = 1200, 100
 """Train topics whose lists fine-tuning sees, the first ones, and whose lists no training sees, the last ones;
 reinforcement gets those between."""
@@ -45,14 +47,20 @@ REHEARSAL = {
 """What a rehearsal adds to the commands that make lists, that rerank the test topics, and to the recipe."""
 
 
-def settings(overrides: Sequence[str], rehearse: bool) -> dict[str, Any]:
-    """All that the results depend on; InputError for overrides that the recipe does not know."""
+def settings(overrides: Sequence[str], rehearse: bool, arms: Sequence[Arm]) -> dict[str, Any]:
+    """All that the results of the arms depend on; InputError for overrides that the recipe does not know.
+
+    What only the shipped model's arms depend on is there when one of them is asked for.
+    """
     recipe = load_recipe("nano", parse_settings(overrides)).as_dict()
+    shipped = [arm for arm in arms if arm in SHIPPED]
+    lists = {name: asdict(each) for name, each in kinds(shipped).items()}
     return {
         "edition": EDITION, "noise": NOISE, "pick_noise": PICK_NOISE, "list_sizes": KINDS["all"].sizes, "pool": POOL,
         "min_ndcg": MIN_NDCG, "fine_tuned": FINE_TUNED, "held_out": HELD_OUT, "stages": STAGE_SETTINGS,
         "candidates": CANDIDATES, "depth": DEPTH, "rehearse": rehearse, "set": list(overrides),
         "recipe": {name: recipe[name] for name in ("network", "sft", "grpo")},
+        **({"shipped": {"lists": lists, "arms": [asdict(arm) for arm in shipped]}} if shipped else {}),
     }  # fmt: skip
 
 
@@ -69,24 +77,26 @@ def world_steps(folder: Path) -> list[Step]:
     return steps
 
 
-def list_steps(folder: Path, kinds: Mapping[str, Lists], url: str, limit: Sequence[str]) -> list[Step]:
-    """Those lists of the teacher at `url` that the kinds are taken from, each once."""
-    sources = _sources(folder)
-    steps = []
-    for made, size in dict.fromkeys(each for lists in kinds.values() for each in _made(lists)):
-        output = made_lists(folder, made, size)
-        arguments = (
-            "synthesize", "--sources", *map(str, _sources(folder, "train")), "--dataset", "nano/train",
-            "--model", "nano-teacher", "--base-url", url, "--pool", str(POOL), "--list-size", str(size),
-            "--min-ndcg", str(MIN_NDCG[made]), "--seed", str(size), *limit, "-o", str(output),
-        )  # fmt: skip
-        steps.append(Step(f"lists/{made}-{size}", arguments, output / "manifest.json", (sources[0],)))
-    return steps
+def list_steps(folder: Path, seen: Mapping[str, Lists], url: str, limit: Sequence[str]) -> list[Step]:
+    """Those lists of the teacher at `url` that the kinds seen are taken from, each once."""
+    sources, needs = _sources(folder, "train"), (_sources(folder)[0],)
+    steps = dict[Path, Step]()
+    for lists in seen.values():
+        for size in dict.fromkeys((*lists.sizes, *lists.reinforced)):
+            output = made_lists(folder, lists, size)
+            arguments = (
+                "synthesize", "--sources", *map(str, sources), "--dataset", "nano/train",
+                "--model", "nano-teacher", "--base-url", url, "--pool", str(lists.pool), "--list-size", str(size),
+                "--min-ndcg", str(MIN_NDCG[lists.made]), "--seed", str(size), *limit, "-o", str(output),
+            )  # fmt: skip
+            steps[output] = Step(f"lists/{output.name}", arguments, output / "manifest.json", needs)
+    return list(steps.values())
 
 
-def made_lists(folder: Path, made: str, size: int) -> Path:
-    """The folder of the teacher's lists of that size, with the filter or without."""
-    return folder / "lists" / f"{made}-{size}"
+def made_lists(folder: Path, lists: Lists, size: int) -> Path:
+    """The folder of the teacher's lists of that size, which several kinds may be taken from."""
+    pool = "" if lists.pool == POOL else f"-of-{lists.pool}"
+    return folder / "lists" / f"{lists.made}-{size}{pool}"
 
 
 def model_of(folder: Path, arm: str, seed: int) -> Path:
@@ -175,10 +185,6 @@ def reinforcement_lists(folder: Path, kind: str) -> Path:
 def held_out(folder: Path) -> Path:
     """Lists that no training sees."""
     return folder / "data" / "held-out.jsonl"
-
-
-def _made(lists: Lists) -> list[tuple[str, int]]:
-    return [(lists.made, size) for size in dict.fromkeys((*lists.sizes, *lists.reinforced))]
 
 
 def _first_stage(folder: Path, split: str) -> Path:

@@ -16,6 +16,7 @@ from arms import (
     MAIN,
     PAPER_FIRST_STAGE,
     SHIPPED,
+    Arm,
     chain,
 )
 from errors import Shares, shares
@@ -108,17 +109,22 @@ def _per_query(path: Path) -> dict[str, float] | None:
     return {query: 100 * values[MEASURE] for query, values in report["per_query"].items()}
 
 
-def compared(found: Results) -> list[Line]:
-    """The first stage, every arm in the table's order, and those of the shipped model that are there.
+def compared(found: Mapping[str, Results]) -> dict[str, list[Line]]:
+    """For every test split the first stage and every arm in the table's order, the same on all splits.
 
-    InputError when nothing is there.
+    The shipped model's arms are there if one split has them. InputError when nothing is there.
     """
-    if found.first is None and not any(found.arms.values()):
+    if not any(split.first or any(split.arms.values()) for split in found.values()):
         raise InputError("no results yet: run it without --table")
+    shipped = [arm for arm in SHIPPED if any(split.arms.get(arm.name) for split in found.values())]
+    return {name: _lines(split, (*ARMS, *shipped)) for name, split in found.items()}
+
+
+def _lines(found: Results, arms: Sequence[Arm]) -> list[Line]:
     main = found.arms.get(MAIN, {})
     first = {} if found.first is None else {BASE_SEED: found.first}
     lines = [_without_seeds(FIRST_STAGE, PAPER_FIRST_STAGE, first, main)]
-    for arm in (*ARMS, *(arm for arm in SHIPPED if found.arms.get(arm.name))):
+    for arm in arms:
         make = _line if arm.start else _without_seeds
         lines.append(make(arm.title, arm.paper, found.arms.get(arm.name, {}), main))
     return lines
