@@ -53,7 +53,7 @@ KINDS = {
     "every-size": Lists("filter", sizes=tuple(range(2, 11)), reinforced=(3, 6, 8, 10), pool=30),
 }
 """The lists of the arms. `every-size` is for the shipped model: users have lists of every length, and with 30
-candidates about as many of the teacher's lists name three passages as name one."""
+candidates instead of 20 the teacher names three passages in 16% of the lists instead of 4%."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,10 @@ REHEARSAL = {
 def settings(overrides: Sequence[str], rehearse: bool, arms: Sequence[Arm]) -> dict[str, Any]:
     """All that the results of the arms depend on; InputError for overrides that the recipe does not know.
 
-    What only the shipped model's arms depend on is there when one of them is asked for.
+    What only the shipped model depends on is there when one of its arms is asked for.
     """
     recipe = load_recipe("nano", parse_settings(overrides)).as_dict()
-    shipped = [arm for arm in arms if arm in SHIPPED]
+    shipped = SHIPPED if any(arm in SHIPPED for arm in arms) else ()
     lists = {name: asdict(each) for name, each in kinds(shipped).items()}
     return {
         "edition": EDITION, "noise": NOISE, "pick_noise": PICK_NOISE, "list_sizes": KINDS["all"].sizes, "pool": POOL,
