@@ -250,7 +250,7 @@ class TestKey:
 class TestDeath:
     def test_a_killed_server_is_started_again_and_no_call_is_lost(self, engine: Engine, loop: Loop) -> None:
         """Half of the calls start while the engine works, half while it stands still: those cannot be answered."""
-        pids, before = descendants(), sent(engine)
+        pids, before, answered = descendants(), sent(engine), answers(engine)
 
         async def kill_under_load() -> list[Completion]:
             core, hot = named(pids, "EngineCore"), Sampling(temperature=2.0, max_tokens=900)
@@ -271,7 +271,8 @@ class TestDeath:
         first, second = details["servers"]
         assert first["url"] != second["url"]
         repeated = sum(count for kind, count in first["failures"].items() if kind != "HTTP 400")
-        assert second["answers"] == repeated <= SLOTS + 4
+        assert 0 < second["answers"] <= repeated  # a call can meet the closed port before its death is known
+        assert answers(engine) == answered + 1 + SLOTS + 4  # none is answered twice
 
     def test_a_closed_engine_says_so(self, model: Path, loop: Loop) -> None:
         engine = load_engine("vllm", EngineConfig(str(model), max_model_len=CONTEXT, args=SMALL))
@@ -290,6 +291,11 @@ class TestDeath:
 def sent(engine: Engine) -> int:
     """Requests sent to the engine's servers so far."""
     return sum(server["requests"] for server in engine_details(engine)["servers"])
+
+
+def answers(engine: Engine) -> int:
+    """Answers of the engine's servers so far."""
+    return sum(server["answers"] for server in engine_details(engine)["servers"])
 
 
 def address(engine: Engine) -> str:
