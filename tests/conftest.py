@@ -33,7 +33,7 @@ GROUPS = {**dict.fromkeys(VLLM, "vllm"), **dict.fromkeys(TRAINING, "training")}
 SLOW = (
     *(*VLLM, *TRAINING, "test_reproduce", "test_retrieve", "test_java", "test_java_signals", "test_report_browser"),
     *("test_docs", "test_reproduce_library", "test_lucene", "test_lucene_index", "test_dense_encoders", "test_demo"),
-    *("test_reproduce_search", "test_synthesize", "test_rerank_faults"),
+    *("test_reproduce_search", "test_reproduce_real_runs", "test_synthesize", "test_rerank_faults"),
 )  # fmt: skip
 """The slowest files, which start first where several processes share the tests: no long one is left for the end."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reasonrank_pyserini.engines.scripted import ScriptedEngine
-from reasonrank_pyserini.prompts import PromptBuilder
+from reasonrank_pyserini.prompts import MessageStyle, PromptBuilder, get_style
 from reasonrank_pyserini.ranking.asking import Asker
-from reasonrank_pyserini.types import Query, Sampling
+from reasonrank_pyserini.types import Document, Prompt, Query, Sampling
 
 NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 QUERY = Query("q", "why do moths fly to lamps")
@@ -37,6 +38,20 @@ def qwen(shared: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(shared / "golden" / "qwen2.5-tokenizer")
+
+
+def style(name: str) -> MessageStyle:
+    found = get_style(name)
+    assert isinstance(found, MessageStyle)
+    return found
+
+
+def built(
+    chosen: MessageStyle, tokenizer: Any, query: str, documents: Sequence[Document], **options: Any
+) -> Prompt:
+    scores = options.pop("scores", ())
+    builder = PromptBuilder(chosen, tokenizer, **options)
+    return builder.build(query, documents, answer_tokens=0, scores=scores).prompt
 
 
 def asker(style: str, qwen: Any, script: Any, **sampling: Any) -> Asker:

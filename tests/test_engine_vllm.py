@@ -150,7 +150,7 @@ class TestCompletions:
 
             os.kill(core, signal.SIGSTOP)
             try:
-                before = sent(engine)
+                before = counted(engine, "requests")
                 fillers = (
                     engine.complete(prompt(n), Sampling(max_tokens=200 + 40 * n)) for n in range(SLOTS)
                 )
@@ -158,7 +158,7 @@ class TestCompletions:
                 for place, tokens in ((7, 20), (3, 1), (5, 10)):
                     with context_value(ENGINE_PRIORITY, place):
                         tasks.append(asyncio.ensure_future(one(place, tokens)))
-                while sent(engine) < before + len(tasks):
+                while counted(engine, "requests") < before + len(tasks):
                     await asyncio.sleep(0.01)
                 await asyncio.to_thread(idle, server)
             finally:
@@ -250,7 +250,7 @@ class TestKey:
 class TestDeath:
     def test_a_killed_server_is_started_again_and_no_call_is_lost(self, engine: Engine, loop: Loop) -> None:
         """Half of the calls start while the engine works, half while it stands still: those cannot be answered."""
-        pids, before, answered = descendants(), sent(engine), answers(engine)
+        pids, before, answered = descendants(), counted(engine, "requests"), counted(engine, "answers")
 
         async def kill_under_load() -> list[Completion]:
             core, hot = named(pids, "EngineCore"), Sampling(temperature=2.0, max_tokens=900)
@@ -259,7 +259,7 @@ class TestDeath:
             await engine.complete(prompt(7), Sampling(max_tokens=1))  # the twelve came before it
             os.kill(core, signal.SIGSTOP)
             tasks += [asyncio.create_task(call) for call in calls]
-            while sent(engine) < before + 1 + SLOTS + 4:
+            while counted(engine, "requests") < before + 1 + SLOTS + 4:
                 await asyncio.sleep(0.01)
             os.kill(pids[0], signal.SIGKILL)  # the one that leads the server's processes
             return await asyncio.wait_for(asyncio.gather(*tasks), 780)
@@ -272,7 +272,7 @@ class TestDeath:
         assert first["url"] != second["url"]
         repeated = sum(count for kind, count in first["failures"].items() if kind != "HTTP 400")
         assert 0 < second["answers"] <= repeated  # a call can meet the closed port before its death is known
-        assert answers(engine) == answered + 1 + SLOTS + 4  # none is answered twice
+        assert counted(engine, "answers") == answered + 1 + SLOTS + 4  # none is answered twice
 
     def test_a_closed_engine_says_so(self, model: Path, loop: Loop) -> None:
         engine = load_engine("vllm", EngineConfig(str(model), max_model_len=CONTEXT, args=SMALL))
@@ -288,14 +288,9 @@ class TestDeath:
         assert gone([pid for pid in descendants() if pid not in before])
 
 
-def sent(engine: Engine) -> int:
-    """Requests sent to the engine's servers so far."""
-    return sum(server["requests"] for server in engine_details(engine)["servers"])
-
-
-def answers(engine: Engine) -> int:
-    """Answers of the engine's servers so far."""
-    return sum(server["answers"] for server in engine_details(engine)["servers"])
+def counted(engine: Engine, what: str) -> int:
+    """`requests` sent to the engine's servers so far, or `answers` of theirs."""
+    return sum(server[what] for server in engine_details(engine)["servers"])
 
 
 def address(engine: Engine) -> str:

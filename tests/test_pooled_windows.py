@@ -7,10 +7,7 @@ from math import log
 import pytest
 from strategies_kit import by, drive, run
 
-from reasonrank_pyserini.strategies import (
-    Belief,
-    PooledWindows,
-)
+from reasonrank_pyserini.strategies import Belief, PooledWindows
 from reasonrank_pyserini.strategies.belief import normal_scores
 
 

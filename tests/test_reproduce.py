@@ -1,61 +1,25 @@
-"""`reasonrank reproduce` and its kin as a user runs them, over a small BRIGHT of our own and over the real runs."""
+"""`reasonrank reproduce` and its kin as a user runs them, over a small BRIGHT of our own."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from benchmark_world import REAL, World, real_world, small_world
-from commands import reasonrank
+from benchmark_world import small_world
 from http_server import Server
 from hub_server import COMMIT, HubServer
+from reproduce_kit import SMALL, Machine, last, order, ours, table
 
 from reasonrank_pyserini import read_run
 from reasonrank_pyserini.evaluation.report.recorded_first_stage import recorded_first_stage
 from reasonrank_pyserini.evaluation.report.report_inputs import read_result
 
-REASONRANK = [sys.executable, "-c", "from reasonrank_pyserini.cli import main; main()"]
 QUERIES, WINDOWS = 2 * 4, 2 * 4 * 3
 """Two tasks of four queries; 39 candidates (one of 40 is excluded) make three windows of 20, step 10."""
-SMALL = ("--tasks", "biology", "pony")
-
-
-class Machine:
-    """A world, the servers of its files, and the command: in this process, or started in one of its own."""
-
-    def __init__(self, world: World, hub: HubServer) -> None:
-        self.world, self.hub, self.env = world, hub, world.environment(hub)
-
-    def start(self, *arguments: Any) -> subprocess.Popen[str]:
-        command = [*REASONRANK, *map(str, arguments)]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=self.env, cwd=self.world.folder, **pipes)
-
-    def run(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
-        return reasonrank(*arguments, folder=self.world.folder, environment=self.env)
-
-    def run_apart(self, *arguments: Any) -> subprocess.CompletedProcess[str]:
-        """In a process of its own: `fetch --to` has to come before the hub's client is loaded."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=600)
-        assert "Traceback" not in err, err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def reproduce(
-        self, output: Path, *more: Any, server: Server | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return self.run(*self.arguments(output, *more, server=server))
-
-    def arguments(self, output: Path, *more: Any, server: Server | None = None) -> list[Any]:
-        asked = ["--base-url", server.url, "--api", "chat", "--model", "tiny"] if server else []
-        return ["reproduce", "bright", *SMALL, "--runs", self.world.runs, *asked, "-o", output, *more]
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +33,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def server() -> Iterator[Server]:
     with Server(models=["tiny"]) as server:
         yield server
-
-
-def table(output: Path) -> dict[str, Any]:
-    return json.loads((output / "leaderboard.json").read_text())
-
-
-def ours(output: Path) -> dict[str, float]:
-    return {row["task"]: row["ours"] for row in table(output)["rows"]}
-
-
-def order(output: Path, task: str = "biology", query: str = "0") -> list[str]:
-    return [hit.id for hit in read_run(output / task / "run.trec")[query]]
-
-
-def last(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_all_tasks_in_one_queue_then_the_same_command_again(
@@ -308,36 +256,6 @@ def test_verify_ends_in_a_line_for_the_log(server: Server, tmp_path: Path) -> No
     assert "unknown published model 'tiny'" in last(unknown)
 
 
-@pytest.fixture(scope="module")
-def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    world = real_world(tmp_path_factory.mktemp("real"), shared)
-    with HubServer(world.files) as hub:
-        yield Machine(world, hub)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("plain", {"biology": 43.49, "earth-science": 43.00, "economics": 32.65, "stackoverflow": 30.96,
-                   "leetcode": 31.68, "theoremqa-theorems": 36.68}),
-        ("fixed", {"biology": 44.19, "earth-science": 43.41, "economics": 32.65, "stackoverflow": 31.85,
-                   "leetcode": 31.68, "theoremqa-theorems": 36.68}),
-    ],
-)  # fmt: skip
-def test_the_authors_first_stage_rows(
-    real: Machine, tmp_path: Path, kind: str, expected: dict[str, float]
-) -> None:
-    tasks = ("--tasks", *REAL)
-    done = real.run(
-        "reproduce", "bright", "--condition", "reasonir", *tasks, "--qrels-kind", kind, "-o", tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert {task: round(score, 2) for task, score in ours(tmp_path).items()} == expected
-    assert all(row["low"] < row["ours"] < row["high"] for row in table(tmp_path)["rows"])
-    if kind == "plain":
-        assert {row["verdict"] for row in table(tmp_path)["rows"]} == {"ok"}
-
-
 def test_a_report_of_another_strategy_finds_the_first_stage_of_each_task(
     machine: Machine, tmp_path: Path
 ) -> None:
@@ -361,15 +279,3 @@ def test_a_report_of_another_strategy_finds_the_first_stage_of_each_task(
     done = machine.run(*page)
     assert done.returncode == 2
     assert "give the first stage as --run" in done.stderr
-
-
-def test_a_perfect_judge_reaches_the_ideal_in_sliding_windows(real: Machine, tmp_path: Path) -> None:
-    tasks = ("--tasks", *REAL, "--judge", "oracle")
-    assert real.run("reproduce", "bright", *tasks, "-o", tmp_path / "sliding").returncode == 0
-    whole = ("--window", "100", "--step", "50")
-    assert real.run("reproduce", "bright", *tasks, *whole, "-o", tmp_path / "ideal").returncode == 0
-    assert real.run("reproduce", "bright", *tasks, "--depth", "20", "-o", tmp_path / "single").returncode == 0
-    sliding, ideal, single = (ours(tmp_path / name) for name in ("sliding", "ideal", "single"))
-    assert sliding == ideal
-    assert (round(sliding["biology"], 2), round(sliding["stackoverflow"], 2)) == (86.57, 81.78)
-    assert all(single[task] < ideal[task] for task in ideal)
