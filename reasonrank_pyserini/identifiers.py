@@ -73,7 +73,7 @@ def place(number: str, n: int) -> int:
     if len(number) <= 18:
         return int(number) - 1
     value = 0
-    for digit in number:  # int() is quadratic and may refuse so many
+    for digit in number:  # int() is quadratic and may refuse long numbers
         value = min(10 * value + decimal(digit), n + 1)
     return value - 1
 

@@ -2,7 +2,7 @@
 
     python eval/bench/documents.py [documents, default 400000]
 
-A corpus of that many documents of about 600 characters is made in a temporary folder (seeded). `Corpus` reads
+A corpus of COUNT documents of about 600 characters is made in a temporary folder (seeded). `Corpus` reads
 the JSONL file by byte offsets; `StoredDocuments` keeps a compressed copy, as for BRIGHT and R2MED.
 """
 

@@ -100,7 +100,7 @@ async def serve(count: int) -> None:
 
 @contextmanager
 def servers(count: int) -> Iterator[tuple[str, ...]]:
-    """The base URLs of that many servers."""
+    """The base URLs of `count` servers."""
     command = [sys.executable, __file__, "--serve", str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

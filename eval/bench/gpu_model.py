@@ -109,7 +109,7 @@ class Bench:
         return (prompts + read) / gpus + steps * (STEP + self.speed.per_pass)
 
     def row(self, gpus: int) -> dict[str, float]:
-        """Seconds of every plan and bound on that many GPUs."""
+        """Seconds of every plan and bound on `gpus` GPUs."""
         whole = [self.queries()]
         longest_first = sorted(self.queries(), key=lambda request: -len(request[1]))
         first_come: dict[str, Any] = {"patience": 0, "ordered": False}

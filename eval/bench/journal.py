@@ -31,7 +31,7 @@ def key(number: int) -> str:
 
 
 async def put_both_ways(journal: Journal, records: int) -> tuple[list[float], list[float]]:
-    """Seconds of every put, made in the loop and in a worker thread by turns."""
+    """Seconds of every put, made alternately in the loop and in a worker thread."""
     inside, thread = list[float](), list[float]()
     for number in range(records):
         name = key(number)

@@ -109,7 +109,7 @@ def fused(order: Sequence[int], k: int = 60) -> tuple[int, ...]:
 
 
 def fitted(cases: Sequence[Case], target: float, noise: float, seeds: Sequence[int]) -> float:
-    """The `a` at which sliding windows 20/10 give the target nDCG@10 in the mean over the seeds, by bisection."""
+    """The `a` at which sliding windows 20/10 give the target mean nDCG@10 over the seeds, by bisection."""
     sliding = SlidingWindow()
 
     def mean(a: float) -> float:
@@ -137,7 +137,7 @@ class World:
     def results(
         self, strategy: RankingStrategy, tasks: Sequence[str], seeds: Sequence[int], *, fuse: bool = False
     ) -> dict[str, list[Spent]]:
-        """By task, what every query gives in the mean over the seeds."""
+        """By task, each query's mean over the seeds."""
         found = {}
         for task in tasks:
             found[task] = [self._one(strategy, task, case, seeds, fuse) for case in self.cases[task]]

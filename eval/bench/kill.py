@@ -5,11 +5,11 @@
     python eval/bench/kill.py --kills 0 --vllm-servers 5        # its server instead, each of its processes in turn
 
 The server is real HTTP on loopback; it ranks every window by a rule (the hashes of its passages) after a fixed
-time, and counts what it is asked. `reasonrank rerank --engine openai` is killed again and again until it comes to
-its end; then the next folder begins. One kill in four comes after a part of a whole run's time, the others up to
-four seconds after the first call; both are drawn evenly. A call was made in vain when the server saw it and the
-journal does not have it after the kill. With `--engine vllm` the toy model nano is asked, the four seconds begin with
-the first answer, and every process of its server must be gone within ten seconds of each kill, looked up by pid.
+time, and counts its requests. `reasonrank rerank --engine openai` is killed again and again until it completes; then
+the next folder begins. One kill in four comes after some part of a whole run's time, the others up to four seconds
+after the first call; both are drawn evenly. A call was in vain when the server saw it and the journal does not have it
+after the kill. With `--engine vllm` the toy model nano answers, the four seconds begin with the first answer, and every
+process of its server must be gone within ten seconds of each kill, looked up by pid.
 With --vllm-servers the command goes on, and a kill comes up to two seconds after an answer that was given since the
 last one; calls sent again are those that the manifest counts as sent and not answered: those in flight, and those that
 found the dead server's port closed.
@@ -45,7 +45,7 @@ def by_rule(prompt: str) -> str:
 
 
 def write_requests(path: Path, queries: int, depth: int) -> Path:
-    """A request file of that many queries with that many passages each."""
+    """A request file of `queries` queries with `depth` passages each."""
     with path.open("w") as stream:
         for q in range(queries):
             texts = [f"moths and lamps, {i} of {q}" for i in range(depth)]

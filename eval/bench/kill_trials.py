@@ -81,7 +81,7 @@ class Trial:
         return True
 
     def kill_servers(self, draw: random.Random, most: int) -> bytes:
-        """Let the command run to its end while at most that many processes of its server are killed."""
+        """Let the command run to its end while at most `most` processes of its server are killed."""
         process, counts = self._start(), self.counts
         for _ in range(most):
             before = self.answers()

@@ -24,7 +24,7 @@ CANDIDATES, TOGETHER = (20, 40, 100), (1, 8)
 
 
 def latency(speed: Speed, candidates: int, together: int) -> float:
-    """Mean seconds of that many queries that are asked at the same moment."""
+    """Mean seconds of `together` queries that arrive at the same moment."""
     windows = SlidingWindow().calls(candidates)
     lengths = {str(number): [WINDOW_NEW_TOKENS] * windows for number in range(together)}
     queries = [(Query(name, "0"), DOCUMENTS[:candidates]) for name in lengths]

@@ -48,7 +48,7 @@ USUAL = 300.0
 
 
 def modelled(queries: int, answers: Sequence[float], prefix_cache: bool) -> dict[str, Any]:
-    """All modelled figures, for at most that many queries at once."""
+    """All modelled figures, for at most `queries` queries at once."""
     loads = [load for load in LOADS if load <= queries]
     return {
         "tokens": {"ReasonRank": reasonrank().spent(queries), "Rank1": rank1(USUAL).spent(queries)},

@@ -42,7 +42,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What so many callers saw: seconds at the percentiles, answers by status (0: no answer), MiB of the server."""
+    """What a number of callers saw: seconds at the percentiles, answers by status (0: no answer), MiB of the server."""
 
     engine: str
     callers: int

@@ -63,7 +63,7 @@ class Speed:
         return tokens * self.per_prompt_token
 
     def decode(self, steps: int, windows: int, cached: int) -> float:
-        """Seconds for that many steps of `windows` windows that hold `cached` tokens together at first."""
+        """Seconds for `steps` steps of `windows` windows that hold `cached` tokens together at first."""
         first = min(steps, self._arithmetic_steps(windows, cached))
         rest, cached = steps - first, cached + first * windows
         read = rest * cached + windows * rest * (rest - 1) / 2
@@ -118,7 +118,7 @@ class SimulatedGpu:
         self._arrival = asyncio.Event()
 
     async def serve(self, prompt: int, new: int, known: int = 0) -> None:
-        """Returns when a window of that many tokens in and out is answered, the first `known` from a prefix cache."""
+        """Returns when a window of `prompt` and `new` tokens is answered, the first `known` from a prefix cache."""
         number = next(self._numbers)
         place = ENGINE_PRIORITY.get() if self.ordered else 0
         window = Window(place, number, prompt, new, asyncio.get_running_loop().create_future(), known)

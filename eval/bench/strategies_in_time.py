@@ -74,7 +74,7 @@ def noisy(query_id: str) -> Callable[[Window], Verdict]:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is timed: so many queries asked at once, and so many one after the other."""
+    """What is timed: a number of queries at once, and a number one after the other."""
 
     together: int
     alone: int

@@ -167,7 +167,7 @@ def rounds(
 
 
 def numbered(request: Request, prefix: str) -> Request:
-    """The request under another id, so that a query that is asked twice has other answers."""
+    """The request under another id, so that a repeated query has other answers."""
     return replace(request, query=replace(request.query, id=f"{prefix} {request.query.id}"))
 
 

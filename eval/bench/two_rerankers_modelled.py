@@ -1,4 +1,4 @@
-"""Seconds a query of ReasonRank-7B and Rank1-7B, top 100, on modelled GPUs, by how many queries are asked at once.
+"""Seconds a query of ReasonRank-7B and Rank1-7B, top 100, on modelled GPUs, by the number of queries at once.
 
 Both models have Qwen2.5-7B's size; requests are those of `request_tokens.py`. ReasonRank makes 9 calls in 9 rounds,
 Rank1 100 calls in one. The ways to run them:
@@ -53,7 +53,7 @@ def short(tokens: RequestTokens, places_of_query: int) -> RequestTokens:
 
 
 def speed_of(name: str, joined: int = 1) -> Speed:
-    """The speed of that many GPUs as one engine."""
+    """The speed of `joined` GPUs as one engine."""
     gpu = GPUS[name]
     whole = Gpu(gpu.name, gpu.flops * joined, gpu.bandwidth * joined, gpu.memory * joined)
     return Speed.of(shipped_profile("reasonrank-7b"), whole)

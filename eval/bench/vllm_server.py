@@ -2,7 +2,7 @@
 
     python eval/bench/vllm_server.py [--rounds 20] [--starts 5] [--json FILE]
 
-The vllm engine with a two-layer random-weight model is asked for 20 tokens after 6,000 prompt ids, all prompts
+The vllm engine with a two-layer random-weight model generates 20 tokens after 6,000 prompt ids, all prompts
 different, 8 at a time; rounds of 48 requests with the written ids in the answer (`return_token_ids`, as the engine
 asks for them) and without take turns. Medians over rounds with 95% intervals: milliseconds of processor time a
 request of each process. Then `reasonrank rerank` with the shipped nano is started again and again until its first

@@ -52,7 +52,7 @@ def write_data(folder: Path, seeds: Iterable[int], seen: Mapping[str, Lists]) ->
 def _write(
     output: Path, inputs: Sequence[Path], wanted: Wanted, together: int = 1, seed: int = FIRST_SEED
 ) -> None:
-    """The rows that are wanted, in random order by so many rows of one input, unless they are there."""
+    """Write the wanted rows, shuffled in blocks of `together` rows of one input, unless the file is up to date."""
     if fresh(output, inputs):
         return
     draw, parts = random.Random(seed - FIRST_SEED), list[Sequence[Mapping[str, Any]]]()

@@ -17,7 +17,7 @@ from reasonrank_pyserini.training.curves import COLOURS, read_log, smoothed
 GREY, PURPLE = "#8a8a8a", "#7b4fa3"
 TUNED = ("sft", "sft-no-filter", *(arm.name for arm in SHIPPED if arm.stage == "sft"))
 REINFORCED = (*CURVE_ARMS, *(arm.name for arm in SHIPPED if arm.stage == "grpo"))
-"""The arms whose trainings are drawn, those that are there."""
+"""The arms whose trainings are drawn, if they have been run."""
 COLOUR = {
     "base": COLOURS[0],
     **dict(zip(TUNED, COLOURS, strict=True)),

@@ -50,7 +50,7 @@ REHEARSAL = {
 def settings(overrides: Sequence[str], rehearse: bool, arms: Sequence[Arm]) -> dict[str, Any]:
     """All that the results of the arms depend on; InputError for overrides that the recipe does not know.
 
-    What only the shipped model depends on is there when one of its arms is asked for.
+    What only the shipped model depends on is included when one of its arms is.
     """
     recipe = load_recipe("nano", parse_settings(overrides)).as_dict()
     shipped = SHIPPED if any(arm in SHIPPED for arm in arms) else ()

@@ -73,7 +73,7 @@ class Results:
 
 
 def read_results(folder: Path, split: str, seeds: Sequence[int]) -> Results:
-    """What is there for a test split."""
+    """The results that exist for a test split."""
     seconds = total_seconds(folder)
     found: dict[str, dict[int, Result]] = {}
     for arm in (*ARMS, *SHIPPED):
@@ -112,7 +112,7 @@ def _per_query(path: Path) -> dict[str, float] | None:
 def compared(found: Mapping[str, Results]) -> dict[str, list[Line]]:
     """For every test split the first stage and every arm in the table's order, the same on all splits.
 
-    The shipped model's arms are there if one split has them. InputError when nothing is there.
+    The shipped model's arms are included if any split has them. InputError when there are no results.
     """
     if not any(split.first or any(split.arms.values()) for split in found.values()):
         raise InputError("no results yet: run it without --table")

@@ -41,7 +41,7 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionOptions:
-    """How several first stages become one; each is asked for `depth` candidates.
+    """How several first stages become one; each gives `depth` candidates.
 
     `method`: rrf, or by weighted scores min-max (also called weighted), z-score or none, see `fusion.fuse_rankings`.
 

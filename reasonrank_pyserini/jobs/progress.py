@@ -114,7 +114,7 @@ class Progress:
 
 
 def likely_causes(failed: int, cut: int, errors: Mapping[str, int]) -> str:
-    """Why so many answers cannot be read: `cut` of them at the token limit, `errors` are messages of failed calls."""
+    """Why many answers cannot be read: `cut` of them at the token limit, `errors` are messages of failed calls."""
     causes = []
     if errors:
         causes.append(f"calls fail ({max(errors, key=lambda message: errors[message])})")

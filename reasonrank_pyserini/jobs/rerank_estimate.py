@@ -22,7 +22,7 @@ class RerankEstimate:
     """What a reranking takes; an oracle's has no calls and no tokens. `at_most`: windows and calls are upper bounds.
 
     `calls`: requests to the model, without second ones for an answer that is missing; more than `windows` where the
-    model is asked about each passage, or several times. `prompt_tokens`: mean of a call, measured on the calls of
+    model judges each passage, or several times. `prompt_tokens`: mean of a call, measured on the calls of
     `measured` windows. `new_tokens`: assumed for a call, `most_new` at most. `context`: tokens of prompt and answer.
     `seconds`: modelled for `profile` on one H200; None where the model's size is not known, or where the card cannot
     hold it (`not_modelled` says why).

@@ -93,7 +93,7 @@ class Plan:
         return plan.with_query_tokens(QUERY_ROOM)
 
     def with_query_tokens(self, tokens: int) -> Plan:
-        """The plan with room for queries of that many tokens, both appearances in the prompt together."""
+        """The plan with room for queries of `tokens` tokens, both appearances in the prompt together."""
         context = int(self.config.args.get("max_model_len", 0)) or min(
             self.settings.context_needed(tokens), self.model_context
         )

@@ -187,7 +187,7 @@ class Settings:
         return bool(getattr(self.ranking_strategy, "varies", False))
 
     def passages_a_call(self, n: int) -> float:
-        """How many passages a call shows in the mean, for `n` candidates."""
+        """The mean number of passages that a call shows, for `n` candidates."""
         strategy = self.ranking_strategy
         if self.judge.kind == "pointwise":
             return min(1, strategy.calls(n))

@@ -51,7 +51,7 @@ def fold_options(values: dict[str, Any], given: Mapping[str, Any]) -> set[str]:
 def make_strategy(name: str, options: Mapping[str, Any], shared: Mapping[str, Any]) -> RankingStrategy:
     """The strategy with its own options, and with those of `shared` that it has; `options` win.
 
-    `samples`, which every listwise strategy takes, judges each window so many times (see `strategies.Sampled`); a
+    `samples`, which every listwise strategy takes, judges each window `samples` times (see `strategies.Sampled`); a
     budget pays for all of them. Raises as `strategies.named_strategy`.
     """
     known = strategy_options(name) or ()

@@ -51,7 +51,7 @@ def estimate(
     *,
     say: Say = silent,
 ) -> ReproduceEstimate:
-    """What the request takes on that many GPUs of a class, at `price` per GPU hour.
+    """What the request takes on `gpus` GPUs of a class, at `price` per GPU hour.
 
     Queries are counted as published, each with as many candidates as the condition reranks; nothing is downloaded.
     Given `runs` are read and counted instead.

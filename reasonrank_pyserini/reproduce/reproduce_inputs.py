@@ -95,7 +95,7 @@ def fill(request: ReproduceRequest) -> FilledCondition:
 
 
 def _check_used(condition: Condition, request: ReproduceRequest) -> None:
-    """InputError for values that are given for a model where none is asked."""
+    """InputError for values given for a model where no model is used."""
     own, usual = request.model, ModelOverrides()
     names = [item.name for item in fields(own) if getattr(own, item.name) != getattr(usual, item.name)]
     if request.oracle is not None and names:

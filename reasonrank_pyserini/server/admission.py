@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from .refusal import Refusal
 
 LONGEST_WAIT = 30
-"""The most seconds that a refused caller is asked to wait."""
+"""The longest wait, in seconds, that a refusal asks for."""
 MEMORY = 0.9
 """The weight of what was known in the running mean of a request's seconds."""
 

@@ -23,9 +23,9 @@ class PooledWindows:
 
     For 100 candidates in windows of 20 these are 5 + 2 + 1 windows in three rounds. The belief starts from the
     first-stage ranks (`slope`) and takes in the order of each window with an error of standard deviation `noise` (see
-    `belief.Belief`). Windows that could not be read change nothing. With `budget` the plan is scaled to so many calls.
+    `belief.Belief`). Windows that could not be read change nothing. `budget` scales the plan to that many calls.
 
-    With several `samples` each window is judged so many times in its round, from the second time on in a shuffled order
+    Each window is judged `samples` times in its round, from the second time on in a shuffled order
     (see `sampled.samples_of`); every sample is an observation. Calls and passages are multiplied, rounds are not.
 
     `adaptive`: after the first round one window at a time shows the candidates that may be the best (mean plus

@@ -15,7 +15,7 @@ from .train_request import StageRequest, TrainRequest
 
 @dataclass(frozen=True, slots=True)
 class TrainEstimate:
-    """A stage over so many GPUs; `size` and `memory` (bytes a GPU) are None for a network of unknown size.
+    """A stage over a number of GPUs; `size` and `memory` (bytes a GPU) are None for a network of unknown size.
 
     `at_once` sequences on each GPU, `accumulated` times, are one optimizer step. `prompts` and `answers` are lengths
     in tokens, one for each example. `opened`: the chat template ends the prompt with `<think>`.
@@ -75,7 +75,7 @@ class TrainEstimate:
 
 
 def estimate(request: TrainRequest, *, gpus: int = 8, sharding: str = "fsdp") -> TrainEstimate:
-    """The stage's data, steps and memory over so many GPUs; reads the data, writes nothing.
+    """The stage's data, steps and memory over a number of GPUs; reads the data, writes nothing.
 
     `sharding` of weights, gradients and optimizer: "fsdp", "zero3" or "none". InputError as for `run`.
     """

@@ -1,4 +1,4 @@
-"""What is asked of a training stage, and what it gives."""
+"""The request for a training stage, and its result."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ OTHER_FILES = 64
 
 
 def requests_per_server(options: Options, default: int, servers: int) -> float:
-    """The most requests in flight at each of so many servers: `default`, or no bound of its own when `concurrency` is
+    """The most requests in flight at each of several servers: `default`, or no bound of its own when `concurrency` is
     set, and fewer when the process's limit of open files (`ulimit -n`) leaves no room for them, which a warning states.
     """
     wanted = options.concurrency or default * servers

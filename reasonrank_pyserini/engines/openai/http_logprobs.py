@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _PREFIX = "token_id:"
-"""How vLLM names a token where it is asked for ids (`return_tokens_as_token_ids`)."""
+"""How vLLM names a token when ids are requested (`return_tokens_as_token_ids`)."""
 
 
 def last_position(logprobs: Any) -> dict[str, float]:

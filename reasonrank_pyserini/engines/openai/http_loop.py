@@ -22,7 +22,7 @@ class Broadcast:
         self._event = asyncio.Event()
 
     async def wait(self, seconds: float | None) -> None:
-        """Returns at the next ring, or after that many seconds."""
+        """Returns at the next ring, or after `seconds` seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()

@@ -115,7 +115,7 @@ def _beyond_openai(
 
 
 def most_characters(max_tokens: Any) -> int | None:
-    """More characters than that many tokens have; None for no limit."""
+    """More characters than `max_tokens` tokens have; None for no limit."""
     return max_tokens * LONGEST_TOKENS + 10_000 if isinstance(max_tokens, int) else None
 
 

@@ -51,7 +51,7 @@ class VLLMEngine:
     """Completes prompts with vLLM servers that it starts, on this machine or in a Ray cluster.
 
     Every sampling field is sent, so the model's sampling defaults do not apply; a prompt that does not fit raises an
-    error. A server that dies is started again, and its calls are asked once more. The servers end with this process,
+    error. A server that dies is started again, and its calls are sent once more. The servers end with this process,
     however it ends. vLLM's queue follows the priorities of ThrottledEngine. A sampling's `permutation` is enforced.
     """
 

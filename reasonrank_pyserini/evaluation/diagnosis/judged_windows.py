@@ -58,7 +58,7 @@ class JudgedTrace:
 
 
 def judged_trace(windows: Iterable[TracedWindow], asked: int | None = None) -> JudgedTrace:
-    """The judged windows, read one by one; `asked`: the judge names only so many of the best (None: all)."""
+    """The judged windows, read one by one; `asked`: the judge names only this many of the best (None: all)."""
     trace = JudgedTrace()
     for window in windows:
         trace.statuses[window.status] += 1

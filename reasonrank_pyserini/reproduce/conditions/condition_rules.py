@@ -14,7 +14,7 @@ PERCENTS = list_of(PERCENT, "a list of numbers from 0 to 100")
 
 
 def hexadecimal(digits: int) -> Rule:
-    """Rule: a digest of so many hexadecimal digits."""
+    """Rule: a digest of `digits` hexadecimal digits."""
 
     def rule(value: Any) -> str | None:
         fits = isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value)

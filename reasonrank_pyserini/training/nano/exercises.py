@@ -21,7 +21,7 @@ NAMED = 2_560
 READING = ((3, 1_920), (5, 1_920), (10, 1_920))
 """Then lists to rank: (passages of a list, number of lists)."""
 ASKED = 1_600
-"""The last lists, in the wording of the models' prompt: of names and of passages by turns."""
+"""The last lists, in the wording of the models' prompt: of names and of passages alternately."""
 LARGEST = READING[-1][0]
 GROUPS, GROUP_WORDS = 6, 3
 

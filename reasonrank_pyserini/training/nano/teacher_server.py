@@ -133,7 +133,7 @@ def _budget(request: Mapping[str, Any]) -> int | None:
 
 
 def _cut(taught: Taught, most: int) -> tuple[Taught, str]:
-    """The answer cut to so many tokens (here words), and its finish_reason."""
+    """The answer cut to `most` tokens (here words), and its finish_reason."""
     reasoning, text = taught.reasoning.split(), taught.text.split()
     if len(reasoning) + len(text) <= most:
         return taught, "stop"

@@ -36,7 +36,7 @@ class Money:
     price_out: float | None = None
 
     def cost(self, tokens_in: float, tokens_out: float) -> float | None:
-        """The cost of so many tokens; None without prices."""
+        """The cost of these tokens; None without prices."""
         if self.price_in is None or self.price_out is None:
             return None
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6

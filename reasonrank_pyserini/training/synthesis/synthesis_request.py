@@ -1,4 +1,4 @@
-"""What is asked of a synthesis, and what it gives."""
+"""The request for a synthesis, and its result."""
 
 from __future__ import annotations
 
