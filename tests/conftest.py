@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib import request
 
 import pytest
 import small_models
@@ -36,6 +37,12 @@ SLOW = (
     *("test_reproduce_search", "test_reproduce_real_runs", "test_synthesize", "test_rerank_faults"),
 )  # fmt: skip
 """The slowest files, which start first where several processes share the tests: no long one is left for the end."""
+
+
+@pytest.fixture(autouse=True)
+def own_opener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`urlopen` keeps the proxies of its first call for the whole process: each test has its own."""
+    monkeypatch.setattr(request, "_opener", None)
 
 
 @pytest.hookimpl(tryfirst=True)
